@@ -1,0 +1,159 @@
+//! Commands: requests for an effect, from the orchestrator to one participant.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::envelope::{parse, parse_number, required};
+use crate::names::{FENCE, ORCHESTRATOR};
+use crate::{
+    DecodeError, DefinitionRef, Digest, Direction, EffectId, Envelope, InvalidToken, Stream, Timestamp, Token,
+};
+
+/// Where a command goes: `<participant>.<command>`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Address {
+    /// The service.
+    pub participant: Token,
+    /// What it shall do.
+    pub command: Token,
+}
+
+impl Address {
+    /// Both parts as given.
+    ///
+    /// # Errors
+    /// [`InvalidToken`] for the first part that is no token.
+    pub fn new(participant: &str, command: &str) -> Result<Self, InvalidToken> {
+        Ok(Self { participant: Token::new(participant)?, command: Token::new(command)? })
+    }
+
+    /// The fence of one participant.
+    #[must_use]
+    pub fn fence(participant: Token) -> Self {
+        let command = Token::new(FENCE).unwrap_or_else(|_| unreachable!("`fence` is a token"));
+        Self { participant, command }
+    }
+
+    /// `cmd.<participant>.<command>`
+    #[must_use]
+    pub fn message_type(&self) -> String {
+        format!("{}.{}.{}", Stream::Command.token(), self.participant, self.command)
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.participant, self.command)
+    }
+}
+
+/// A request for an effect. Sending it again is always safe.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Command {
+    /// What shall happen, once.
+    pub effect: EffectId,
+    /// Which sending this is, from 1. Every intended sending has a new number.
+    pub send_no: u32,
+    /// Who shall do it.
+    pub address: Address,
+    /// The saga's definition.
+    pub definition: DefinitionRef,
+    /// When the effect was first decided; the same in all sends.
+    pub decided_at: Timestamp,
+    /// On an undo (and on the fence of one): the action it undoes.
+    pub undoes: Option<EffectId>,
+    /// The payload, frozen when the effect was decided.
+    pub data: Value,
+}
+
+impl Command {
+    /// Whether this is the reserved command that makes an effect id final.
+    #[must_use]
+    pub fn is_fence(&self) -> bool {
+        self.address.command == FENCE
+    }
+
+    /// What the command means, apart from which sending it is: the digest of its `type` and `data`.
+    /// Two commands with one effect id and different digests are in conflict.
+    #[must_use]
+    pub fn meaning(&self) -> Digest {
+        Digest::of_json(&json!({ "type": self.address.message_type(), "data": &self.data }))
+    }
+
+    /// The envelope of this sending.
+    #[must_use]
+    pub fn to_envelope(&self) -> Envelope {
+        Envelope {
+            sagaid: Some(self.effect.saga.to_string()),
+            sagastep: Some(self.effect.step.to_string()),
+            sagadefinition: Some(self.definition.to_string()),
+            effectid: Some(self.effect.to_string()),
+            sendno: Some(self.send_no.to_string()),
+            undoes: self.undoes.as_ref().map(EffectId::to_string),
+            ..Envelope::new(
+                self.effect.message_id(self.send_no),
+                ORCHESTRATOR,
+                self.address.message_type(),
+                self.decided_at,
+                self.data.clone(),
+            )
+        }
+    }
+
+    /// Reads a command out of an envelope.
+    ///
+    /// # Errors
+    /// [`DecodeError`] names the attribute that is missing or wrong.
+    pub fn from_envelope(envelope: Envelope) -> Result<Self, DecodeError> {
+        let address = address(&envelope.message_type)?;
+        let effect: EffectId = parse(required(envelope.effectid.as_ref(), "effectid")?, "effectid")?;
+        let send_no: u32 = parse_number(required(envelope.sendno.as_ref(), "sendno")?, "sendno")?;
+        let definition =
+            parse(required(envelope.sagadefinition.as_ref(), "sagadefinition")?, "sagadefinition")?;
+        let undoes: Option<EffectId> =
+            envelope.undoes.as_deref().map(|text| parse(text, "undoes")).transpose()?;
+        if send_no == 0 {
+            return Err(DecodeError::Invalid { name: "sendno", why: "sends count from 1".to_owned() });
+        }
+        match (effect.direction, &undoes) {
+            (Direction::Backward, None) => return Err(DecodeError::Missing { name: "undoes" }),
+            (Direction::Backward, Some(action))
+                if action.direction == Direction::Forward
+                    && action.saga == effect.saga
+                    && action.step == effect.step => {}
+            (Direction::Forward, None) => {}
+            _ => {
+                let why = "it must name the action of the same saga and step, and stand on an undo only";
+                return Err(DecodeError::Invalid { name: "undoes", why: why.to_owned() });
+            }
+        }
+        Ok(Self {
+            effect,
+            send_no,
+            address,
+            definition,
+            decided_at: envelope.time,
+            undoes,
+            data: envelope.data,
+        })
+    }
+}
+
+fn address(message_type: &str) -> Result<Address, DecodeError> {
+    let invalid = || DecodeError::Invalid {
+        name: "type",
+        why: format!(
+            "{:?} is not cmd.<participant>.<command>",
+            message_type.chars().take(200).collect::<String>()
+        ),
+    };
+    let mut parts = message_type.split('.');
+    match (parts.next(), parts.next(), parts.next(), parts.next()) {
+        (Some(kind), Some(participant), Some(command), None) if kind == Stream::Command.token() => {
+            Address::new(participant, command).map_err(|_| invalid())
+        }
+        _ => Err(invalid()),
+    }
+}

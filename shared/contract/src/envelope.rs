@@ -1,0 +1,250 @@
+//! The envelope: CloudEvents 1.0 in structured JSON mode.
+//!
+//! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md>
+//! An [`Envelope`] is the message as it stands on the wire; [`Command`](crate::Command),
+//! [`Reply`](crate::Reply), [`Event`](crate::Event) and [`DeadLetter`](crate::DeadLetter) are what it means.
+//!
+//! Invariant: decoding checks the whole message and names the first thing that is wrong; it never panics.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{ENVELOPE_BYTES_MAX, Timestamp};
+
+/// Media type of one message.
+pub const CONTENT_TYPE: &str = "application/cloudevents+json";
+
+/// Media type of a JSON array of messages; every reader accepts it.
+pub const BATCH_CONTENT_TYPE: &str = "application/cloudevents-batch+json";
+
+/// The version of CloudEvents that we write and read.
+const SPEC_VERSION: &str = "1.0";
+
+/// A message as it stands on the wire. Attributes we do not know are ignored, as CloudEvents asks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Envelope {
+    /// Always `1.0`.
+    pub specversion: String,
+    /// Unique among all messages of the `source`.
+    pub id: String,
+    /// Who sends: `orchestrator` or a participant's name.
+    pub source: String,
+    /// The subject without its prefix.
+    #[serde(rename = "type")]
+    pub message_type: String,
+    /// When the effect was first decided: the same in all sends.
+    pub time: Timestamp,
+    /// Always `application/json` where there is data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub datacontenttype: Option<String>,
+    /// Extension: the saga.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sagaid: Option<String>,
+    /// Extension: its step, with the index of a `for_each`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sagastep: Option<String>,
+    /// Extension: its definition, such as `order.v1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sagadefinition: Option<String>,
+    /// Extension: what the command does, or the reply answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effectid: Option<String>,
+    /// Extension: which sending.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sendno: Option<String>,
+    /// Extension, on an undo: the effect id of the action it undoes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<String>,
+    /// Extension, on a reply: stream sequence of the command that made the effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub causeseq: Option<String>,
+    /// Extension, on a reply: how often the broker had delivered that command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub causedelivery: Option<String>,
+    /// The payload.
+    #[serde(default)]
+    pub data: Value,
+}
+
+/// Why bytes are not a message of ours.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Larger than any message may be.
+    #[error("the message has {found} bytes; at most {ENVELOPE_BYTES_MAX} are read")]
+    TooLarge {
+        /// Its size in bytes.
+        found: usize,
+    },
+    /// Not JSON at all, or nested too deep.
+    #[error("the body is not JSON: {0}")]
+    NotJson(String),
+    /// JSON, but not a CloudEvents envelope: an attribute is missing or of a wrong type.
+    #[error("the body is not a CloudEvents envelope: {0}")]
+    NotAnEnvelope(String),
+    /// A CloudEvents version that we do not know.
+    #[error("specversion {found:?} is unknown; {SPEC_VERSION:?} is read")]
+    UnknownVersion {
+        /// What it says.
+        found: String,
+    },
+    /// An attribute is missing that this type of message needs.
+    #[error("attribute {name:?} is missing")]
+    Missing {
+        /// Its name.
+        name: &'static str,
+    },
+    /// An attribute does not say what it must.
+    #[error("attribute {name:?}: {why}")]
+    Invalid {
+        /// Its name.
+        name: &'static str,
+        /// What is wrong.
+        why: String,
+    },
+    /// A string contains U+0000, which databases cannot store as text.
+    #[error("the message contains the character U+0000 in {place}")]
+    NulCharacter {
+        /// JSON pointer of the string, or the name of the attribute.
+        place: String,
+    },
+}
+
+impl DecodeError {
+    /// A short fixed name of the kind, for metrics and dead letters.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::TooLarge { .. } => "too-large",
+            Self::NotJson(_) => "not-json",
+            Self::NotAnEnvelope(_) => "not-an-envelope",
+            Self::UnknownVersion { .. } => "unknown-version",
+            Self::Missing { .. } => "missing-attribute",
+            Self::Invalid { .. } => "invalid-attribute",
+            Self::NulCharacter { .. } => "nul-character",
+        }
+    }
+}
+
+impl Envelope {
+    /// A fresh envelope without extensions.
+    pub(crate) fn new(id: String, source: &str, message_type: String, time: Timestamp, data: Value) -> Self {
+        Self {
+            specversion: SPEC_VERSION.to_owned(),
+            id,
+            source: source.to_owned(),
+            message_type,
+            time,
+            datacontenttype: Some("application/json".to_owned()),
+            sagaid: None,
+            sagastep: None,
+            sagadefinition: None,
+            effectid: None,
+            sendno: None,
+            undoes: None,
+            causeseq: None,
+            causedelivery: None,
+            data,
+        }
+    }
+
+    /// The bytes for the wire.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_else(|_| unreachable!("strings and JSON values always encode"))
+    }
+
+    /// Reads one message.
+    ///
+    /// # Errors
+    /// [`DecodeError`] names the first thing that is wrong.
+    pub fn decode(body: &[u8]) -> Result<Self, DecodeError> {
+        if body.len() > ENVELOPE_BYTES_MAX {
+            return Err(DecodeError::TooLarge { found: body.len() });
+        }
+        let envelope = serde_json::from_slice::<Self>(body).map_err(|error| match error.classify() {
+            serde_json::error::Category::Data => DecodeError::NotAnEnvelope(error.to_string()),
+            _ => DecodeError::NotJson(error.to_string()),
+        })?;
+        envelope.check()?;
+        Ok(envelope)
+    }
+
+    fn check(&self) -> Result<(), DecodeError> {
+        if self.specversion != SPEC_VERSION {
+            let found = self.specversion.chars().take(40).collect();
+            return Err(DecodeError::UnknownVersion { found });
+        }
+        // The other attributes are parsed into types that have no NUL.
+        if self.id.contains('\0') {
+            return Err(DecodeError::NulCharacter { place: "id".to_owned() });
+        }
+        match nul_in(&self.data) {
+            None => Ok(()),
+            Some(place) => Err(DecodeError::NulCharacter { place: format!("/data{place}") }),
+        }
+    }
+}
+
+/// Reads a message or a batch of them: a body that begins with `[` is a batch, each element of which
+/// stands or falls alone.
+///
+/// # Errors
+/// [`DecodeError`] when the body as a whole cannot be read.
+pub fn decode_batch(body: &[u8]) -> Result<Vec<Result<Envelope, DecodeError>>, DecodeError> {
+    if body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'[') {
+        return Envelope::decode(body).map(|envelope| vec![Ok(envelope)]);
+    }
+    if body.len() > ENVELOPE_BYTES_MAX {
+        return Err(DecodeError::TooLarge { found: body.len() });
+    }
+    let elements = serde_json::from_slice::<Vec<Value>>(body)
+        .map_err(|error| DecodeError::NotJson(error.to_string()))?;
+    Ok(elements.into_iter().map(from_value).collect())
+}
+
+fn from_value(value: Value) -> Result<Envelope, DecodeError> {
+    let envelope = serde_json::from_value::<Envelope>(value)
+        .map_err(|error| DecodeError::NotAnEnvelope(error.to_string()))?;
+    envelope.check()?;
+    Ok(envelope)
+}
+
+/// JSON pointer of the first string or key with a NUL in it. Recursion is bounded by serde_json's own
+/// limit of 128 levels.
+fn nul_in(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => text.contains('\0').then(String::new),
+        Value::Array(items) => {
+            items.iter().enumerate().find_map(|(i, item)| nul_in(item).map(|place| format!("/{i}{place}")))
+        }
+        Value::Object(map) => map.iter().find_map(|(key, item)| {
+            let key_text = key.replace('\0', "\\u0000");
+            if key.contains('\0') {
+                return Some(format!("/{key_text}"));
+            }
+            nul_in(item).map(|place| format!("/{key_text}{place}"))
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
+    }
+}
+
+/// The value of an extension attribute, or the error that names it.
+pub(crate) fn required<'a>(value: Option<&'a String>, name: &'static str) -> Result<&'a str, DecodeError> {
+    value.map(String::as_str).ok_or(DecodeError::Missing { name })
+}
+
+/// Parses an attribute, naming it in the error.
+pub(crate) fn parse<T>(text: &str, name: &'static str) -> Result<T, DecodeError>
+where
+    T: std::str::FromStr<Err: std::fmt::Display>,
+{
+    text.parse().map_err(|error: T::Err| DecodeError::Invalid { name, why: error.to_string() })
+}
+
+/// Parses a counter that is written as a string.
+pub(crate) fn parse_number<T: std::str::FromStr>(text: &str, name: &'static str) -> Result<T, DecodeError> {
+    text.parse().map_err(|_| DecodeError::Invalid {
+        name,
+        why: format!("{:?} is not a whole number in a string", text.chars().take(40).collect::<String>()),
+    })
+}

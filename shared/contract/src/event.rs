@@ -1,0 +1,76 @@
+//! Events: what happened, for whoever cares. Readers recognise one they have seen by its `id`.
+
+use serde_json::Value;
+
+use crate::envelope::parse;
+use crate::{DecodeError, DefinitionRef, Envelope, SagaId, Stream, Timestamp, Token};
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// Derived from what caused it (a saga and its journal's sequence, or an effect), so that publishing
+    /// again repeats it.
+    pub id: String,
+    /// Who says so.
+    pub source: Token,
+    /// What it happened to, such as `order`.
+    pub entity: Token,
+    /// What happened, a past participle such as `created`.
+    pub name: Token,
+    /// When.
+    pub at: Timestamp,
+    /// The saga behind it, if any.
+    pub saga: Option<(SagaId, DefinitionRef)>,
+    /// The payload.
+    pub data: Value,
+}
+
+impl Event {
+    /// `event.<entity>.<name>`
+    #[must_use]
+    pub fn message_type(&self) -> String {
+        format!("{}.{}.{}", Stream::Event.token(), self.entity, self.name)
+    }
+
+    /// The envelope.
+    #[must_use]
+    pub fn to_envelope(&self) -> Envelope {
+        Envelope {
+            sagaid: self.saga.as_ref().map(|(id, _)| id.to_string()),
+            sagadefinition: self.saga.as_ref().map(|(_, definition)| definition.to_string()),
+            ..Envelope::new(self.id.clone(), &self.source, self.message_type(), self.at, self.data.clone())
+        }
+    }
+
+    /// Reads an event out of an envelope.
+    ///
+    /// # Errors
+    /// [`DecodeError`] names the attribute that is missing or wrong.
+    pub fn from_envelope(envelope: Envelope) -> Result<Self, DecodeError> {
+        let mut parts = envelope.message_type.split('.');
+        let (entity, name) = match (parts.next(), parts.next(), parts.next(), parts.next()) {
+            (Some(kind), Some(entity), Some(name), None) if kind == Stream::Event.token() => {
+                (parse(entity, "type")?, parse(name, "type")?)
+            }
+            _ => {
+                let why = "it is not event.<entity>.<past-participle>".to_owned();
+                return Err(DecodeError::Invalid { name: "type", why });
+            }
+        };
+        let saga = match (&envelope.sagaid, &envelope.sagadefinition) {
+            (Some(id), Some(definition)) => {
+                Some((parse(id, "sagaid")?, parse(definition, "sagadefinition")?))
+            }
+            _ => None,
+        };
+        Ok(Self {
+            source: parse(&envelope.source, "source")?,
+            id: envelope.id,
+            entity,
+            name,
+            at: envelope.time,
+            saga,
+            data: envelope.data,
+        })
+    }
+}

@@ -1,0 +1,31 @@
+//! The wire contract: what travels between orchestrator and participants, and what it is called.
+//!
+//! Pure: no I/O, no clock, no randomness. Every subject, header, stream and attribute name of the
+//! project is written here and nowhere else.
+//!
+//! Invariant: the message body alone is the whole message; headers only help.
+
+mod as_text;
+mod command;
+mod dead_letter;
+mod digest;
+mod effect;
+mod envelope;
+mod event;
+mod limits;
+mod names;
+mod reply;
+mod time;
+mod token;
+
+pub use command::{Address, Command};
+pub use dead_letter::{DeadLetter, DeadReason};
+pub use digest::{Digest, InvalidDigest};
+pub use effect::{DefinitionRef, Direction, EffectId, InvalidId, SagaId, StepRef};
+pub use envelope::{BATCH_CONTENT_TYPE, CONTENT_TYPE, DecodeError, Envelope, decode_batch};
+pub use event::Event;
+pub use limits::{COMMAND_BYTES_MAX, DEAD_BODY_BYTES_MAX, ENVELOPE_BYTES_MAX};
+pub use names::{DEFAULT_PREFIX, FENCE, Names, ORCHESTRATOR, Stream, header};
+pub use reply::{Cause, Outcome, Reply};
+pub use time::{InvalidTimestamp, Timestamp};
+pub use token::{InvalidToken, Token};

@@ -1,0 +1,14 @@
+//! Sizes that both ends of the wire agree on.
+//!
+//! They are constants, not configuration: a participant in another language has to know them.
+
+/// Largest command envelope in bytes (512 KiB). Half of the server's default `max_payload` (1 MiB), so
+/// that a reply or a dead letter that quotes the command still fits.
+pub const COMMAND_BYTES_MAX: usize = 512 * 1024;
+
+/// Largest envelope of any kind that a reader decodes, in bytes: the server's default `max_payload`.
+pub const ENVELOPE_BYTES_MAX: usize = 1024 * 1024;
+
+/// How much of a dead message's body its dead letter carries, in bytes. A longer body is kept as its
+/// beginning and its digest; base64 makes 4/3 of it, which still fits `max_payload`.
+pub const DEAD_BODY_BYTES_MAX: usize = 512 * 1024;

@@ -1,0 +1,175 @@
+//! Replies: a participant's answer to a command.
+//!
+//! Invariant: only final outcomes are recorded, and the recorded reply is sent byte for byte the same
+//! for ever.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::envelope::{parse, parse_number, required};
+use crate::{DecodeError, DefinitionRef, EffectId, Envelope, Stream, Timestamp, Token};
+
+/// What became of a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// The action is done. Final.
+    Succeeded {
+        /// What later steps may use.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        output: Value,
+    },
+    /// The business says no. Final: nothing happened and nothing will.
+    Rejected {
+        /// Stable and machine-readable, such as `out-of-stock`.
+        code: String,
+        /// For people; names what was refused.
+        message: String,
+    },
+    /// It did not work this time. Not final; the next sending may.
+    Failed {
+        /// Stable and machine-readable, such as `provider-unreachable`.
+        code: String,
+        /// The participant's wish how long to wait, in milliseconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_after_ms: Option<u64>,
+    },
+    /// Still finding out. Not final; the answer comes by itself or to a later sending.
+    Pending,
+    /// The effect id is closed: the action never ran and never will. Final.
+    Cancelled,
+    /// The effect id is taken by a command of another meaning. Nothing was done.
+    Conflict,
+    /// The saga is older than the inbox remembers. Nothing was done.
+    Expired,
+    /// The action is undone. Final.
+    Undone {
+        /// What the undo has to say, such as a refund's number.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        output: Value,
+    },
+    /// The action never ran, and now never will. Final.
+    NothingToUndo,
+}
+
+impl Outcome {
+    /// Its name on the wire.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Succeeded { .. } => "succeeded",
+            Self::Rejected { .. } => "rejected",
+            Self::Failed { .. } => "failed",
+            Self::Pending => "pending",
+            Self::Cancelled => "cancelled",
+            Self::Conflict => "conflict",
+            Self::Expired => "expired",
+            Self::Undone { .. } => "undone",
+            Self::NothingToUndo => "nothing_to_undo",
+        }
+    }
+
+    /// Whether the effect id is settled by it, so that a participant records it.
+    #[must_use]
+    pub const fn is_final(&self) -> bool {
+        match self {
+            Self::Succeeded { .. }
+            | Self::Rejected { .. }
+            | Self::Cancelled
+            | Self::Undone { .. }
+            | Self::NothingToUndo => true,
+            Self::Failed { .. } | Self::Pending | Self::Conflict | Self::Expired => false,
+        }
+    }
+}
+
+/// Which delivery of which stored command made the effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cause {
+    /// The command's sequence in its stream.
+    pub stream_seq: u64,
+    /// How often the broker had delivered it by then, from 1.
+    pub delivery: u64,
+}
+
+/// A participant's answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reply {
+    /// What was asked for.
+    pub effect: EffectId,
+    /// Which sending it answers.
+    pub send_no: u32,
+    /// Who answers.
+    pub participant: Token,
+    /// The saga's definition, as in the command.
+    pub definition: DefinitionRef,
+    /// When the effect was first decided, as in the command.
+    pub decided_at: Timestamp,
+    /// Which delivery made the effect; a participant in another language may leave it out.
+    pub cause: Option<Cause>,
+    /// The answer.
+    pub outcome: Outcome,
+}
+
+impl Reply {
+    /// The envelope.
+    #[must_use]
+    pub fn to_envelope(&self) -> Envelope {
+        let data = serde_json::to_value(&self.outcome)
+            .unwrap_or_else(|_| unreachable!("an outcome is strings, numbers and JSON"));
+        Envelope {
+            sagaid: Some(self.effect.saga.to_string()),
+            sagastep: Some(self.effect.step.to_string()),
+            sagadefinition: Some(self.definition.to_string()),
+            effectid: Some(self.effect.to_string()),
+            sendno: Some(self.send_no.to_string()),
+            causeseq: self.cause.map(|cause| cause.stream_seq.to_string()),
+            causedelivery: self.cause.map(|cause| cause.delivery.to_string()),
+            ..Envelope::new(
+                self.effect.reply_id(self.send_no),
+                &self.participant,
+                format!("{}.{}", Stream::Reply.token(), self.participant),
+                self.decided_at,
+                data,
+            )
+        }
+    }
+
+    /// Reads a reply out of an envelope.
+    ///
+    /// # Errors
+    /// [`DecodeError`] names the attribute that is missing or wrong.
+    pub fn from_envelope(envelope: Envelope) -> Result<Self, DecodeError> {
+        let participant = match envelope.message_type.split_once('.') {
+            Some((kind, participant)) if kind == Stream::Reply.token() => parse(participant, "type")?,
+            _ => {
+                let why = format!(
+                    "{:?} is not reply.<participant>",
+                    envelope.message_type.chars().take(200).collect::<String>()
+                );
+                return Err(DecodeError::Invalid { name: "type", why });
+            }
+        };
+        let cause = match (&envelope.causeseq, &envelope.causedelivery) {
+            (Some(seq), Some(delivery)) => Some(Cause {
+                stream_seq: parse_number(seq, "causeseq")?,
+                delivery: parse_number(delivery, "causedelivery")?,
+            }),
+            _ => None,
+        };
+        let outcome = Outcome::deserialize(&envelope.data)
+            .map_err(|error| DecodeError::Invalid { name: "data", why: error.to_string() })?;
+        Ok(Self {
+            effect: parse(required(envelope.effectid.as_ref(), "effectid")?, "effectid")?,
+            send_no: parse_number(required(envelope.sendno.as_ref(), "sendno")?, "sendno")?,
+            participant,
+            definition: parse(
+                required(envelope.sagadefinition.as_ref(), "sagadefinition")?,
+                "sagadefinition",
+            )?,
+            decided_at: envelope.time,
+            cause,
+            outcome,
+        })
+    }
+}
