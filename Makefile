@@ -1,0 +1,34 @@
+# Each target is a line or two; what it does in full stands behind the name that it runs.
+# `make demo ARGS=--once` hands flags on.
+SHELL  := /bin/sh
+CARGO  ?= cargo
+AMENDS  = $(CARGO) run --locked --quiet --package amends --
+ARGS   ?=
+
+.PHONY: help demo test check fmt lint nats-server
+.DEFAULT_GOAL := help
+
+help: ## what there is to make
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 14
+
+demo: ## five orders with five fates, on a broker and services of their own; Ctrl-C removes it all
+	@$(CARGO) run --locked --package amends -- demo $(ARGS)
+
+test: ## everything: format, clippy, all tests (installs PostgreSQL and nats-server if missing), the demo
+	@deploy/local/test-tools.sh
+	@$(MAKE) --no-print-directory check
+	NATS_SERVER_BIN="$$($(AMENDS) nats-server)" && export NATS_SERVER_BIN && $(CARGO) test --locked --workspace
+	$(AMENDS) demo --once
+
+check: lint ## format, clippy with warnings denied, and the rules of the code (no servers needed)
+	$(CARGO) fmt --all --check
+	$(CARGO) test --locked --package amends-tests --test tidy
+
+fmt: ## formats the code
+	$(CARGO) fmt --all
+
+lint: ## clippy with warnings denied
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+nats-server: ## prints the path of a fit nats-server; installs the pinned one if there is none
+	@$(AMENDS) nats-server
