@@ -1,0 +1,138 @@
+//! What is wrong with a message is said by name.
+
+use amends_contract::{Command, DecodeError, EffectId, Envelope, Event, Reply, SagaId, Token, decode_batch};
+use serde_json::{Value, json};
+
+use crate::samples;
+
+fn command_with(change: impl FnOnce(&mut Value)) -> Result<Command, DecodeError> {
+    let mut envelope = serde_json::to_value(samples::undo().to_envelope()).unwrap();
+    change(&mut envelope);
+    Envelope::decode(envelope.to_string().as_bytes()).and_then(Command::from_envelope)
+}
+
+fn remove(name: &str) -> impl FnOnce(&mut Value) + '_ {
+    move |envelope| drop(envelope.as_object_mut().unwrap().remove(name))
+}
+
+fn set(name: &str, value: Value) -> impl FnOnce(&mut Value) + '_ {
+    move |envelope| envelope[name] = value
+}
+
+#[track_caller]
+fn refused(result: Result<Command, DecodeError>, code: &str, mentions: &str) {
+    let error = result.unwrap_err();
+    assert_eq!(error.code(), code, "{error}");
+    assert!(error.to_string().contains(mentions), "{error} does not mention {mentions}");
+}
+
+#[test]
+fn garbage() {
+    for body in [&b""[..], b"garbage", b"{", b"\xff\xfe", b"nul"] {
+        assert_eq!(Envelope::decode(body).unwrap_err().code(), "not-json", "{body:?}");
+    }
+    let deep = format!("{}1{}", "[".repeat(10_000), "]".repeat(10_000));
+    assert_eq!(decode_batch(deep.as_bytes()).unwrap_err().code(), "not-json");
+    for body in ["{}", "1", "\"x\"", "null", r#"{"specversion":1}"#] {
+        assert_eq!(Envelope::decode(body.as_bytes()).unwrap_err().code(), "not-an-envelope", "{body}");
+    }
+    let large = vec![b' '; amends_contract::ENVELOPE_BYTES_MAX + 1];
+    assert_eq!(Envelope::decode(&large).unwrap_err().code(), "too-large");
+    assert_eq!(decode_batch(&[b"[", &large[..]].concat()).unwrap_err().code(), "too-large");
+}
+
+#[test]
+fn versions() {
+    refused(command_with(set("specversion", json!("2.0"))), "unknown-version", "\"2.0\"");
+    refused(command_with(set("specversion", json!("0.3"))), "unknown-version", "0.3");
+    refused(command_with(remove("specversion")), "not-an-envelope", "specversion");
+}
+
+#[test]
+fn attributes() {
+    for name in ["effectid", "sendno", "sagadefinition", "undoes"] {
+        refused(command_with(remove(name)), "missing-attribute", name);
+    }
+    for (name, value) in [
+        ("effectid", "x/y/z"),
+        ("effectid", "0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10/reserve-stock/do/0"),
+        ("effectid", "0198C1F0-6F3A-7CC1-B7A5-3F4E8D2A9C10/reserve-stock/undo/1"),
+        ("sendno", "0"),
+        ("sendno", "-1"),
+        ("sendno", "99999999999"),
+        ("sagadefinition", "order"),
+        ("type", "cmd.inventory"),
+        ("type", "reply.inventory"),
+        ("type", "cmd.Inventory.reserve"),
+        ("type", "cmd.inventory.reserve.stock"),
+        ("undoes", "0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10/charge-payment/do/1"),
+        ("undoes", "0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10/reserve-stock/undo/1"),
+    ] {
+        refused(command_with(set(name, json!(value))), "invalid-attribute", name);
+    }
+    refused(command_with(set("time", json!("yesterday"))), "not-an-envelope", "yesterday");
+    refused(command_with(set("sendno", json!(1))), "not-an-envelope", "string");
+}
+
+#[test]
+fn nul_characters() {
+    refused(command_with(set("id", json!("a\0b"))), "nul-character", "id");
+    refused(command_with(set("data", json!({ "a": ["x", "\0"] }))), "nul-character", "/data/a/1");
+    refused(command_with(set("data", json!({ "a\0": 1 }))), "nul-character", "/data/a");
+}
+
+#[test]
+fn an_action_does_not_undo() {
+    let mut envelope = serde_json::to_value(samples::action().to_envelope()).unwrap();
+    envelope["undoes"] = json!(samples::effect("reserve-stock/do/1"));
+    let read = Envelope::decode(envelope.to_string().as_bytes()).unwrap();
+    refused(Command::from_envelope(read), "invalid-attribute", "undoes");
+}
+
+#[test]
+fn one_bad_element_spoils_no_batch() {
+    let good = serde_json::to_value(samples::action().to_envelope()).unwrap();
+    let body = json!([good, 17, good]).to_string();
+    let read = decode_batch(body.as_bytes()).unwrap();
+    let kinds: Vec<_> =
+        read.iter().map(|element| element.as_ref().map_or_else(DecodeError::code, |_| "good")).collect();
+    assert_eq!(kinds, ["good", "not-an-envelope", "good"]);
+}
+
+#[test]
+fn replies_and_events() {
+    let with = |data: Value| {
+        let mut envelope = samples::reply(amends_contract::Outcome::Pending).to_envelope();
+        envelope.data = data;
+        Reply::from_envelope(envelope).unwrap_err()
+    };
+    assert_eq!(with(json!({ "outcome": "perhaps" })).code(), "invalid-attribute");
+    assert_eq!(with(json!({ "outcome": "rejected", "code": "x" })).code(), "invalid-attribute");
+    assert_eq!(with(Value::Null).code(), "invalid-attribute");
+    let command = samples::action().to_envelope();
+    assert_eq!(Reply::from_envelope(command.clone()).unwrap_err().code(), "invalid-attribute");
+    assert_eq!(Event::from_envelope(command).unwrap_err().code(), "invalid-attribute");
+}
+
+#[test]
+fn ids_have_one_spelling() {
+    assert!("0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10".parse::<SagaId>().is_ok());
+    for text in [
+        "0198c1f06f3a7cc1b7a53f4e8d2a9c10",
+        "0198C1F0-6f3a-7cc1-b7a5-3f4e8d2a9c10",
+        "{0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10}",
+        "0198c1f0-6f3a-4cc1-b7a5-3f4e8d2a9c10", // version 4
+        "",
+    ] {
+        assert!(text.parse::<SagaId>().is_err(), "{text}");
+    }
+    for rest in
+        ["a/do/01", "a/do/+1", "a.01/do/1", "a./do/1", "a/do/1/1", "a/DO/1", "/do/1", "a.4294967296/do/1"]
+    {
+        assert!(format!("{}/{rest}", samples::SAGA).parse::<EffectId>().is_err(), "{rest}");
+    }
+    assert!(Token::new("").is_err());
+    assert!(Token::new(&"a".repeat(65)).is_err());
+    assert!(Token::new("a.b").is_err());
+    assert!(Token::new("ä").is_err());
+}
