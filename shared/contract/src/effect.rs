@@ -38,7 +38,6 @@ impl SagaId {
     #[must_use]
     pub const fn made_at(self) -> Timestamp {
         let ms = self.0.as_u128() >> 80;
-        #[expect(clippy::cast_possible_truncation, reason = "48 bits fit an i64")]
         Timestamp::from_unix_ms(ms as i64)
     }
 }
