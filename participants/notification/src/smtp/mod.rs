@@ -1,0 +1,5 @@
+//! Handing a message to a mail server.
+
+mod config;
+
+pub use config::{Config, SmtpUrl};

@@ -1,0 +1,172 @@
+//! What a payment is: money, a charge to make, and what a provider's answer proves. Pure.
+//!
+//! Invariant: only an answer that will be the same for ever is definite. Everything else is
+//! [`Verdict::Unknown`], and the same call is made again under the same key.
+
+use std::fmt;
+
+use amends_contract::Outcome;
+use iso_currency::Currency;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// An amount of money.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Money {
+    /// In minor units of the currency, such as cents.
+    pub amount: i64,
+    /// ISO 4217.
+    pub currency: Currency,
+}
+
+/// A card, as the provider's token for it. It never shows in logs.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CardToken(String);
+
+impl CardToken {
+    /// The token, for the provider only.
+    #[must_use]
+    pub fn secret(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for CardToken {
+    /// The card that the provider has on file for the customer.
+    fn default() -> Self {
+        Self("tok_on_file".to_owned())
+    }
+}
+
+impl fmt::Debug for CardToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CardToken(..)")
+    }
+}
+
+/// A charge to make: the data of `charge-payment`. Fields we do not know are ignored, so that a
+/// definition may say more than we need.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Charge {
+    /// How much.
+    pub amount: Money,
+    /// Whose card.
+    pub customer: String,
+    /// Which card; left out: the one on file.
+    #[serde(default)]
+    pub token: CardToken,
+}
+
+/// Longest customer id, in bytes: it becomes a column and the provider's books.
+const CUSTOMER_BYTES_MAX: usize = 200;
+
+impl Charge {
+    /// Reads a command's data.
+    ///
+    /// # Errors
+    /// The rejection to answer: this charge can never be made.
+    pub fn from_data(data: &Value) -> Result<Self, Outcome> {
+        let invalid = |message: String| Outcome::Rejected { code: "invalid-charge".to_owned(), message };
+        let charge = Self::deserialize(data).map_err(|error| invalid(error.to_string()))?;
+        if charge.amount.amount <= 0 {
+            Err(invalid("the amount must be positive, in minor units".to_owned()))
+        } else if charge.customer.is_empty() || charge.customer.len() > CUSTOMER_BYTES_MAX {
+            Err(invalid(format!("the customer must have 1 to {CUSTOMER_BYTES_MAX} bytes")))
+        } else {
+            Ok(charge)
+        }
+    }
+}
+
+/// What a call to the provider proves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is done, now or by an earlier call under this key. Definite.
+    Done {
+        /// The provider's id of the charge or refund.
+        id: String,
+    },
+    /// It was not done and never will be under this key. Definite.
+    Refused {
+        /// Stable, such as `card-declined`.
+        code: String,
+        /// For people.
+        message: String,
+    },
+    /// Nothing is proven: it may have been done, be in the making, or never have arrived.
+    Unknown {
+        /// Why we do not know, such as `provider-timeout`.
+        code: &'static str,
+        /// The provider's wish how long to wait before the next call, in milliseconds.
+        retry_after_ms: Option<u64>,
+    },
+}
+
+impl Verdict {
+    /// The outcome of `charge-payment`; `None` while unknown.
+    #[must_use]
+    pub fn of_charge(self) -> Option<Outcome> {
+        match self {
+            Self::Done { id } => Some(Outcome::Succeeded { output: json!({ "charge_id": id }) }),
+            Self::Refused { code, message } => Some(Outcome::Rejected { code, message }),
+            Self::Unknown { .. } => None,
+        }
+    }
+
+    /// The outcome of `refund-payment`; `None` while unknown. A refused refund is a rejected undo: the
+    /// step gets stuck, and a person looks at it.
+    #[must_use]
+    pub fn of_refund(self) -> Option<Outcome> {
+        match self {
+            Self::Done { id } => Some(Outcome::Undone { output: json!({ "refund_id": id }) }),
+            Self::Refused { code, message } => Some(Outcome::Rejected { code, message }),
+            Self::Unknown { .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rejection(data: Value) -> String {
+        match Charge::from_data(&data) {
+            Err(Outcome::Rejected { code, message }) => format!("{code}: {message}"),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_charge_is_read_and_its_token_is_not_shown() {
+        let data = json!({
+            "amount": { "amount": 1999, "currency": "EUR" }, "customer": "c-1", "token": "tok_visa", "more": 1,
+        });
+        let charge = Charge::from_data(&data).unwrap();
+        assert_eq!(charge.amount, Money { amount: 1_999, currency: Currency::EUR });
+        assert_eq!(charge.token.secret(), "tok_visa");
+        assert!(!format!("{charge:?}").contains("tok_visa"));
+    }
+
+    #[test]
+    fn the_card_on_file_is_the_default() {
+        let data = json!({ "amount": { "amount": 1, "currency": "JPY" }, "customer": "c-1" });
+        assert_eq!(Charge::from_data(&data).unwrap().token.secret(), "tok_on_file");
+    }
+
+    #[test]
+    fn what_can_never_be_charged_is_rejected_by_name() {
+        let with = |amount: Value, customer: &str| {
+            rejection(json!({ "amount": { "amount": amount, "currency": "EUR" }, "customer": customer }))
+        };
+        assert!(with(json!(0), "c").starts_with("invalid-charge: the amount"));
+        assert!(with(json!(-1), "c").starts_with("invalid-charge: the amount"));
+        assert!(with(json!(1.5), "c").starts_with("invalid-charge: invalid type"));
+        assert!(with(json!(u64::MAX), "c").starts_with("invalid-charge: invalid value"));
+        assert!(with(json!(1), "").starts_with("invalid-charge: the customer"));
+        let currency = json!({ "amount": { "amount": 1, "currency": "EURO" }, "customer": "c" });
+        assert!(rejection(currency).starts_with("invalid-charge: unknown variant `EURO`"));
+        assert!(rejection(json!(null)).starts_with("invalid-charge: "));
+    }
+}

@@ -1,0 +1,30 @@
+//! The seam to the payment provider. Another provider is another [`Gateway`].
+//!
+//! Invariant: every call names a key, and calling again under it never takes or gives money twice.
+
+mod classify;
+mod config;
+mod http;
+
+use async_trait::async_trait;
+
+pub use config::Config;
+pub use http::HttpGateway;
+
+use crate::domain::{Charge, Verdict};
+
+/// A payment provider that honours idempotency keys for longer than our inbox remembers effects.
+#[async_trait]
+pub trait Gateway: Send + Sync {
+    /// Takes the money, at most once per key.
+    async fn charge(&self, key: &str, charge: &Charge) -> Verdict;
+
+    /// Gives back all that was taken under `charge_key`, at most once.
+    async fn refund(&self, key: &str, charge_key: &str) -> Verdict;
+
+    /// Whether the provider can be reached; for `/readyz` only.
+    ///
+    /// # Errors
+    /// Why not, for people.
+    async fn reach(&self) -> Result<(), String>;
+}

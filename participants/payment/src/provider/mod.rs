@@ -1,0 +1,94 @@
+//! A simulated payment provider: an HTTP server of its own process, with its own books.
+//!
+//! It stands for somebody else's service, so it shares nothing with the participant but HTTP. It honours
+//! idempotency keys for ever, even across kill -9, and misbehaves on demand ([`Switches`], card tokens).
+//! Invariant: money is taken at most once per key and given back at most once per charge.
+
+mod books;
+mod config;
+mod decide;
+mod entity;
+mod http;
+mod lists;
+mod switches;
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use config::{BooksConfig, Config, HttpConfig};
+pub use switches::Switches;
+
+/// The request header that names what is asked for, once.
+pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// The response header that says `true` when the answer was stored before the request came.
+pub const REPLAYED: &str = "idempotency-replayed";
+
+/// A provider whose port is open and whose books are, too.
+pub struct Bound {
+    listener: TcpListener,
+    address: SocketAddr,
+    config: Config,
+    books: books::Books,
+}
+
+impl Bound {
+    /// Opens the port and the books.
+    ///
+    /// # Errors
+    /// The port is taken, a switch is out of range, or the books cannot be opened.
+    pub async fn bind(config: Config) -> anyhow::Result<Self> {
+        if let Some((field, why)) = config.switches.problem() {
+            anyhow::bail!("provider.switches.{field} {why}");
+        }
+        make_folder(&config.database.url)?;
+        let books = books::Books::open(&config)
+            .await
+            .with_context(|| format!("cannot open the provider's books at {}", config.database.url))?;
+        let listener = TcpListener::bind(config.http.listen).await.with_context(|| {
+            format!("cannot listen on {}: set provider.http.listen to a free address", config.http.listen)
+        })?;
+        let address = listener.local_addr().context("the listener has no address")?;
+        Ok(Self { listener, address, config, books })
+    }
+
+    /// Where it listens; tells the port when the configuration says 0.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until the token is cancelled and the open requests are answered.
+    ///
+    /// # Errors
+    /// The listener broke.
+    pub async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        tracing::info!(address = %self.address, "simulated payment provider is listening");
+        let router = http::router(self.config, self.books, shutdown.clone());
+        axum::serve(self.listener, router).with_graceful_shutdown(shutdown.cancelled_owned()).await?;
+        Ok(())
+    }
+}
+
+/// Runs the provider until the token is cancelled.
+///
+/// # Errors
+/// It cannot start: see [`Bound::bind`].
+pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
+    Bound::bind(config).await?.serve(shutdown).await
+}
+
+/// SQLite makes a missing file, but not the folder it is to lie in.
+fn make_folder(url: &str) -> anyhow::Result<()> {
+    let path = url.strip_prefix("sqlite:").map(|path| path.strip_prefix("//").unwrap_or(path));
+    let file = path.map(|path| Path::new(path.split('?').next().unwrap_or(path)));
+    match file.and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty()) {
+        Some(folder) => std::fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make the folder {}", folder.display())),
+        None => Ok(()),
+    }
+}
