@@ -1,0 +1,206 @@
+//! The journal: what came in, and what was decided about it.
+//!
+//! Decisions are facts in versioned JSON. Their names and fields are stable: a journal is read for ever,
+//! and nothing in it is ever decided again to rebuild a saga.
+
+use amends_contract::{Direction, SagaId, Timestamp, Token};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{Alarm, Ask, Ending, Failure, Input, Stuck, Wait};
+
+/// Version of the rules and of the journal's JSON. It rises when either changes.
+pub const ENGINE_VERSION: u32 = 1;
+
+/// One input and the decisions it led to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JournalEntry {
+    /// Whose journal.
+    pub saga: SagaId,
+    /// Its place in it, from 1, without gaps; the saga's version after it.
+    pub seq: u64,
+    /// When, by the database's clock.
+    pub at: Timestamp,
+    /// What happened.
+    pub input: Input,
+    /// What was decided, in order.
+    pub decisions: Vec<Decision>,
+    /// The [`ENGINE_VERSION`] that decided.
+    pub engine_version: u32,
+}
+
+/// One decision. `effect` says which effect of the step it is about: `do`, its action, or `undo`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "decision", rename_all = "snake_case")]
+pub enum Decision {
+    /// The saga exists, with these steps.
+    Started {
+        /// The definition's steps in its order, then those of `on_compensated`.
+        steps: Vec<Token>,
+        /// When it turns backward by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deadline_at: Option<Timestamp>,
+    },
+    /// An effect shall be; its data is frozen, and its command is sent for the first time.
+    Decided {
+        /// Of which step.
+        step: Token,
+        /// Which of its effects.
+        effect: Direction,
+        /// The payload; `None` on an undo that carries nothing but its action's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        data: Option<Value>,
+        /// How many sends may end without a final outcome.
+        attempts: u32,
+        /// When to ask again.
+        due_at: Timestamp,
+    },
+    /// The effect's command, or a fence of it, is sent again.
+    Sent {
+        /// Of which step.
+        step: Token,
+        /// Which of its effects.
+        effect: Direction,
+        /// The number of this sending.
+        send_no: u32,
+        /// The effect, or a fence.
+        #[serde(default, skip_serializing_if = "is_command")]
+        ask: Ask,
+        /// Attempts left.
+        left: u32,
+        /// When to ask again.
+        due_at: Timestamp,
+    },
+    /// The last sending failed; wait before the next.
+    BackedOff {
+        /// Of which step.
+        step: Token,
+        /// Which of its effects.
+        effect: Direction,
+        /// What the participant gave as the reason.
+        code: String,
+        /// Attempts left.
+        left: u32,
+        /// When to send again.
+        due_at: Timestamp,
+    },
+    /// The participant is finding out.
+    Pending {
+        /// Of which step.
+        step: Token,
+        /// Which of its effects.
+        effect: Direction,
+        /// When that is too long.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pending_until: Option<Timestamp>,
+    },
+    /// Nothing is sent because of an outage; its clocks are moved on.
+    Held {
+        /// Of which step.
+        step: Token,
+        /// Which of its effects.
+        effect: Direction,
+        /// Whose outage.
+        by: Wait,
+        /// When to look again.
+        due_at: Timestamp,
+        /// When it has been pending for too long.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pending_until: Option<Timestamp>,
+    },
+    /// The deadline stands still while something is held.
+    DeadlineMoved {
+        /// The new one.
+        deadline_at: Timestamp,
+    },
+    /// The action is done.
+    Succeeded {
+        /// Of which step.
+        step: Token,
+        /// What it gave back.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        output: Value,
+    },
+    /// The action was refused: it did not run and never will.
+    Rejected {
+        /// Of which step.
+        step: Token,
+        /// Stable and machine-readable.
+        code: String,
+        /// For people.
+        message: String,
+    },
+    /// The action's effect id is closed: it did not run and never will.
+    Cancelled {
+        /// Of which step.
+        step: Token,
+    },
+    /// The action is given up without an outcome; its undo settles it.
+    Unknown {
+        /// Of which step.
+        step: Token,
+    },
+    /// The action is undone.
+    Undone {
+        /// Of which step.
+        step: Token,
+        /// What the undo had to say.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        output: Value,
+    },
+    /// The action never ran and never will.
+    NothingToUndo {
+        /// Of which step.
+        step: Token,
+    },
+    /// The step cannot go on by itself.
+    Stuck {
+        /// Which step.
+        step: Token,
+        /// Which of its effects.
+        effect: Direction,
+        /// Why, and what frees it.
+        at: Stuck,
+    },
+    /// A step that was stuck before anything was sent is decided anew.
+    Freed {
+        /// Which step.
+        step: Token,
+        /// Which of its effects.
+        effect: Direction,
+    },
+    /// A participant contradicted what it had proved.
+    Alarmed {
+        /// At which step.
+        step: Token,
+        /// How.
+        alarm: Alarm,
+    },
+    /// The saga would turn backward, but its pivot is in flight: its fate is asked for first.
+    Doubted {
+        /// Why it would turn.
+        failure: Failure,
+    },
+    /// The pivot did happen: the wish to turn backward is void.
+    Resolved,
+    /// The saga turns backward. The plan of what is undone is made now and never again.
+    Turned {
+        /// Why.
+        failure: Failure,
+        /// The steps that will be undone, in the definition's order.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        undo: Vec<Token>,
+    },
+    /// The deadline passed behind the point of no return.
+    Overdue,
+    /// The saga has ended.
+    Done {
+        /// How.
+        ending: Ending,
+    },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+const fn is_command(ask: &Ask) -> bool {
+    matches!(ask, Ask::Command)
+}

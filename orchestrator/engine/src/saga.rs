@@ -1,0 +1,118 @@
+//! The saga: all that is known about one running instance. Its JSON is the row's `state`.
+//!
+//! Invariant: it changes only by folding decisions (`fold.rs`), so that the journal alone can rebuild it.
+//! Fields that stand at their default are left out of the JSON, for it is written with each transition.
+
+use std::collections::BTreeMap;
+
+use amends_contract::{DefinitionRef, Digest, SagaId, Timestamp, Token};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::StepState;
+
+/// One running instance of a definition.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Saga {
+    /// Its identity; carries the moment of its making.
+    pub id: SagaId,
+    /// Name and version of its definition.
+    pub definition: DefinitionRef,
+    /// The definition's digest: a saga is only ever driven by the very source it began with.
+    pub digest: Digest,
+    /// How many inputs it has taken: the length of its journal.
+    pub version: u64,
+    /// What it was started with.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub input: Value,
+    /// For search; fixed at the start.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<Token, String>,
+    /// When it took its first input.
+    pub started_at: Timestamp,
+    /// When it took its last input.
+    pub updated_at: Timestamp,
+    /// When it turns backward if the point of no return is not passed by then. While a participant it
+    /// waits for is down, this moment moves on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_at: Option<Timestamp>,
+    /// When it was found overdue: its deadline passed behind the point of no return.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overdue_at: Option<Timestamp>,
+    /// Where it stands.
+    pub phase: Phase,
+    /// Why it will turn backward if the pivot in flight turns out not to have happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<Failure>,
+    /// Why it turned backward.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// The definition's steps in its order, then those of `on_compensated`.
+    pub steps: Vec<StepState>,
+}
+
+impl Saga {
+    /// The step of that name.
+    #[must_use]
+    pub fn step(&self, name: &str) -> Option<&StepState> {
+        self.steps.iter().find(|step| step.name == *name)
+    }
+
+    /// What the step's action gave back; `None` unless it has succeeded.
+    #[must_use]
+    pub fn output(&self, step: &str) -> Option<&Value> {
+        self.step(step)?.output()
+    }
+
+    pub(crate) fn position(&self, name: &str) -> Option<usize> {
+        self.steps.iter().position(|step| step.name == *name)
+    }
+}
+
+/// Where a saga stands. `Backward` never turns to `Forward` again, and nothing leaves `Done`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Doing its steps.
+    Forward,
+    /// Undoing them, then doing those of `on_compensated`.
+    Backward,
+    /// Ended.
+    Done(Ending),
+}
+
+/// How a saga ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// Every step happened.
+    Completed,
+    /// Whatever may have happened was undone.
+    Compensated,
+}
+
+/// Why a saga turned backward.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The step that failed; `None` when no single step did (cancelled, deadline).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<Token>,
+    /// Stable and machine-readable: a rejection's own code, or one of [`code`].
+    pub code: String,
+    /// For people.
+    pub detail: String,
+}
+
+/// The failure codes that are the engine's own.
+pub mod code {
+    /// The owner or an operator cancelled it.
+    pub const CANCELLED: &str = "cancelled";
+    /// The deadline passed before the point of no return.
+    pub const DEADLINE: &str = "deadline";
+    /// A step's attempts were used up without an outcome.
+    pub const ATTEMPTS: &str = "attempts";
+    /// An expression of the definition could not be evaluated for this input.
+    pub const EXPRESSION: &str = "expression";
+    /// A command was larger than may be sent.
+    pub const TOO_LARGE: &str = "too-large";
+}

@@ -1,0 +1,174 @@
+//! What people see of a saga, and when it wants attention: all derived, nothing stored.
+
+use std::{fmt, str::FromStr};
+
+use amends_contract::{Direction, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::{Ending, Flight, Phase, Saga, StepState};
+
+/// How a saga stands, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Doing its steps.
+    Running,
+    /// Undoing them, then doing those of `on_compensated`.
+    Compensating,
+    /// A step is stuck and nothing else can move.
+    Parked,
+    /// Every step happened.
+    Completed,
+    /// Whatever may have happened was undone.
+    Compensated,
+    /// Ended by an operator without a promise of balance.
+    Abandoned,
+}
+
+impl Status {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Running,
+        Self::Compensating,
+        Self::Parked,
+        Self::Completed,
+        Self::Compensated,
+        Self::Abandoned,
+    ];
+
+    /// A stable name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Compensating => "compensating",
+            Self::Parked => "parked",
+            Self::Completed => "completed",
+            Self::Compensated => "compensated",
+            Self::Abandoned => "abandoned",
+        }
+    }
+
+    /// Whether nothing will ever happen to it again.
+    #[must_use]
+    pub const fn is_terminal(self) -> bool {
+        match self {
+            Self::Running | Self::Compensating | Self::Parked => false,
+            Self::Completed | Self::Compensated | Self::Abandoned => true,
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// The text is no status.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a status: running, compensating, parked, completed, compensated or abandoned")]
+pub struct InvalidStatus(String);
+
+impl FromStr for Status {
+    type Err = InvalidStatus;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|status| status.as_str() == text)
+            .ok_or_else(|| InvalidStatus(text.chars().take(80).collect()))
+    }
+}
+
+/// What stands beside the status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flags {
+    /// Somebody should look: a step is stuck or has used up its attempts, the saga is overdue, or an alarm
+    /// was raised.
+    pub needs_attention: bool,
+    /// It waits for a signal.
+    pub awaiting: bool,
+    /// Something is not sent because of an outage.
+    pub held: bool,
+    /// Its deadline passed behind the point of no return.
+    pub overdue: bool,
+    /// An operator stopped it for a while.
+    pub paused: bool,
+    /// A participant contradicted itself (see [`Alarm`](crate::Alarm)).
+    pub alarm: bool,
+}
+
+impl Saga {
+    /// How it stands.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        match self.phase {
+            Phase::Done(Ending::Completed) => Status::Completed,
+            Phase::Done(Ending::Compensated) => Status::Compensated,
+            Phase::Forward | Phase::Backward if self.is_stuck() && self.flights().next().is_none() => {
+                Status::Parked
+            }
+            Phase::Forward => Status::Running,
+            Phase::Backward => Status::Compensating,
+        }
+    }
+
+    /// What stands beside the status.
+    #[must_use]
+    pub fn flags(&self) -> Flags {
+        let over = matches!(self.phase, Phase::Done(_));
+        let alarm = self.steps.iter().any(|step| step.alarm.is_some());
+        let overdue = self.overdue_at.is_some() && !over;
+        let used_up = self
+            .steps
+            .iter()
+            .flat_map(|step| BOTH.map(|direction| (step.flight(direction), step.effect(direction))))
+            .any(|pair| matches!(pair, (Some(_), Some(effect)) if effect.left == 0));
+        Flags {
+            needs_attention: alarm || overdue || used_up || self.is_stuck(),
+            awaiting: false,
+            held: self.flights().any(|flight| flight.wait.is_held()),
+            overdue,
+            paused: false,
+            alarm,
+        }
+    }
+
+    /// The earliest moment at which anything in it wants attention; `None` when only an input from outside
+    /// can move it.
+    #[must_use]
+    pub fn due_at(&self) -> Option<Timestamp> {
+        self.flights()
+            .flat_map(|flight| [Some(flight.due_at), flight.pending_until])
+            .chain([self.open_deadline()])
+            .flatten()
+            .min()
+    }
+
+    /// The deadline as long as it can still do something: turn the saga, or mark it overdue. Once the pivot
+    /// is in doubt there is nothing more that a deadline could ask.
+    pub(crate) fn open_deadline(&self) -> Option<Timestamp> {
+        match (self.phase, &self.doubt, self.overdue_at) {
+            (Phase::Forward, None, None) => self.deadline_at,
+            _ => None,
+        }
+    }
+
+    fn flights(&self) -> impl Iterator<Item = &Flight> {
+        self.steps.iter().flat_map(|step| BOTH.map(|direction| step.flight(direction))).flatten()
+    }
+
+    fn is_stuck(&self) -> bool {
+        self.steps.iter().any(StepState::is_stuck)
+    }
+}
+
+impl StepState {
+    /// Whether its action or its undo cannot go on by itself.
+    #[must_use]
+    pub fn is_stuck(&self) -> bool {
+        BOTH.iter().any(|direction| self.stuck(*direction).is_some())
+    }
+}
+
+const BOTH: [Direction; 2] = [Direction::Forward, Direction::Backward];

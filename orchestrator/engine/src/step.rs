@@ -1,0 +1,368 @@
+//! The two states of a step: of its action, and of its undo.
+//!
+//! They are apart because a late reply of the action changes what is known of the action, whatever the
+//! undo is doing meanwhile.
+
+use amends_contract::{Direction, Timestamp, Token};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// One step of a saga.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepState {
+    /// Its name in the definition.
+    pub name: Token,
+    /// What is known of its action.
+    #[serde(default, skip_serializing_if = "ActionState::is_waiting")]
+    pub action: ActionState,
+    /// The action's effect, once it is decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action_effect: Option<Effect>,
+    /// What is known of its undo.
+    #[serde(default, skip_serializing_if = "UndoState::is_none")]
+    pub undo: UndoState,
+    /// The undo's effect, once it is decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo_effect: Option<Effect>,
+    /// Something that cannot be was reported of this step; it stays for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alarm: Option<Alarm>,
+}
+
+impl StepState {
+    pub(crate) const fn new(name: Token) -> Self {
+        Self {
+            name,
+            action: ActionState::Waiting,
+            action_effect: None,
+            undo: UndoState::None,
+            undo_effect: None,
+            alarm: None,
+        }
+    }
+
+    /// What the action gave back; `None` unless it has succeeded.
+    #[must_use]
+    pub const fn output(&self) -> Option<&Value> {
+        match &self.action {
+            ActionState::Succeeded { output } => Some(output),
+            _ => None,
+        }
+    }
+
+    /// The effect of this direction, once it is decided.
+    #[must_use]
+    pub const fn effect(&self, direction: Direction) -> Option<&Effect> {
+        match direction {
+            Direction::Forward => self.action_effect.as_ref(),
+            Direction::Backward => self.undo_effect.as_ref(),
+        }
+    }
+
+    /// What is in flight in this direction.
+    #[must_use]
+    pub const fn flight(&self, direction: Direction) -> Option<&Flight> {
+        match (direction, &self.action, &self.undo) {
+            (Direction::Forward, ActionState::InFlight(flight), _)
+            | (Direction::Backward, _, UndoState::InFlight(flight)) => Some(flight),
+            _ => None,
+        }
+    }
+
+    /// What it is stuck at in this direction.
+    #[must_use]
+    pub const fn stuck(&self, direction: Direction) -> Option<&Stuck> {
+        match (direction, &self.action, &self.undo) {
+            (Direction::Forward, ActionState::Stuck(stuck), _)
+            | (Direction::Backward, _, UndoState::Stuck(stuck)) => Some(stuck),
+            _ => None,
+        }
+    }
+
+    /// Whether its action may have run, or may run yet: sent at least once and neither rejected nor
+    /// cancelled.
+    pub(crate) fn may_have_run(&self) -> bool {
+        self.action_effect.is_some()
+            && match &self.action {
+                ActionState::Waiting | ActionState::Rejected { .. } | ActionState::Cancelled => false,
+                ActionState::Stuck(stuck) => stuck.why != StuckWhy::Cancelled,
+                ActionState::InFlight(_) | ActionState::Succeeded { .. } | ActionState::Unknown => true,
+            }
+    }
+}
+
+/// What is known of a step's action.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActionState {
+    /// Never sent.
+    #[default]
+    Waiting,
+    /// Asked for, without a final outcome so far.
+    InFlight(Flight),
+    /// Done.
+    Succeeded {
+        /// What it gave back.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        output: Value,
+    },
+    /// Refused; it did not run and never will.
+    Rejected {
+        /// Stable and machine-readable.
+        code: String,
+        /// For people.
+        message: String,
+    },
+    /// Its effect id is closed; it did not run and never will.
+    Cancelled,
+    /// Asked for, and given up without an outcome; its undo settles it.
+    Unknown,
+    /// It cannot go on by itself.
+    Stuck(Stuck),
+}
+
+impl ActionState {
+    const fn is_waiting(&self) -> bool {
+        matches!(self, Self::Waiting)
+    }
+
+    /// A stable name, as people see it.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::InFlight(flight) => flight.name(),
+            Self::Succeeded { .. } => "succeeded",
+            Self::Rejected { .. } => "rejected",
+            Self::Cancelled => "cancelled",
+            Self::Unknown => "unknown",
+            Self::Stuck(_) => "stuck",
+        }
+    }
+}
+
+/// What is known of a step's undo.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UndoState {
+    /// Not planned: the saga goes forward, there is nothing to undo, or the step has no undo.
+    #[default]
+    None,
+    /// Planned, and not sent yet.
+    Waiting,
+    /// Asked for, without a final outcome so far.
+    InFlight(Flight),
+    /// The action is undone.
+    Undone {
+        /// What the undo had to say.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        output: Value,
+    },
+    /// The action never ran and never will.
+    NothingToUndo,
+    /// It cannot go on by itself.
+    Stuck(Stuck),
+}
+
+impl UndoState {
+    const fn is_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
+
+    /// A stable name, as people see it.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Waiting => "waiting",
+            Self::InFlight(flight) => flight.name(),
+            Self::Undone { .. } => "undone",
+            Self::NothingToUndo => "nothing_to_undo",
+            Self::Stuck(_) => "stuck",
+        }
+    }
+}
+
+/// An effect that was decided. Its id and its data never change; only `send_no` and `left` do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Effect {
+    /// Part of its id.
+    #[serde(default = "first", skip_serializing_if = "is_first")]
+    pub epoch: u32,
+    /// When it was decided: the `time` of all its commands.
+    pub decided_at: Timestamp,
+    /// The last sending; commands and fences of one effect count on together.
+    #[serde(default = "first", skip_serializing_if = "is_first")]
+    pub send_no: u32,
+    /// Attempts that are left before it counts as used up.
+    pub left: u32,
+    /// The payload, frozen; `None` on an undo that carries nothing but its action's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Value>,
+}
+
+const fn first() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+const fn is_first(number: &u32) -> bool {
+    *number == 1
+}
+
+/// What is being asked, and when to act if no final outcome comes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flight {
+    /// What is asked.
+    #[serde(default, skip_serializing_if = "Ask::is_command")]
+    pub ask: Ask,
+    /// What it waits for.
+    #[serde(default, skip_serializing_if = "Wait::is_sent")]
+    pub wait: Wait,
+    /// When to ask again: no reply by then, the back-off's end, or the next look at who holds it.
+    pub due_at: Timestamp,
+    /// When it gets stuck if the participant keeps finding out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending_until: Option<Timestamp>,
+}
+
+impl Flight {
+    /// Just sent.
+    pub(crate) const fn new(ask: Ask, due_at: Timestamp) -> Self {
+        Self { ask, wait: Wait::Sent, due_at, pending_until: None }
+    }
+
+    const fn name(&self) -> &'static str {
+        match (&self.wait, &self.ask) {
+            (Wait::Blind | Wait::Down, _) => "held",
+            (_, Ask::Fence(_)) => "fencing",
+            (Wait::Sent, _) => "sent",
+            (Wait::Pending, _) => "pending",
+            (Wait::BackingOff, _) => "backing_off",
+        }
+    }
+}
+
+/// What is asked of the participant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ask {
+    /// The effect.
+    #[default]
+    Command,
+    /// Only that its id be made final.
+    Fence(FenceWhy),
+}
+
+impl Ask {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    const fn is_command(&self) -> bool {
+        matches!(self, Self::Command)
+    }
+}
+
+/// Why an effect is fenced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FenceWhy {
+    /// It is the pivot, which is never guessed; the answer gives the direction.
+    Pivot,
+    /// It was in flight when the saga turned, and it has no undo.
+    Turn,
+}
+
+/// What something in flight waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wait {
+    /// A reply to the last sending.
+    #[default]
+    Sent,
+    /// The participant is still finding out.
+    Pending,
+    /// The last sending failed; the end of the back-off.
+    BackingOff,
+    /// Held: the broker refuses us, or our own replies lie unread.
+    Blind,
+    /// Held: the participant is down.
+    Down,
+}
+
+impl Wait {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    const fn is_sent(&self) -> bool {
+        matches!(self, Self::Sent)
+    }
+
+    /// Whether nothing is sent because of an outage.
+    #[must_use]
+    pub const fn is_held(self) -> bool {
+        matches!(self, Self::Blind | Self::Down)
+    }
+}
+
+/// A step that cannot go on until an operator, or a late reply, lets it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stuck {
+    /// The reason.
+    pub why: StuckWhy,
+    /// For people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+    /// What was asked; asking again is how it is freed.
+    #[serde(default, skip_serializing_if = "Ask::is_command")]
+    pub ask: Ask,
+}
+
+/// Why a step is stuck.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StuckWhy {
+    /// Its effect id is taken by a command of another meaning.
+    Conflict,
+    /// The saga is older than the participant's inbox remembers.
+    Expired,
+    /// A step that may not be rejected was: a retriable one, or an undo.
+    Rejected,
+    /// The effect id is closed, and nobody here asked for that.
+    Cancelled,
+    /// The participant was finding out for longer than `pending_max`.
+    PendingMax,
+    /// The reply does not fit the step: its schema, or an outcome of the other direction.
+    Reply,
+    /// An expression could not be evaluated where the step cannot be given up.
+    Expression,
+    /// The command is larger than may be sent, and the step cannot be given up.
+    TooLarge,
+}
+
+impl StuckWhy {
+    /// A stable name, as people see it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Conflict => "conflict",
+            Self::Expired => "expired",
+            Self::Rejected => "rejected",
+            Self::Cancelled => "cancelled",
+            Self::PendingMax => "pending_max",
+            Self::Reply => "reply",
+            Self::Expression => "expression",
+            Self::TooLarge => "too_large",
+        }
+    }
+}
+
+/// A report that contradicts what the participant proved before: its inbox has failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Alarm {
+    /// The action succeeded, although there had been nothing to undo.
+    SucceededAfterNothingToUndo,
+    /// The action succeeded, although it had been cancelled.
+    SucceededAfterCancelled,
+    /// The action succeeded, although it had been rejected.
+    SucceededAfterRejected,
+    /// There was nothing to undo, although the action had succeeded.
+    NothingToUndoAfterSucceeded,
+}
