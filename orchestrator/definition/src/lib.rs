@@ -1,1 +1,19 @@
-//! stub
+//! The definition language: a YAML file becomes a [`Definition`], or a list of [`Diagnostics`] that say
+//! where, why and how to mend it.
+//!
+//! Pure: no I/O, no clock, no randomness. Schemas come in by closure, expressions see only their scope.
+//!
+//! Invariant: a definition that compiles renders the same data from the same scope, for ever.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+mod definition;
+mod diagnostics;
+pub mod limits;
+mod scope;
+mod template;
+
+pub use definition::{Definition, Retry, Step, StepKind, Undo};
+pub use diagnostics::{Diagnostic, Diagnostics, Rule};
+pub use scope::{FailureScope, SagaScope, Scope};
+pub use template::{ExpressionError, ExpressionErrorKind, Template};
