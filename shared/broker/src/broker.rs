@@ -1,0 +1,197 @@
+//! The connection to the broker, and the way to everything that goes through it.
+//!
+//! Invariant: connecting never fails because the broker is down; it goes on in the background for as
+//! long as a clone of the [`Broker`] lives.
+
+use std::sync::Arc;
+
+use amends_contract::Names;
+use async_nats::{
+    Client,
+    connection::State,
+    jetstream::{self, context::RequestErrorKind, response::Response},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout, timeout_at},
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::{
+    Config, Consumer, ConsumerSpec, Difference, Error, Health, Publisher,
+    config::ms,
+    connect::connect,
+    delivery::AckQueue,
+    health::Monitor,
+    ledger::Ledger,
+    reconcile::{Topology, watch},
+};
+
+/// The broker. Cheap to clone; all clones share one connection.
+#[derive(Clone)]
+pub struct Broker {
+    pub(crate) core: Arc<Core>,
+    /// Stops the background tasks when the last clone, publisher and consumer are gone.
+    _alive: Arc<DropGuard>,
+}
+
+/// What all parts of this crate share. It holds no [`Broker`], else the tasks that hold it never end.
+pub(crate) struct Core {
+    pub(crate) config: Config,
+    pub(crate) names: Names,
+    pub(crate) client: Client,
+    pub(crate) jetstream: jetstream::Context,
+    pub(crate) monitor: Arc<Monitor>,
+    pub(crate) acks: AckQueue,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) topology: Topology,
+    stop: CancellationToken,
+}
+
+impl Broker {
+    /// Starts connecting under the client name `name`, which operators see in the broker's lists.
+    /// Returns at once; [`Broker::health`] and [`Broker::connected`] tell how it goes.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when the configuration is wrong. That the broker is down is no error.
+    pub async fn connect(config: &Config, name: &str) -> Result<Self, Error> {
+        let names = Names::new(&config.prefix).map_err(|error| Error::Config(format!("prefix: {error}")))?;
+        let monitor = Arc::new(Monitor::new(config.problem_memory_ms));
+        let client = connect(config, name, &monitor).await?;
+        let stop = CancellationToken::new();
+        let core = Arc::new(Core {
+            config: config.clone(),
+            names: names.clone(),
+            jetstream: jetstream::new(client.clone()),
+            monitor,
+            acks: AckQueue::start(client.clone(), config.ack_queue_max, config.nak_delay_max_ms),
+            ledger: Ledger::start(&client, &names, config.outstanding_max).await?,
+            topology: Topology::new(),
+            stop: stop.clone(),
+            client,
+        });
+        tokio::spawn(watch(Arc::clone(&core), stop.clone()));
+        Ok(Self { core, _alive: Arc::new(stop.drop_guard()) })
+    }
+
+    /// Subjects and streams under the configured prefix.
+    #[must_use]
+    pub fn names(&self) -> &Names {
+        &self.core.names
+    }
+
+    /// Looks at all streams now, creates the missing ones, and lists what is not as configured. A stream
+    /// that was there is awaited for `stream_missing_patience_ms` first. The same happens by itself
+    /// after every connect; this is for whoever wants to know the result.
+    ///
+    /// # Errors
+    /// When the broker is away, does not answer or refuses a creation.
+    pub async fn reconcile(&self) -> Result<Vec<Difference>, Error> {
+        self.core.reconcile().await
+    }
+
+    /// A publisher. All publishers share the limit of outstanding messages.
+    #[must_use]
+    pub fn publisher(&self) -> Publisher {
+        Publisher::new(self.clone())
+    }
+
+    /// A consumer; nothing happens before its first `next`.
+    #[must_use]
+    pub fn consumer(&self, spec: ConsumerSpec) -> Consumer {
+        Consumer::new(self.clone(), spec)
+    }
+
+    /// The state of the connection and what went wrong lately. Asks nobody.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let server = self.core.client.try_server_info();
+        self.core.monitor.snapshot(
+            self.core.is_connected(),
+            server.map(|info| format!("{} {}", info.server_name, info.version)),
+            self.core.topology.differences(),
+        )
+    }
+
+    /// Waits for the connection.
+    pub async fn connected(&self) {
+        self.core.connected().await;
+    }
+
+    /// Counts the times a stream was found created anew, or gone back behind a number it had reached: its
+    /// messages may be lost, and who keeps them elsewhere (an outbox) compares
+    /// [`Broker::stream_position`] with what it published and publishes again.
+    #[must_use]
+    pub fn topology_changes(&self) -> watch::Receiver<u64> {
+        self.core.topology.changes()
+    }
+
+    /// Hands over what is still to be written (acknowledgements above all), and closes the connection,
+    /// for all clones. Waits `close_timeout_ms` at most: what is not written comes again.
+    pub async fn close(self) {
+        self.core.stop.cancel();
+        if !self.core.is_connected() {
+            return;
+        }
+        let goodbye = async {
+            self.core.acks.flush().await;
+            let _ = self.core.client.flush().await;
+            let _ = self.core.client.drain().await;
+        };
+        if timeout(ms(self.core.config.close_timeout_ms), goodbye).await.is_err() {
+            tracing::warn!(
+                "the broker does not take our last acknowledgements; their messages will come again"
+            );
+        }
+    }
+}
+
+impl Core {
+    pub(crate) fn is_connected(&self) -> bool {
+        self.client.connection_state() == State::Connected
+    }
+
+    /// Waits for the connection.
+    pub(crate) async fn connected(&self) {
+        /// The client drops events when too many come at once, so its state is looked at, too.
+        const LOOK_MS: u64 = 500;
+        let mut connection = self.monitor.connection();
+        while !self.is_connected() {
+            tokio::select! {
+                _ = connection.changed() => {}
+                () = sleep(ms(LOOK_MS)) => {}
+            }
+        }
+    }
+
+    /// Waits for the connection, but not past `deadline`; whether it stands.
+    pub(crate) async fn connected_by(&self, deadline: Instant) -> bool {
+        timeout_at(deadline, self.connected()).await.is_ok()
+    }
+
+    /// One request to `JetStream`'s API. Nothing is queued while the connection is down: an answer to a
+    /// question that old would describe another broker.
+    pub(crate) async fn api<T: DeserializeOwned>(
+        &self,
+        subject: String,
+        payload: &(impl Serialize + ?Sized),
+    ) -> Result<T, Error> {
+        if !self.is_connected() {
+            return Err(Error::Unavailable("not connected".to_owned()));
+        }
+        match self.jetstream.request::<_, _, Response<T>>(subject, payload).await {
+            Ok(Response::Ok(answer)) => Ok(answer),
+            Ok(Response::Err { error }) => Err(Error::answered(&error)),
+            Err(error) => Err(match error.kind() {
+                RequestErrorKind::TimedOut => Error::TimedOut(self.config.request_timeout_ms),
+                RequestErrorKind::NoResponders => {
+                    Error::Unavailable("JetStream is switched off, or not ready yet".to_owned())
+                }
+                RequestErrorKind::InvalidSubject | RequestErrorKind::Other => {
+                    Error::Answer(error.to_string())
+                }
+            }),
+        }
+    }
+}

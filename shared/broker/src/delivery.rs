@@ -1,0 +1,207 @@
+//! One message as the broker hands it over, and the answers to it: ack, nak, progress.
+//!
+//! The answers go through one queue to one task that writes them to the connection, so that no loop
+//! ever waits for them. They are not durable: after a crash of the broker acknowledged messages come
+//! again, and every reader has to bear that.
+//!
+//! Invariant: an answer is dropped once its consumer is known to be gone. Its successor numbers its
+//! messages from the start, and the answer would hit another message.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use amends_contract::{Timestamp, header};
+use async_nats::{
+    Client, Subject,
+    jetstream::{AckKind, Message},
+};
+use bytes::Bytes;
+use metrics::{Counter, counter};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{config::ms, jitter, meter};
+
+/// A delivered message. It comes again after `ack_wait_ms` unless it is acknowledged.
+#[derive(Clone)]
+pub struct Delivery {
+    /// The subject it was published on.
+    pub subject: String,
+    /// The body: the whole message.
+    pub body: Bytes,
+    /// The headers, the first value of each. They only help.
+    pub headers: BTreeMap<String, String>,
+    /// Its number in the stream.
+    pub stream_seq: u64,
+    /// How often it has been delivered, this time included; above 1 it may have been handled before.
+    pub delivered: u64,
+    /// When the broker stored it, by the broker's clock.
+    pub stored_at: Timestamp,
+    answers: Option<Answers>,
+}
+
+impl Delivery {
+    /// A delivery that came from no broker, for tests: answers to it go nowhere.
+    #[must_use]
+    pub fn detached(subject: &str, body: Bytes) -> Self {
+        Self {
+            subject: subject.to_owned(),
+            body,
+            headers: BTreeMap::new(),
+            stream_seq: 1,
+            delivered: 1,
+            stored_at: Timestamp::from_unix_ms(0),
+            answers: None,
+        }
+    }
+
+    /// Reads what the client hands over; `None` for what is no message of a stream.
+    pub(crate) fn read(message: Message, queue: &AckQueue, gone: &Arc<AtomicBool>) -> Option<Self> {
+        let info = message.info().ok()?;
+        let stream_seq = info.stream_sequence;
+        let delivered = u64::try_from(info.delivered).unwrap_or(1);
+        let stored_at = Timestamp::from(info.published);
+        let message = message.message;
+        let headers = message.headers.iter().flat_map(async_nats::HeaderMap::iter);
+        Some(Self {
+            subject: message.subject.to_string(),
+            body: message.payload,
+            headers: headers
+                .filter_map(|(name, values)| Some((name.to_string(), values.first()?.to_string())))
+                .collect(),
+            stream_seq,
+            delivered,
+            stored_at,
+            answers: Some(Answers { reply: message.reply?, queue: queue.clone(), gone: Arc::clone(gone) }),
+        })
+    }
+
+    /// Whether it has been delivered before.
+    #[must_use]
+    pub const fn is_redelivery(&self) -> bool {
+        self.delivered > 1
+    }
+
+    /// The W3C trace context it came with.
+    #[must_use]
+    pub fn traceparent(&self) -> Option<&str> {
+        self.headers.get(header::TRACEPARENT).map(String::as_str)
+    }
+
+    /// Says that it need not come again. Fire and forget: nothing waits, and the answer may get lost.
+    pub fn ack(&self) {
+        self.answer(AckKind::Ack);
+    }
+
+    /// Sends it back, to come again after about `delay_ms` (jittered, at most `nak_delay_max_ms`). For
+    /// a shortage of the moment; whatever is expected to take longer belongs into a database.
+    pub fn nak_after(&self, delay_ms: u64) {
+        let longest = self.answers.as_ref().map_or(0, |answers| answers.queue.nak_delay_max_ms);
+        self.answer(AckKind::Nak(Some(ms(jitter::spread(delay_ms.min(longest))))));
+    }
+
+    /// Says that it is being worked on: `ack_wait_ms` starts anew.
+    pub fn progress(&self) {
+        self.answer(AckKind::Progress);
+    }
+
+    fn answer(&self, kind: AckKind) {
+        if let Some(answers) = &self.answers {
+            answers.queue.push(answers.clone_for(kind));
+        }
+    }
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery")
+            .field("subject", &self.subject)
+            .field("stream_seq", &self.stream_seq)
+            .field("delivered", &self.delivered)
+            .field("bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where the answers to one delivery go.
+#[derive(Clone)]
+struct Answers {
+    reply: Subject,
+    queue: AckQueue,
+    gone: Arc<AtomicBool>,
+}
+
+impl Answers {
+    fn clone_for(&self, kind: AckKind) -> Entry {
+        Entry::Answer { reply: self.reply.clone(), kind, gone: Arc::clone(&self.gone) }
+    }
+}
+
+enum Entry {
+    Answer { reply: Subject, kind: AckKind, gone: Arc<AtomicBool> },
+    Flush(oneshot::Sender<()>),
+}
+
+/// The queue of answers of one connection. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct AckQueue {
+    sender: mpsc::Sender<Entry>,
+    nak_delay_max_ms: u64,
+    dropped: Counter,
+}
+
+impl AckQueue {
+    /// Starts the task that writes the answers; it ends with the last clone of the queue.
+    pub(crate) fn start(client: Client, length_max: usize, nak_delay_max_ms: u64) -> Self {
+        let (sender, receiver) = mpsc::channel(length_max.max(1));
+        tokio::spawn(write(client, receiver));
+        Self { sender, nak_delay_max_ms, dropped: counter!(meter::ACKS_DROPPED) }
+    }
+
+    /// Waits until everything queued so far has been handed to the connection.
+    pub(crate) async fn flush(&self) {
+        let (done, waiter) = oneshot::channel();
+        if self.sender.send(Entry::Flush(done)).await.is_ok() {
+            let _ = waiter.await;
+        }
+    }
+
+    fn push(&self, entry: Entry) {
+        if self.sender.try_send(entry).is_err() {
+            self.dropped.increment(1);
+        }
+    }
+}
+
+async fn write(client: Client, mut receiver: mpsc::Receiver<Entry>) {
+    /// Answers taken from the queue at once.
+    const CHUNK: usize = 256;
+    let (acked, naked) = (counter!(meter::ACKED), counter!(meter::NAKED));
+    let dropped = counter!(meter::ACKS_DROPPED);
+    let mut entries = Vec::with_capacity(CHUNK);
+    while receiver.recv_many(&mut entries, CHUNK).await > 0 {
+        for entry in entries.drain(..) {
+            let (reply, kind, gone) = match entry {
+                Entry::Answer { reply, kind, gone } => (reply, kind, gone),
+                Entry::Flush(done) => {
+                    let _ = done.send(());
+                    continue;
+                }
+            };
+            if gone.load(Ordering::Acquire) || client.publish(reply, kind.into()).await.is_err() {
+                dropped.increment(1);
+                continue;
+            }
+            match kind {
+                AckKind::Ack => acked.increment(1),
+                AckKind::Nak(_) => naked.increment(1),
+                AckKind::Progress | AckKind::Next | AckKind::Term => {}
+            }
+        }
+    }
+}

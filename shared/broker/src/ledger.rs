@@ -1,0 +1,229 @@
+//! The book of messages that were sent and wait for the broker's acknowledgement.
+//!
+//! All of them answer to one inbox of ours, `<inbox>.<batch>.<slot>`: one subscription and one wake-up
+//! per batch instead of a future, a timer and a request per message, which cost a third of the speed.
+//!
+//! Invariant: permits out = messages sent whose slot is neither answered nor given up.
+
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use amends_contract::{Names, Stream};
+use async_nats::{Client, Message, StatusCode, Subject, jetstream};
+use futures::StreamExt as _;
+use metrics::{Counter, counter};
+use serde::Deserialize;
+use tokio::sync::{Notify, Semaphore};
+
+use crate::{Error, PublishError, config::ms, meter};
+
+/// What the broker says about a message that it stored, or had stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stored {
+    /// Its number in the stream.
+    pub seq: u64,
+    /// The broker knew the message id, and this is the earlier message's number.
+    pub duplicate: bool,
+}
+
+pub(crate) type Answer = Result<Stored, PublishError>;
+
+pub(crate) struct Ledger {
+    inbox: String,
+    meters: Vec<Meter>,
+    open: Mutex<Open>,
+    permits: Semaphore,
+}
+
+/// The counters of one stream.
+struct Meter {
+    stream: String,
+    published: Counter,
+    duplicates: Counter,
+}
+
+#[derive(Default)]
+struct Open {
+    next: u64,
+    batches: HashMap<u64, Batch>,
+}
+
+struct Batch {
+    answers: Vec<Option<Answer>>,
+    /// How many answers have come from the broker.
+    answered: usize,
+    /// How many will, once that is known.
+    expected: Option<usize>,
+    complete: Arc<Notify>,
+}
+
+impl Ledger {
+    /// Subscribes to the inbox and starts the task that reads it; it ends with the connection.
+    pub(crate) async fn start(
+        client: &Client,
+        names: &Names,
+        outstanding_max: usize,
+    ) -> Result<Arc<Self>, Error> {
+        let inbox = client.new_inbox();
+        let answers = client
+            .subscribe(format!("{inbox}.>"))
+            .await
+            .map_err(|error| Error::Config(format!("cannot subscribe to our own inbox: {error}")))?;
+        let permits = Semaphore::new(outstanding_max.clamp(1, Semaphore::MAX_PERMITS));
+        let meters = Stream::ALL.map(|stream| Meter {
+            stream: names.stream(stream),
+            published: counter!(meter::PUBLISHED, "stream" => stream.token()),
+            duplicates: counter!(meter::PUBLISH_DUPLICATES, "stream" => stream.token()),
+        });
+        let ledger = Arc::new(Self { inbox, meters: meters.into(), open: Mutex::default(), permits });
+        let reader = Arc::clone(&ledger);
+        tokio::spawn(answers.for_each(move |message| {
+            reader.enter(&message);
+            std::future::ready(())
+        }));
+        Ok(ledger)
+    }
+
+    /// Opens a page for `slots` messages.
+    pub(crate) fn batch(self: &Arc<Self>, slots: usize) -> Page {
+        let complete = Arc::new(Notify::new());
+        let batch = Batch {
+            answers: vec![None; slots],
+            answered: 0,
+            expected: None,
+            complete: Arc::clone(&complete),
+        };
+        let mut open = self.lock();
+        let id = open.next;
+        open.next += 1;
+        open.batches.insert(id, batch);
+        drop(open);
+        Page { ledger: Arc::clone(self), id, slots, sent: 0, local: Vec::new(), complete }
+    }
+
+    /// Takes one answer of the broker. Late and foreign ones find no slot, and are dropped.
+    fn enter(&self, message: &Message) {
+        let Some((batch, slot)) = self.slot(message.subject.as_str()) else { return };
+        let mut open = self.lock();
+        let Some(batch) = open.batches.get_mut(&batch) else { return };
+        match batch.answers.get_mut(slot) {
+            Some(empty @ None) => *empty = Some(self.read(message)),
+            _ => return,
+        }
+        batch.answered += 1;
+        if batch.expected == Some(batch.answered) {
+            batch.complete.notify_one();
+        }
+        drop(open);
+        self.permits.add_permits(1);
+    }
+
+    fn read(&self, message: &Message) -> Answer {
+        if message.status == Some(StatusCode::NO_RESPONDERS) {
+            return Err(PublishError::Unavailable("no stream takes the message".to_owned()));
+        }
+        let body: Body<'_> = serde_json::from_slice(&message.payload)
+            .map_err(|error| PublishError::Unavailable(format!("unreadable acknowledgement: {error}")))?;
+        if let Some(error) = body.error {
+            return Err(PublishError::answered(&error));
+        }
+        if let Some(meter) = self.meters.iter().find(|meter| meter.stream == body.stream) {
+            if body.duplicate { &meter.duplicates } else { &meter.published }.increment(1);
+        }
+        Ok(Stored { seq: body.seq, duplicate: body.duplicate })
+    }
+
+    fn slot(&self, subject: &str) -> Option<(u64, usize)> {
+        let (batch, slot) = subject.strip_prefix(&self.inbox)?.strip_prefix('.')?.split_once('.')?;
+        Some((batch.parse().ok()?, slot.parse().ok()?))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        // Nothing under this lock can panic half-way.
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The page of one batch. Dropping it gives its unanswered messages up and returns their permits.
+pub(crate) struct Page {
+    ledger: Arc<Ledger>,
+    id: u64,
+    slots: usize,
+    sent: usize,
+    local: Vec<(usize, PublishError)>,
+    complete: Arc<Notify>,
+}
+
+impl Page {
+    /// Waits for a permit, and says where the acknowledgement of this slot shall go.
+    pub(crate) async fn send_slot(&mut self, slot: usize) -> Subject {
+        if let Ok(permit) = self.ledger.permits.acquire().await {
+            permit.forget();
+        }
+        self.sent += 1;
+        Subject::from(format!("{}.{}.{slot}", self.ledger.inbox, self.id))
+    }
+
+    /// The message behind the latest `send_slot` did not leave.
+    pub(crate) fn unsend(&mut self) {
+        self.sent -= 1;
+        self.ledger.permits.add_permits(1);
+    }
+
+    /// An answer that needs no broker.
+    pub(crate) fn refuse(&mut self, slot: usize, why: PublishError) {
+        self.local.push((slot, why));
+    }
+
+    /// All answers in order, waiting at most `timeout_ms` for those of the broker.
+    pub(crate) async fn answers(mut self, timeout_ms: u64) -> Vec<Answer> {
+        if self.expect() {
+            // Whether complete or late, what is there is taken.
+            let _ = tokio::time::timeout(ms(timeout_ms), self.complete.notified()).await;
+        }
+        let mut answers = self.close();
+        for (slot, why) in self.local.drain(..) {
+            if let Some(answer) = answers.get_mut(slot) {
+                *answer = Some(Err(why));
+            }
+        }
+        answers.resize(self.slots, None);
+        answers.into_iter().map(|answer| answer.unwrap_or(Err(PublishError::TimedOut(timeout_ms)))).collect()
+    }
+
+    /// Says how many answers are to come; whether some are missing yet.
+    fn expect(&self) -> bool {
+        let mut open = self.ledger.lock();
+        let Some(batch) = open.batches.get_mut(&self.id) else { return false };
+        batch.expected = Some(self.sent);
+        batch.answered < self.sent
+    }
+
+    fn close(&mut self) -> Vec<Option<Answer>> {
+        let Some(batch) = self.ledger.lock().batches.remove(&self.id) else { return Vec::new() };
+        self.ledger.permits.add_permits(self.sent - batch.answered);
+        batch.answers
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// The body of an acknowledgement.
+#[derive(Deserialize)]
+struct Body<'a> {
+    #[serde(borrow, default)]
+    stream: Cow<'a, str>,
+    #[serde(default)]
+    seq: u64,
+    #[serde(default)]
+    duplicate: bool,
+    #[serde(default)]
+    error: Option<jetstream::Error>,
+}
