@@ -1,1 +1,29 @@
-//! stub
+//! The SDK for participants: a service says what its commands do, the SDK does each at most once.
+//!
+//! It keeps the inbox (effect id to recorded reply) in the service's own database, handles commands in
+//! batches of one transaction, answers duplicates, late actions, undos before their action and fences
+//! without domain code, drives calls to the outside to their outcome, and publishes events from an outbox.
+//!
+//! Invariant: effect, inbox row and recorded reply are committed together, then the reply is published,
+//! then the command is acknowledged. It knows nothing of the orchestrator but the wire contract.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+mod config;
+mod database;
+mod error;
+mod external;
+mod handler;
+mod participant;
+mod work;
+
+pub use config::{Config, Pools};
+pub use database::Database;
+pub use error::Error;
+pub use external::{CallOutcome, External, Intent, Prepared};
+pub use handler::{Handler, HandlerError, read_data};
+pub use participant::{Locks, Participant};
+pub use work::{Undone, Work};
+
+pub use sea_orm;
+pub use sea_orm_migration;

@@ -1,0 +1,89 @@
+//! The participant's own database: one writer and a pool of readers, over SQLite or PostgreSQL.
+//!
+//! Invariant: whoever writes begins with [`Database::begin`]. On SQLite that takes the write lock at once
+//! (a transaction that upgrades later fails at once, whatever the busy timeout), and one process owns
+//! the file.
+
+pub(crate) mod dialect;
+mod failure;
+mod open;
+
+use std::{fs::File, sync::Arc};
+
+use amends_contract::Timestamp;
+use sea_orm::{
+    DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait,
+};
+
+pub(crate) use failure::Failure;
+
+use crate::{Error, config::Pools};
+
+/// A connection to the participant's database. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Database {
+    writer: DatabaseConnection,
+    reader: DatabaseConnection,
+    /// Held as long as the database is: a second process on the same SQLite file is refused.
+    _lock: Option<Arc<File>>,
+}
+
+impl Database {
+    /// Connects to `sqlite:<file>` (created where missing) or `postgres://...`.
+    ///
+    /// # Errors
+    /// [`Error`], when the database cannot be reached, or a SQLite file belongs to another process.
+    pub async fn connect(url: &str, pools: &Pools) -> Result<Self, Error> {
+        open::open(url, pools).await
+    }
+
+    /// For reading only; on SQLite it refuses to write.
+    #[must_use]
+    pub const fn reader(&self) -> &DatabaseConnection {
+        &self.reader
+    }
+
+    /// Begins a transaction that writes. Never drop its future half-way (`select!`, a timeout): its
+    /// rollback would only be queued.
+    ///
+    /// # Errors
+    /// When no connection is to be had.
+    pub async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
+        self.writer
+            .begin_with_options(TransactionOptions {
+                sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+                ..TransactionOptions::default()
+            })
+            .await
+    }
+
+    /// The database's clock.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn now(&self) -> Result<Timestamp, DbErr> {
+        dialect::now(&self.reader).await
+    }
+
+    /// Whether it answers; for `/readyz`.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn ping(&self) -> Result<(), DbErr> {
+        self.reader.ping().await
+    }
+
+    /// Closes all connections; whoever still waits for one gets an error.
+    pub async fn close(self) {
+        for connection in [self.writer, self.reader] {
+            if let Err(error) = connection.close().await {
+                tracing::debug!(%error, "closing the database");
+            }
+        }
+    }
+
+    pub(crate) const fn writer(&self) -> &DatabaseConnection {
+        &self.writer
+    }
+}
