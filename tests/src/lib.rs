@@ -1,1 +1,23 @@
-//! stub
+//! What the tests of the whole need: real brokers, real databases, real processes to kill, and patience.
+//!
+//! Everything is started by the tests themselves, on free loopback ports and in temporary folders, and
+//! is gone with the test, even with one that was killed.
+//!
+//! Invariant: nothing here knows the code of the services; they are processes of the one binary, known
+//! by their configuration, their REST and the wire.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop with a word")]
+
+mod binary;
+mod nats_server;
+mod patience;
+mod ports;
+mod postgres;
+mod process;
+
+pub use binary::amends;
+pub use nats_server::NatsServer;
+pub use patience::{eventually, eventually_with_progress};
+pub use ports::free_port;
+pub use postgres::Cluster;
+pub use process::Process;

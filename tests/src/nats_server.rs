@@ -1,0 +1,75 @@
+//! A broker of a test's own, to be killed, wiped and started again on the same port.
+//!
+//! Invariant: it listens on loopback only, and its store lies in the test's folder.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
+
+use crate::{Process, amends, free_port};
+
+/// A nats-server with JetStream.
+pub struct NatsServer {
+    process: Process,
+    folder: PathBuf,
+    port: u16,
+}
+
+impl NatsServer {
+    /// Starts one in `folder`.
+    #[must_use]
+    pub fn start(folder: &Path) -> Self {
+        let port = free_port();
+        Self { process: run(folder, port), folder: folder.to_owned(), port }
+    }
+
+    /// Where clients connect.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Its process.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Kills it and deletes all that JetStream has stored.
+    ///
+    /// # Panics
+    /// When the store cannot be deleted.
+    pub fn kill_and_wipe(&mut self) {
+        self.process.kill();
+        fs::remove_dir_all(store(&self.folder)).expect("the store can be deleted");
+    }
+
+    /// Starts it again, on the same port.
+    pub fn start_again(&mut self) {
+        self.process = run(&self.folder, self.port);
+    }
+}
+
+fn store(folder: &Path) -> PathBuf {
+    folder.join("jetstream")
+}
+
+fn run(folder: &Path, port: u16) -> Process {
+    let (store, port) = (store(folder), port.to_string());
+    fs::create_dir_all(&store).expect("a folder of the test can be made");
+    let store = store.to_string_lossy();
+    let arguments = ["--addr", "127.0.0.1", "--port", &port, "--jetstream", "--store_dir", &store];
+    Process::start("nats-server", program(), &arguments, &[], folder)
+}
+
+/// The nats-server that the demo would take, found or installed by it.
+fn program() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| {
+        let output = Command::new(amends()).arg("nats-server").output().expect("the binary runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        PathBuf::from(String::from_utf8(output.stdout).expect("the path is UTF-8").trim_end())
+    })
+}

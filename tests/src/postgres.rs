@@ -1,0 +1,165 @@
+//! A PostgreSQL cluster of a test's own, from the installed programs.
+//!
+//! PostgreSQL refuses to run as root; a test that is root runs it as the user `postgres`.
+//!
+//! Invariant: it listens on loopback only, trusts nobody else, and its folder goes with it.
+
+use std::{
+    env, fs,
+    os::unix::{fs::chown, process::CommandExt},
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+use crate::{Process, free_port, patience};
+
+const USER: &str = "postgres";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running cluster.
+pub struct Cluster {
+    // Fields drop in this order: first the server, then its folder.
+    _process: Process,
+    _folder: TempDir,
+    programs: PathBuf,
+    port: u16,
+}
+
+impl Cluster {
+    /// Makes and starts one.
+    ///
+    /// # Panics
+    /// When PostgreSQL is not installed; with the line that installs it.
+    #[must_use]
+    pub fn start() -> Self {
+        let programs = programs();
+        let folder =
+            tempfile::Builder::new().prefix("amends-postgres-").tempdir().expect("a temporary folder");
+        let owner = owner();
+        if let Some((uid, gid)) = owner {
+            chown(folder.path(), Some(uid), Some(gid)).expect("root may give a folder away");
+        }
+        let data = folder.path().join("data");
+        // No fsync: the machine does not crash within a test, only processes do.
+        let made = as_owner(&programs.join("initdb"), owner)
+            .current_dir(folder.path())
+            .args([
+                "--auth=trust",
+                "--no-sync",
+                "--encoding=UTF8",
+                "--locale=C",
+                "--username",
+                USER,
+                "--pgdata",
+            ])
+            .arg(&data)
+            .output()
+            .expect("initdb runs");
+        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+
+        let port = free_port();
+        let mut server = as_owner(&programs.join("postgres"), owner);
+        server.current_dir(folder.path()).arg("-D").arg(&data).arg("-p").arg(port.to_string());
+        server.args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]);
+        server.args(["-c", "fsync=off", "-c", "max_connections=200"]);
+        let mut process = Process::spawn("postgres", server, folder.path());
+        patience::soon("PostgreSQL accepts connections", PATIENCE, || {
+            assert!(process.ended().is_none(), "PostgreSQL ended:\n{}", process.tail());
+            let ready = Command::new(programs.join("pg_isready"))
+                .args(["--quiet", "--host=127.0.0.1", "--port"])
+                .arg(port.to_string())
+                .status();
+            ready.is_ok_and(|status| status.success()).then_some(())
+        });
+        Self { _process: process, _folder: folder, programs, port }
+    }
+
+    /// The URL of a database on it.
+    #[must_use]
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://{USER}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Makes a database, and gives its URL.
+    ///
+    /// # Panics
+    /// When there is one of this name.
+    #[must_use]
+    pub fn create(&self, database: &str) -> String {
+        let mut command = Command::new(self.programs.join("createdb"));
+        let output = command
+            .arg("--maintenance-db")
+            .arg(self.url(USER))
+            .arg(database)
+            .output()
+            .expect("createdb runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        self.url(database)
+    }
+
+    /// The names of all databases, sorted.
+    ///
+    /// # Panics
+    /// When the server does not answer.
+    #[must_use]
+    pub fn databases(&self) -> Vec<String> {
+        let mut command = Command::new(self.programs.join("psql"));
+        let query = "SELECT datname FROM pg_database ORDER BY datname";
+        let output = command.args([&self.url(USER), "-Atc", query]).output().expect("psql runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+    }
+}
+
+/// The folder with initdb: the newest of Debian's, or where PATH says.
+fn programs() -> PathBuf {
+    let version = |path: &Path| -> Option<u32> { path.file_name()?.to_str()?.parse().ok() };
+    let mut debian: Vec<_> = fs::read_dir("/usr/lib/postgresql")
+        .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
+        .unwrap_or_default();
+    debian.sort_by_key(|path| version(path));
+    let on_path =
+        env::var_os("PATH").map(|path| env::split_paths(&path).collect::<Vec<_>>()).unwrap_or_default();
+    let folders = debian.into_iter().rev().map(|path| path.join("bin")).chain(on_path);
+    folders
+        .into_iter()
+        .find(|folder| folder.join("initdb").is_file() && folder.join("postgres").is_file())
+        .expect("PostgreSQL is not installed: `make test` installs it, or apt-get install postgresql")
+}
+
+/// User and group to run as; `None` as oneself.
+fn owner() -> Option<(u32, u32)> {
+    if !rustix::process::geteuid().is_root() {
+        return None;
+    }
+    let users = fs::read_to_string("/etc/passwd").expect("/etc/passwd can be read");
+    let entry = users.lines().find_map(|line| {
+        let mut parts = line.split(':');
+        let is_it = parts.next() == Some(USER);
+        is_it.then(|| Some((parts.nth(1)?.parse().ok()?, parts.next()?.parse().ok()?)))?
+    });
+    Some(entry.expect("the package postgresql makes a user `postgres`"))
+}
+
+/// The program as that user. `setpriv` (util-linux) sets the death signal after the change of user, which
+/// would clear it; without setpriv the cluster still ends with the test, unless that is killed.
+fn as_owner(program: &Path, owner: Option<(u32, u32)>) -> Command {
+    let setpriv = Path::new("/usr/bin/setpriv");
+    if setpriv.is_file() {
+        let mut command = Command::new(setpriv);
+        command.arg("--pdeathsig=KILL");
+        if let Some((uid, gid)) = owner {
+            command.args([format!("--reuid={uid}"), format!("--regid={gid}"), "--clear-groups".to_owned()]);
+        }
+        command.arg("--").arg(program);
+        return command;
+    }
+    let mut command = Command::new(program);
+    if let Some((uid, gid)) = owner {
+        command.uid(uid).gid(gid);
+    }
+    command
+}
