@@ -189,17 +189,18 @@ pub(crate) fn apply(saga: &mut Saga, decision: &Decision) -> Result<(), Misfit> 
         Decision::BackedOff { step: name, effect: direction, left, due_at, code: _ } => {
             let step = step(saga, name)?;
             effect(step, *direction)?.left = *left;
-            *flight(step, *direction)? =
-                Flight { wait: Wait::BackingOff, ..Flight::new(flight(step, *direction)?.ask, *due_at) };
+            let flight = flight(step, *direction)?;
+            *flight = Flight { wait: Wait::BackingOff, ..Flight::new(flight.ask, *due_at) };
         }
         Decision::Pending { step: name, effect: direction, pending_until } => {
             let flight = flight(step(saga, name)?, *direction)?;
             flight.wait = Wait::Pending;
+            flight.held = None;
             flight.pending_until = *pending_until;
         }
         Decision::Held { step: name, effect: direction, by, due_at, pending_until } => {
             let flight = flight(step(saga, name)?, *direction)?;
-            flight.wait = *by;
+            flight.held = Some(*by);
             flight.due_at = *due_at;
             flight.pending_until = *pending_until;
         }

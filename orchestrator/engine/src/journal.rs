@@ -7,7 +7,7 @@ use amends_contract::{Direction, SagaId, Timestamp, Token};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Alarm, Ask, Ending, Failure, Input, Stuck, Wait};
+use crate::{Alarm, Ask, Ending, Failure, HeldBy, Input, Stuck};
 
 /// Version of the rules and of the journal's JSON. It rises when either changes.
 pub const ENGINE_VERSION: u32 = 1;
@@ -101,7 +101,7 @@ pub enum Decision {
         /// Which of its effects.
         effect: Direction,
         /// Whose outage.
-        by: Wait,
+        by: HeldBy,
         /// When to look again.
         due_at: Timestamp,
         /// When it has been pending for too long.

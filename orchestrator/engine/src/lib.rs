@@ -7,53 +7,36 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod attempts;
+mod command;
+mod data;
+mod draft;
+mod events;
 mod fold;
+mod handle;
 mod input;
 mod journal;
+mod operator;
+mod progress;
+mod reply;
 mod saga;
+mod start;
 mod status;
 mod step;
+mod timer;
 mod transition;
+mod turn;
 
+pub use command::open_commands;
 pub use fold::{Misfit, ReplayError, replay};
+pub use handle::handle;
 pub use input::{Input, OperatorAction, ReplyInput};
 pub use journal::{Decision, ENGINE_VERSION, JournalEntry};
+pub use operator::allowed;
 pub use saga::{Ending, Failure, Phase, Saga, code};
+pub use start::start;
 pub use status::{Flags, InvalidStatus, Status};
 pub use step::{
-    ActionState, Alarm, Ask, Effect, FenceWhy, Flight, StepState, Stuck, StuckWhy, UndoState, Wait,
+    ActionState, Alarm, Ask, Effect, FenceWhy, Flight, HeldBy, StepState, Stuck, StuckWhy, UndoState, Wait,
 };
 pub use transition::{Error, Ignored, Output, Transition, Verdict};
-
-use amends_contract::{Command, SagaId, Timestamp};
-use amends_definition::Definition;
-
-/// Begins a saga: journal entry 1.
-///
-/// # Errors
-/// [`Error::Label`] when a label cannot be evaluated for this input.
-pub fn start(
-    id: SagaId,
-    definition: &Definition,
-    input: serde_json::Value,
-    now: Timestamp,
-) -> Result<Transition, Error> {
-    let _ = (id, definition, input, now);
-    unimplemented!()
-}
-
-/// Takes one input.
-///
-/// # Errors
-/// [`Error`]; the saga is then as it was.
-pub fn handle(saga: Saga, input: Input, now: Timestamp, definition: &Definition) -> Result<Transition, Error> {
-    let _ = (saga, input, now, definition);
-    unimplemented!()
-}
-
-/// The commands in flight, as they were last sent: to be published again when it is unsure whether they were.
-#[must_use]
-pub fn open_commands(saga: &Saga, definition: &Definition) -> Vec<Command> {
-    let _ = (saga, definition);
-    unimplemented!()
-}

@@ -127,7 +127,7 @@ impl Saga {
         Flags {
             needs_attention: alarm || overdue || used_up || self.is_stuck(),
             awaiting: false,
-            held: self.flights().any(|flight| flight.wait.is_held()),
+            held: self.flights().any(|flight| flight.held.is_some()),
             overdue,
             paused: false,
             alarm,

@@ -219,7 +219,10 @@ pub struct Flight {
     /// What it waits for.
     #[serde(default, skip_serializing_if = "Wait::is_sent")]
     pub wait: Wait,
-    /// When to ask again: no reply by then, the back-off's end, or the next look at who holds it.
+    /// Set while nothing is sent because of an outage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<HeldBy>,
+    /// When to ask again: no reply by then, the end of the back-off, or the next look at the outage.
     pub due_at: Timestamp,
     /// When it gets stuck if the participant keeps finding out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -229,16 +232,15 @@ pub struct Flight {
 impl Flight {
     /// Just sent.
     pub(crate) const fn new(ask: Ask, due_at: Timestamp) -> Self {
-        Self { ask, wait: Wait::Sent, due_at, pending_until: None }
+        Self { ask, wait: Wait::Sent, held: None, due_at, pending_until: None }
     }
 
     const fn name(&self) -> &'static str {
-        match (&self.wait, &self.ask) {
-            (Wait::Blind | Wait::Down, _) => "held",
-            (_, Ask::Fence(_)) => "fencing",
-            (Wait::Sent, _) => "sent",
-            (Wait::Pending, _) => "pending",
-            (Wait::BackingOff, _) => "backing_off",
+        match (self.ask, self.wait) {
+            (Ask::Fence(_), _) => "fencing",
+            (Ask::Command, Wait::Sent) => "sent",
+            (Ask::Command, Wait::Pending) => "pending",
+            (Ask::Command, Wait::BackingOff) => "backing_off",
         }
     }
 }
@@ -282,10 +284,6 @@ pub enum Wait {
     Pending,
     /// The last sending failed; the end of the back-off.
     BackingOff,
-    /// Held: the broker refuses us, or our own replies lie unread.
-    Blind,
-    /// Held: the participant is down.
-    Down,
 }
 
 impl Wait {
@@ -293,12 +291,16 @@ impl Wait {
     const fn is_sent(&self) -> bool {
         matches!(self, Self::Sent)
     }
+}
 
-    /// Whether nothing is sent because of an outage.
-    #[must_use]
-    pub const fn is_held(self) -> bool {
-        matches!(self, Self::Blind | Self::Down)
-    }
+/// Whose outage keeps us from sending. Nothing burns meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeldBy {
+    /// The broker refuses us, or our own replies lie unread.
+    Broker,
+    /// The participant is down.
+    Participant,
 }
 
 /// A step that cannot go on until an operator, or a late reply, lets it.

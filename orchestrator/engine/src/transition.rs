@@ -1,7 +1,6 @@
 //! What one input makes of a saga: its new state, its journal entry, and what is to be sent.
 
 use amends_contract::{Command, Digest, Event, Token};
-use amends_definition::ExpressionError;
 
 use crate::{JournalEntry, Saga};
 
@@ -105,8 +104,4 @@ pub enum Error {
     /// The stored saga does not have the steps of its definition.
     #[error("the stored state of the saga does not fit its definition: {0}")]
     Damaged(String),
-}
-
-pub(crate) fn label_error(label: &Token, error: &ExpressionError) -> Error {
-    Error::Label { label: label.clone(), why: error.to_string() }
 }

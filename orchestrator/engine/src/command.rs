@@ -1,0 +1,114 @@
+//! Commands out of a saga's state: everything in them was frozen when their effect was decided.
+
+use std::io::{self, Write};
+
+use amends_contract::{Address, COMMAND_BYTES_MAX, Command, Direction, EffectId, SagaId, StepRef, Token};
+use amends_definition::Definition;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::draft::{BOTH, address};
+use crate::{Ask, Saga, Wait};
+
+/// The commands in flight, as they were last sent: to be published again when it is unsure whether they
+/// ever were. What the participant has answered by `failed` or `pending` is not among them.
+///
+/// A definition that is not the saga's own gives none.
+#[must_use]
+pub fn open_commands(saga: &Saga, definition: &Definition) -> Vec<Command> {
+    if saga.digest != definition.digest {
+        return Vec::new();
+    }
+    let effects = (0..saga.steps.len()).flat_map(|index| BOTH.map(|direction| (index, direction)));
+    effects
+        .filter(|(index, direction)| {
+            saga.steps[*index].flight(*direction).is_some_and(|flight| flight.wait == Wait::Sent)
+        })
+        .filter_map(|(index, direction)| command(saga, definition, index, direction))
+        .collect()
+}
+
+/// The command in flight for this effect, as it was last sent.
+pub(crate) fn command(
+    saga: &Saga,
+    definition: &Definition,
+    index: usize,
+    direction: Direction,
+) -> Option<Command> {
+    let step = saga.steps.get(index)?;
+    let (effect, flight) = step.effect(direction).zip(step.flight(direction))?;
+    let call = address(definition, index, direction)?;
+    let (address, data) = match flight.ask {
+        // An undo that adds nothing carries the data of its action, which is not stored twice.
+        Ask::Command => (call.clone(), effect.data.as_ref().or(step.action_effect.as_ref()?.data.as_ref())),
+        Ask::Fence(_) => (Address::fence(call.participant.clone()), None),
+    };
+    Some(Command {
+        effect: effect_id(saga.id, &step.name, direction, effect.epoch),
+        send_no: effect.send_no,
+        address,
+        definition: saga.definition.clone(),
+        decided_at: effect.decided_at,
+        undoes: undoes(saga.id, &step.name, direction, step.action_effect.as_ref()?.epoch),
+        data: data.cloned().unwrap_or_else(|| Value::Object(Map::new())),
+    })
+}
+
+pub(crate) fn effect_id(saga: SagaId, step: &Token, direction: Direction, epoch: u32) -> EffectId {
+    EffectId { saga, step: StepRef::from(step.clone()), direction, epoch }
+}
+
+fn undoes(saga: SagaId, step: &Token, direction: Direction, epoch: u32) -> Option<EffectId> {
+    match direction {
+        Direction::Forward => None,
+        Direction::Backward => Some(effect_id(saga, step, Direction::Forward, epoch)),
+    }
+}
+
+/// The size of the command that would carry `data`, in bytes, if it is more than may be sent.
+///
+/// It is measured with the largest number of a sending, so that no later sending outgrows it.
+pub(crate) fn too_large(
+    saga: &Saga,
+    definition: &Definition,
+    index: usize,
+    direction: Direction,
+    data: &Value,
+) -> Option<usize> {
+    /// No envelope's attributes take more: names have at most 64 characters, ids at most 200.
+    const ATTRIBUTES_BYTES_MAX: usize = 4096;
+    let data_bytes = json_bytes(data);
+    if data_bytes + ATTRIBUTES_BYTES_MAX <= COMMAND_BYTES_MAX {
+        return None;
+    }
+    let step = &saga.steps[index].name;
+    let envelope = Command {
+        effect: effect_id(saga.id, step, direction, 1),
+        send_no: u32::MAX,
+        address: address(definition, index, direction)?.clone(),
+        definition: saga.definition.clone(),
+        decided_at: saga.updated_at,
+        undoes: undoes(saga.id, step, direction, 1),
+        data: Value::Null,
+    }
+    .to_envelope();
+    let bytes = json_bytes(&envelope) - json_bytes(&Value::Null) + data_bytes;
+    (bytes > COMMAND_BYTES_MAX).then_some(bytes)
+}
+
+/// Counts without building the text.
+fn json_bytes(value: &impl Serialize) -> usize {
+    struct Count(usize);
+    impl Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    serde_json::to_writer(&mut count, value).unwrap_or_else(|_| unreachable!("JSON can be written"));
+    count.0
+}

@@ -1,0 +1,156 @@
+//! A transition in the making: decisions are folded into the saga one by one, so that each is made in the
+//! light of those before it.
+//!
+//! Invariant: what a draft hands out is what the fold of its decisions gives, and nothing else.
+
+use amends_contract::{Address, Direction, Timestamp};
+use amends_definition::{Definition, Retry, Step, StepKind, Undo};
+
+use crate::command::command;
+use crate::{
+    Ask, Decision, ENGINE_VERSION, Effect, Flight, Input, JournalEntry, Output, Saga, Status, StepState,
+    Transition, Verdict, events, fold,
+};
+
+/// Both directions, the action first.
+pub(crate) const BOTH: [Direction; 2] = [Direction::Forward, Direction::Backward];
+
+/// A transition in the making. Steps are named by their index in [`Saga::steps`].
+pub(crate) struct Draft<'a> {
+    pub(crate) saga: Saga,
+    pub(crate) definition: &'a Definition,
+    pub(crate) now: Timestamp,
+    before: Option<Status>,
+    decisions: Vec<Decision>,
+    outputs: Vec<Output>,
+}
+
+impl<'a> Draft<'a> {
+    /// `before` is the saga's status, `None` if it does not exist yet.
+    pub(crate) const fn new(
+        saga: Saga,
+        definition: &'a Definition,
+        now: Timestamp,
+        before: Option<Status>,
+    ) -> Self {
+        Self { saga, definition, now, before, decisions: Vec::new(), outputs: Vec::new() }
+    }
+
+    /// How many decisions there are so far.
+    pub(crate) const fn decided(&self) -> usize {
+        self.decisions.len()
+    }
+
+    /// Makes a decision: folds it, and sends what it says shall be sent.
+    pub(crate) fn decide(&mut self, decision: Decision) {
+        if self.decisions.is_empty() {
+            fold::begin(&mut self.saga, self.now);
+        }
+        fold::apply(&mut self.saga, &decision)
+            .unwrap_or_else(|misfit| unreachable!("decided about what is there: {misfit}"));
+        if let Decision::Decided { step, effect, .. } | Decision::Sent { step, effect, .. } = &decision
+            && let Some(index) = self.saga.position(step)
+        {
+            self.outputs.extend(command(&self.saga, self.definition, index, *effect).map(Output::Send));
+        }
+        self.decisions.push(decision);
+    }
+
+    /// Closes the journal entry.
+    pub(crate) fn finish(self, input: Input) -> Transition {
+        let Self { saga, definition: _, now, before, decisions, mut outputs } = self;
+        outputs.extend(events::of(&saga, before, now).map(Output::Emit));
+        let (saga_id, seq) = (saga.id, saga.version);
+        let entry =
+            JournalEntry { saga: saga_id, seq, at: now, input, decisions, engine_version: ENGINE_VERSION };
+        Transition { saga, entry, outputs, verdict: Verdict::Applied }
+    }
+
+    /// The input changed nothing.
+    pub(crate) fn ignore(self, input: Input, why: crate::Ignored) -> Transition {
+        let (saga, at) = (self.saga, self.now);
+        let (id, seq) = (saga.id, saga.version + 1);
+        let entry =
+            JournalEntry { saga: id, seq, at, input, decisions: Vec::new(), engine_version: ENGINE_VERSION };
+        Transition { saga, entry, outputs: Vec::new(), verdict: Verdict::Ignored(why) }
+    }
+
+    pub(crate) fn step(&self, index: usize) -> &StepState {
+        &self.saga.steps[index]
+    }
+
+    /// How many steps go forward; those behind them belong to `on_compensated`.
+    pub(crate) fn forward_count(&self) -> usize {
+        self.definition.steps.len()
+    }
+
+    /// Its kind; a step of `on_compensated` must succeed, whatever its file says.
+    pub(crate) fn kind(&self, index: usize) -> StepKind {
+        match self.definition.steps.get(index) {
+            Some(step) => step.kind,
+            None => StepKind::Retriable,
+        }
+    }
+
+    pub(crate) fn model(&self, index: usize) -> &'a Step {
+        model(self.definition, index)
+    }
+
+    /// What is in flight, with its effect.
+    pub(crate) fn flight(&self, index: usize, direction: Direction) -> Option<(&Flight, &Effect)> {
+        let step = self.step(index);
+        step.flight(direction).zip(step.effect(direction))
+    }
+
+    pub(crate) fn retry(&self, index: usize, direction: Direction) -> &'a Retry {
+        let step = self.model(index);
+        match (direction, &step.undo) {
+            (Direction::Backward, Some(Undo::Call { retry, .. })) => retry,
+            _ => &step.retry,
+        }
+    }
+
+    /// How many sendings may end without a final outcome.
+    pub(crate) fn attempts(&self, index: usize, direction: Direction) -> u32 {
+        self.retry(index, direction).attempts.max(1)
+    }
+
+    /// How long an answer may take, in milliseconds. What has used up its attempts goes on more slowly.
+    pub(crate) fn resend_after_ms(&self, index: usize, direction: Direction, left: u32) -> u64 {
+        let step = self.model(index);
+        let resend_after_ms = match (direction, &step.undo) {
+            (Direction::Backward, Some(Undo::Call { resend_after_ms, .. })) => *resend_after_ms,
+            _ => step.resend_after_ms,
+        };
+        // Zero would be due at once, for ever.
+        let resend_after_ms = resend_after_ms.max(1);
+        if left == 0 { resend_after_ms.max(self.retry(index, direction).cap_ms) } else { resend_after_ms }
+    }
+
+    /// Sends again what was last sent, or a fence of it, under the next number.
+    pub(crate) fn send_again(&mut self, index: usize, effect: Direction, ask: Ask, left: u32) {
+        let step = self.step(index);
+        let Some(sent) = step.effect(effect) else { return };
+        let (step, send_no) = (step.name.clone(), sent.send_no.saturating_add(1));
+        let due_at = self.now.plus_ms(self.resend_after_ms(index, effect, left));
+        self.decide(Decision::Sent { step, effect, send_no, ask, left, due_at });
+    }
+}
+
+/// The step's place in the definition.
+pub(crate) fn model(definition: &Definition, index: usize) -> &Step {
+    match definition.steps.get(index) {
+        Some(step) => step,
+        None => &definition.on_compensated[index - definition.steps.len()],
+    }
+}
+
+/// Who does the step in this direction, and what it is asked to do; `None` for an undo that is none.
+pub(crate) fn address(definition: &Definition, index: usize, direction: Direction) -> Option<&Address> {
+    let step = model(definition, index);
+    match (direction, &step.undo) {
+        (Direction::Forward, _) => Some(&step.call),
+        (Direction::Backward, Some(Undo::Call { call, .. })) => Some(call),
+        (Direction::Backward, _) => None,
+    }
+}

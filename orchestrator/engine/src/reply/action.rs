@@ -1,0 +1,134 @@
+//! A final outcome of a step's action.
+
+use amends_contract::{Direction, Outcome};
+use amends_definition::StepKind;
+
+use crate::draft::Draft;
+use crate::{
+    ActionState, Alarm, Ask, Decision, Failure, FenceWhy, Ignored, Phase, StuckWhy, UndoState, turn,
+};
+
+/// Takes `succeeded`, `rejected` or `cancelled`.
+pub(super) fn settle(draft: &mut Draft<'_>, index: usize, outcome: &Outcome) -> Result<(), Ignored> {
+    let step = draft.step(index);
+    let ask = match &step.action {
+        ActionState::InFlight(flight) => flight.ask,
+        ActionState::Stuck(stuck) => stuck.ask,
+        _ => Ask::Command,
+    };
+    match (&step.action, outcome) {
+        (ActionState::InFlight(_) | ActionState::Stuck(_), Outcome::Succeeded { output }) => {
+            let (step, output) = (step.name.clone(), output.clone());
+            draft.decide(Decision::Succeeded { step, output });
+            if ask == Ask::Fence(FenceWhy::Pivot) {
+                draft.decide(Decision::Resolved);
+            }
+            Ok(())
+        }
+        (ActionState::InFlight(_) | ActionState::Stuck(_), Outcome::Rejected { code, message }) => {
+            rejected(draft, index, code, message)
+        }
+        (ActionState::InFlight(_) | ActionState::Stuck(_), Outcome::Cancelled) => {
+            cancelled(draft, index, ask)
+        }
+        (ActionState::Unknown, _) => {
+            learn(draft, index, outcome);
+            Ok(())
+        }
+        (ActionState::Succeeded { .. }, Outcome::Succeeded { .. })
+        | (ActionState::Rejected { .. }, Outcome::Rejected { .. })
+        | (ActionState::Cancelled, Outcome::Cancelled) => Err(Ignored::Duplicate),
+        (ActionState::Rejected { .. }, Outcome::Succeeded { .. }) => {
+            alarm(draft, index, Alarm::SucceededAfterRejected)
+        }
+        (ActionState::Cancelled, Outcome::Succeeded { .. }) => {
+            alarm(draft, index, Alarm::SucceededAfterCancelled)
+        }
+        (ActionState::Waiting, _) => Err(Ignored::NotSent),
+        _ => Err(Ignored::Contradiction),
+    }
+}
+
+fn rejected(draft: &mut Draft<'_>, index: usize, code: &str, message: &str) -> Result<(), Ignored> {
+    let (step, phase) = (draft.step(index).name.clone(), draft.saga.phase);
+    match draft.kind(index) {
+        StepKind::Retriable => stick(draft, index, StuckWhy::Rejected, format!("{code}: {message}")),
+        StepKind::Compensatable | StepKind::Pivot => {
+            let failure =
+                Failure { step: Some(step.clone()), code: code.to_owned(), detail: message.to_owned() };
+            let (code, message) = (code.to_owned(), message.to_owned());
+            draft.decide(Decision::Rejected { step, code, message });
+            // Backward, it was the answer to a fence.
+            if phase == Phase::Forward {
+                turn::turn(draft, failure);
+            }
+            Ok(())
+        }
+    }
+}
+
+fn cancelled(draft: &mut Draft<'_>, index: usize, ask: Ask) -> Result<(), Ignored> {
+    let step = draft.step(index).name.clone();
+    match ask {
+        Ask::Command => stick(draft, index, StuckWhy::Cancelled, String::new()),
+        Ask::Fence(FenceWhy::Turn) => {
+            draft.decide(Decision::Cancelled { step });
+            Ok(())
+        }
+        Ask::Fence(FenceWhy::Pivot) => {
+            draft.decide(Decision::Cancelled { step });
+            if let Some(failure) = draft.saga.doubt.clone() {
+                turn::turn(draft, failure);
+            }
+            Ok(())
+        }
+    }
+}
+
+fn stick(draft: &mut Draft<'_>, index: usize, why: StuckWhy, detail: String) -> Result<(), Ignored> {
+    super::stick(draft, index, Direction::Forward, why, detail)
+}
+
+/// A late answer: it changes what is known, never the direction, and frees an undo whose reason to be
+/// stuck it settles.
+fn learn(draft: &mut Draft<'_>, index: usize, outcome: &Outcome) {
+    let step = draft.step(index);
+    let (name, undo) = (step.name.clone(), step.undo.clone());
+    match outcome {
+        Outcome::Succeeded { output } => {
+            draft.decide(Decision::Succeeded { step: name.clone(), output: output.clone() });
+            match undo {
+                UndoState::NothingToUndo => {
+                    draft.decide(Decision::Alarmed { step: name, alarm: Alarm::SucceededAfterNothingToUndo });
+                }
+                // It was stuck because nobody knew whether the action had happened.
+                UndoState::Stuck(stuck) if stuck.why == StuckWhy::PendingMax => {
+                    let attempts = draft.attempts(index, Direction::Backward);
+                    draft.send_again(index, Direction::Backward, stuck.ask, attempts);
+                }
+                _ => {}
+            }
+            return;
+        }
+        Outcome::Rejected { code, message } => {
+            let (code, message) = (code.clone(), message.clone());
+            draft.decide(Decision::Rejected { step: name.clone(), code, message });
+        }
+        _ => draft.decide(Decision::Cancelled { step: name.clone() }),
+    }
+    // It never ran and never will: whatever the undo is stuck at, there is nothing to undo.
+    if matches!(undo, UndoState::Stuck(_)) {
+        draft.decide(Decision::NothingToUndo { step: name });
+    }
+}
+
+/// Once; later ones are duplicates.
+fn alarm(draft: &mut Draft<'_>, index: usize, alarm: Alarm) -> Result<(), Ignored> {
+    let step = draft.step(index);
+    if step.alarm.is_some() {
+        return Err(Ignored::Duplicate);
+    }
+    let step = step.name.clone();
+    draft.decide(Decision::Alarmed { step, alarm });
+    Ok(())
+}

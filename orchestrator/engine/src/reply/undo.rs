@@ -1,0 +1,31 @@
+//! A final outcome of a step's undo.
+
+use amends_contract::Outcome;
+
+use crate::draft::Draft;
+use crate::{ActionState, Alarm, Decision, Ignored, UndoState};
+
+/// Takes `undone` or `nothing_to_undo`.
+pub(super) fn settle(draft: &mut Draft<'_>, index: usize, outcome: &Outcome) -> Result<(), Ignored> {
+    let state = draft.step(index);
+    let step = state.name.clone();
+    match (&state.undo, outcome) {
+        (UndoState::InFlight(_) | UndoState::Stuck(_), Outcome::Undone { output }) => {
+            draft.decide(Decision::Undone { step, output: output.clone() });
+            Ok(())
+        }
+        (UndoState::InFlight(_) | UndoState::Stuck(_), _) => {
+            let known = matches!(state.action, ActionState::Succeeded { .. });
+            draft.decide(Decision::NothingToUndo { step: step.clone() });
+            if known {
+                let alarm = Alarm::NothingToUndoAfterSucceeded;
+                draft.decide(Decision::Alarmed { step, alarm });
+            }
+            Ok(())
+        }
+        (UndoState::Undone { .. }, Outcome::Undone { .. })
+        | (UndoState::NothingToUndo, Outcome::NothingToUndo) => Err(Ignored::Duplicate),
+        (UndoState::None | UndoState::Waiting, _) => Err(Ignored::NotSent),
+        (UndoState::Undone { .. } | UndoState::NothingToUndo, _) => Err(Ignored::Contradiction),
+    }
+}

@@ -1,0 +1,65 @@
+//! The first input.
+
+use std::collections::BTreeMap;
+
+use amends_contract::{SagaId, Timestamp, Token};
+use amends_definition::{Definition, Template};
+use serde_json::Value;
+
+use crate::draft::Draft;
+use crate::{Decision, ENGINE_VERSION, Error, Input, JournalEntry, Saga, Transition, data, fold, progress};
+
+/// Begins a saga: journal entry 1, and the command of its first step.
+///
+/// # Errors
+/// [`Error::Label`] when a label has no value for this input.
+pub fn start(id: SagaId, definition: &Definition, input: Value, now: Timestamp) -> Result<Transition, Error> {
+    let start = Input::Start {
+        definition: definition.reference(),
+        digest: definition.digest,
+        input,
+        labels: BTreeMap::new(),
+    };
+    let mut entry = JournalEntry {
+        saga: id,
+        seq: 1,
+        at: now,
+        input: start,
+        decisions: Vec::new(),
+        engine_version: ENGINE_VERSION,
+    };
+    let Some(mut saga) = fold::blank(&entry) else { unreachable!("it is a start") };
+    let values = labels(&saga, &definition.labels)?;
+    if let Input::Start { labels, .. } = &mut entry.input {
+        labels.clone_from(&values);
+    }
+    saga.labels = values;
+
+    let mut draft = Draft::new(saga, definition, now, None);
+    let steps = definition.steps.iter().chain(&definition.on_compensated);
+    draft.decide(Decision::Started {
+        steps: steps.map(|step| step.name.clone()).collect(),
+        deadline_at: definition.deadline_ms.map(|ms| now.plus_ms(ms)),
+    });
+    progress::go_on(&mut draft);
+    Ok(draft.finish(entry.input))
+}
+
+fn labels(saga: &Saga, templates: &BTreeMap<Token, Template>) -> Result<BTreeMap<Token, String>, Error> {
+    let nothing = BTreeMap::new();
+    let scope = data::scope(saga, &nothing);
+    let mut labels = BTreeMap::new();
+    for (name, template) in templates {
+        let label = |why: String| Error::Label { label: name.clone(), why };
+        match template.render(&scope).map_err(|error| label(error.to_string()))? {
+            Value::String(text) => labels.insert(name.clone(), text),
+            value @ (Value::Number(_) | Value::Bool(_)) => labels.insert(name.clone(), value.to_string()),
+            // A field that need not be there is no label.
+            Value::Null => None,
+            Value::Array(_) | Value::Object(_) => {
+                return Err(label("a label is a text, a number or a truth value".to_owned()));
+            }
+        };
+    }
+    Ok(labels)
+}

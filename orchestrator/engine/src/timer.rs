@@ -1,0 +1,110 @@
+//! The input "its time has come". Everything that is due is done in one transition.
+//!
+//! Invariant: afterwards nothing is due at `now`; and silence burns an attempt only when it is the
+//! participant's: not while the broker refuses us, our replies lie unread, or the participant is down.
+
+use std::collections::BTreeSet;
+
+use amends_contract::{Direction, Timestamp, Token};
+
+use crate::attempts::{Ended, burn};
+use crate::draft::{BOTH, Draft, address};
+use crate::{Decision, Failure, Flight, HeldBy, Ignored, Stuck, StuckWhy, Wait, code, turn};
+
+/// Takes the timer's input.
+pub(crate) fn timer(draft: &mut Draft<'_>, blind: bool, down: &BTreeSet<Token>) -> Result<(), Ignored> {
+    let world = World { blind, down };
+    let deadline_was = draft.saga.deadline_at;
+    // The deadline first: if it turns the saga, the rest is not asked for any more.
+    deadline(draft, &world);
+    let mut held_ms = 0;
+    for index in 0..draft.saga.steps.len() {
+        for direction in BOTH {
+            held_ms = held_ms.max(due(draft, index, direction, &world));
+        }
+    }
+    // What is held stands still, and so does the deadline.
+    if let Some(deadline_at) = draft.saga.open_deadline()
+        && held_ms > 0
+        && draft.saga.deadline_at == deadline_was
+    {
+        draft.decide(Decision::DeadlineMoved { deadline_at: deadline_at.plus_ms(held_ms) });
+    }
+    if draft.decided() == 0 { Err(Ignored::NotDue) } else { Ok(()) }
+}
+
+/// What the timer's input says about outages.
+struct World<'a> {
+    blind: bool,
+    down: &'a BTreeSet<Token>,
+}
+
+impl World<'_> {
+    fn holds(&self, draft: &Draft<'_>, index: usize, direction: Direction) -> Option<HeldBy> {
+        if self.blind {
+            return Some(HeldBy::Broker);
+        }
+        let address = address(draft.definition, index, direction)?;
+        self.down.contains(&address.participant).then_some(HeldBy::Participant)
+    }
+}
+
+fn deadline(draft: &mut Draft<'_>, world: &World<'_>) {
+    let Some(deadline_at) = draft.saga.open_deadline().filter(|at| *at <= draft.now) else { return };
+    // A deadline does not pass while the saga waits for somebody who is down.
+    let held = (0..draft.saga.steps.len())
+        .filter(|index| draft.step(*index).flight(Direction::Forward).is_some())
+        .find(|index| world.holds(draft, *index, Direction::Forward).is_some());
+    if let Some(index) = held {
+        let wait_ms = draft.resend_after_ms(index, Direction::Forward, 1);
+        draft.decide(Decision::DeadlineMoved { deadline_at: draft.now.plus_ms(wait_ms) });
+    } else if turn::committed_by(&draft.saga, draft.definition).is_some() {
+        draft.decide(Decision::Overdue);
+    } else {
+        let detail = format!("not past the point of no return by {deadline_at}");
+        let failure = Failure { step: None, code: code::DEADLINE.to_owned(), detail };
+        turn::turn_or_doubt(draft, failure);
+    }
+}
+
+/// Does what is due of one effect; gives the milliseconds for which it is held.
+fn due(draft: &mut Draft<'_>, index: usize, direction: Direction, world: &World<'_>) -> u64 {
+    let Some((flight, effect)) = draft.flight(index, direction) else { return 0 };
+    let is_due = |at: Timestamp| at <= draft.now;
+    let is_overlong = flight.pending_until.is_some_and(is_due);
+    if !is_due(flight.due_at) && !is_overlong {
+        return 0;
+    }
+    if let Some(by) = world.holds(draft, index, direction) {
+        return hold(draft, index, direction, by);
+    }
+    let Flight { ask, wait, held, .. } = *flight;
+    let left = effect.left;
+    if is_overlong {
+        let step = draft.step(index).name.clone();
+        let detail = "the participant did not find out in time".to_owned();
+        let at = Stuck { why: StuckWhy::PendingMax, detail, ask };
+        draft.decide(Decision::Stuck { step, effect: direction, at });
+        return 0;
+    }
+    match (held, wait) {
+        (None, Wait::Sent) => burn(draft, index, direction, &Ended::Silence),
+        // The sending burnt its attempt when it failed, or it burns none.
+        (Some(_), _) | (None, Wait::Pending | Wait::BackingOff) => {
+            draft.send_again(index, direction, ask, left);
+        }
+    }
+    0
+}
+
+/// Looks again later; its clocks are moved by as much.
+fn hold(draft: &mut Draft<'_>, index: usize, effect: Direction, by: HeldBy) -> u64 {
+    let Some((flight, sent)) = draft.flight(index, effect) else { return 0 };
+    let wait_ms = draft.resend_after_ms(index, effect, sent.left);
+    // Never into the past, or it would be due again at once.
+    let pending_until = flight.pending_until.map(|at| at.max(draft.now).plus_ms(wait_ms));
+    let step = draft.step(index).name.clone();
+    let due_at = draft.now.plus_ms(wait_ms);
+    draft.decide(Decision::Held { step, effect, by, due_at, pending_until });
+    wait_ms
+}

@@ -1,0 +1,72 @@
+//! Turning backward: when, and with which plan.
+//!
+//! Invariant: a saga turns once, and never while its pivot may have happened.
+
+use amends_contract::{Direction, Token};
+use amends_definition::{Definition, StepKind, Undo};
+
+use crate::draft::Draft;
+use crate::{ActionState, Ask, Decision, Failure, FenceWhy, Saga, StuckWhy};
+
+/// Turns backward, or, if the pivot is in flight, asks for its fate first.
+pub(crate) fn turn_or_doubt(draft: &mut Draft<'_>, failure: Failure) {
+    match pivot_in_flight(draft) {
+        Some(index) => doubt(draft, index, failure),
+        None => turn(draft, failure),
+    }
+}
+
+/// Fences the pivot. The saga stays forward until the fence is answered.
+pub(crate) fn doubt(draft: &mut Draft<'_>, index: usize, failure: Failure) {
+    draft.decide(Decision::Doubted { failure });
+    fence(draft, index, FenceWhy::Pivot);
+}
+
+/// Turns backward. Every step that may have run is undone, later ones first; one without an undo whose
+/// outcome is not known is fenced, so that it cannot happen behind our back.
+pub(crate) fn turn(draft: &mut Draft<'_>, failure: Failure) {
+    let ran: Vec<usize> =
+        (0..draft.forward_count()).filter(|index| draft.step(*index).may_have_run()).collect();
+    let has_undo = |index: &usize| matches!(draft.model(*index).undo, Some(Undo::Call { .. }));
+    let (undone, kept): (Vec<usize>, Vec<usize>) = ran.into_iter().partition(has_undo);
+    let undo = undone.iter().map(|index| draft.step(*index).name.clone()).collect();
+    draft.decide(Decision::Turned { failure, undo });
+
+    for index in 0..draft.forward_count() {
+        let step = draft.step(index);
+        let name = step.name.clone();
+        match &step.action {
+            ActionState::Stuck(stuck) if stuck.why == StuckWhy::Cancelled => {
+                draft.decide(Decision::Cancelled { step: name });
+            }
+            ActionState::InFlight(_) | ActionState::Stuck(_) if undone.contains(&index) => {
+                draft.decide(Decision::Unknown { step: name });
+            }
+            ActionState::InFlight(_) | ActionState::Stuck(_) if kept.contains(&index) => {
+                fence(draft, index, FenceWhy::Turn);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The pivot that has succeeded: the point of no return is passed.
+pub(crate) fn committed_by<'a>(saga: &'a Saga, definition: &Definition) -> Option<&'a Token> {
+    let steps = definition.steps.iter().zip(&saga.steps);
+    steps
+        .filter(|(model, _)| model.kind == StepKind::Pivot)
+        .find(|(_, step)| matches!(step.action, ActionState::Succeeded { .. }))
+        .map(|(_, step)| &step.name)
+}
+
+/// The pivot, if it was sent and is not known to have run or to be impossible.
+fn pivot_in_flight(draft: &Draft<'_>) -> Option<usize> {
+    (0..draft.forward_count())
+        .find(|index| draft.kind(*index) == StepKind::Pivot && draft.step(*index).may_have_run())
+}
+
+/// Sends a fence instead of the command, with attempts of its own.
+fn fence(draft: &mut Draft<'_>, index: usize, why: FenceWhy) {
+    let attempts = draft.attempts(index, Direction::Forward);
+    draft.send_again(index, Direction::Forward, Ask::Fence(why), attempts);
+}
