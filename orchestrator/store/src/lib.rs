@@ -1,1 +1,37 @@
-//! stub
+//! The orchestrator's memory: sagas, journal, definitions, keys, events and dead letters in SQL.
+//!
+//! One code path for SQLite and PostgreSQL; every difference between them is in `dialect`. It knows
+//! neither HTTP nor the broker, and decides nothing: the engine does.
+//!
+//! Invariant: `commit` is the only writer of sagas, and a saga's version is the length of its journal.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+mod api_keys;
+mod commit;
+mod config;
+mod dead_letters;
+mod definitions;
+mod dialect;
+mod entity;
+mod error;
+mod events;
+mod idempotency;
+mod list;
+mod lock;
+mod migration;
+mod multi;
+mod read;
+mod store;
+
+pub use api_keys::{ApiKey, NewApiKey};
+pub use commit::{CommitResult, IdempotencyKey, Write};
+pub use config::{Access, Config};
+pub use dead_letters::DeadLetterRow;
+pub use definitions::StoredDefinition;
+pub use error::{Error, ErrorKind};
+pub use events::OutboxRow;
+pub use idempotency::StoredAnswer;
+pub use list::{Counts, Flag, Page, SagaFilter, SagaRow};
+pub use read::{JournalRow, Loaded, Unreadable};
+pub use store::Store;

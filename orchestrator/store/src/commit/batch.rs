@@ -1,0 +1,191 @@
+//! Writes turned into rows, ready to be bound.
+//!
+//! Invariant: rows are in the order of their ids, so that two batches lock what they share in one order.
+
+use std::collections::HashSet;
+
+use amends_contract::Event;
+use amends_engine::Saga;
+use sea_orm::IdenStatic as _;
+use sea_orm::sea_query::Value;
+use uuid::Uuid;
+
+use super::{IdempotencyKey, Write};
+use crate::Error;
+use crate::entity::saga::Column;
+use crate::read::indexed;
+
+/// Columns that each transition writes, after the id and the expected version.
+pub(super) const CHANGING: [Column; 14] = [
+    Column::Version,
+    Column::Status,
+    Column::NeedsAttention,
+    Column::Awaiting,
+    Column::Held,
+    Column::Overdue,
+    Column::Paused,
+    Column::Alarm,
+    Column::FailureCode,
+    Column::FailureStep,
+    Column::State,
+    Column::UpdatedAtMs,
+    Column::DueAtMs,
+    Column::ClaimedUntilMs,
+];
+
+/// Columns that only a new saga writes, before the changing ones.
+pub(super) const FIXED: [Column; 5] =
+    [Column::Id, Column::DefinitionName, Column::DefinitionVersion, Column::Digest, Column::StartedAtMs];
+
+/// All writes of one transaction.
+pub(super) struct Batch {
+    /// Number of writes, refused ones included.
+    pub(super) len: usize,
+    /// In the order of their ids.
+    pub(super) rows: Vec<Row>,
+}
+
+/// One write.
+pub(super) struct Row {
+    /// Its place in the caller's list.
+    pub(super) place: usize,
+    pub(super) id: Uuid,
+    pub(super) is_new: bool,
+    /// Of a new saga [`FIXED`] and [`CHANGING`], else id, expected version and [`CHANGING`].
+    pub(super) saga: Vec<Value>,
+    pub(super) journal: Vec<Value>,
+    pub(super) labels: Vec<Vec<Value>>,
+    pub(super) events: Vec<Vec<Value>>,
+    pub(super) key: Option<Key>,
+}
+
+/// An idempotency key.
+pub(super) struct Key {
+    pub(super) owner: Uuid,
+    pub(super) key: String,
+    pub(super) row: Vec<Value>,
+}
+
+impl Batch {
+    /// # Errors
+    /// [`Error::Poison`] for a write that contradicts itself or cannot be written as JSON.
+    pub(super) fn new(writes: Vec<Write>) -> Result<Self, Error> {
+        let len = writes.len();
+        let mut seen = HashSet::with_capacity(len);
+        let mut rows = Vec::with_capacity(len);
+        for (place, write) in writes.into_iter().enumerate() {
+            // A second write of a saga was decided on a version that the first one is about to change.
+            if seen.insert(write.saga.id) {
+                rows.push(Row::new(place, &write)?);
+            }
+        }
+        rows.sort_unstable_by_key(|row| row.id);
+        Ok(Self { len, rows })
+    }
+}
+
+impl Row {
+    fn new(place: usize, write: &Write) -> Result<Self, Error> {
+        let Write { saga, expected_version, entry, events, idempotency } = write;
+        let poison = |why: String| Error::Poison { why: format!("saga {}: {why}", saga.id) };
+        if saga.version != expected_version + 1 || entry.seq != saga.version || entry.saga != saga.id {
+            return Err(poison(format!(
+                "version {} after {expected_version} with the journal entry {}/{}",
+                saga.version, entry.saga, entry.seq
+            )));
+        }
+        let id = saga.id.uuid();
+        let is_new = *expected_version == 0;
+        let json = |error: serde_json::Error| poison(error.to_string());
+        let state = serde_json::to_string(saga).map_err(json)?;
+        let entry_json = serde_json::to_string(entry).map_err(json)?;
+        let mut columns =
+            if is_new { fixed(saga).to_vec() } else { vec![id.into(), int(*expected_version).into()] };
+        columns.extend(changing(saga, state));
+        let labels = if is_new { labels(saga) } else { Vec::new() };
+        let at_ms = entry.at.unix_ms();
+        Ok(Self {
+            place,
+            id,
+            is_new,
+            saga: columns,
+            journal: vec![id.into(), int(entry.seq).into(), entry_json.into()],
+            labels,
+            events: events.iter().map(|event| event_row(event, at_ms)).collect(),
+            key: idempotency.as_ref().map(|key| Key::new(key, id, at_ms)),
+        })
+    }
+}
+
+impl Key {
+    fn new(key: &IdempotencyKey, saga: Uuid, at_ms: i64) -> Self {
+        Self {
+            owner: key.owner,
+            key: key.key.clone(),
+            row: vec![
+                key.owner.into(),
+                key.key.clone().into(),
+                key.body_digest.to_string().into(),
+                saga.into(),
+                key.answer.clone().into(),
+                at_ms.into(),
+            ],
+        }
+    }
+}
+
+fn fixed(saga: &Saga) -> [Value; FIXED.len()] {
+    [
+        saga.id.uuid().into(),
+        saga.definition.name.as_str().into(),
+        i64::from(saga.definition.version).into(),
+        saga.digest.to_string().into(),
+        saga.started_at.unix_ms().into(),
+    ]
+}
+
+fn changing(saga: &Saga, state: String) -> [Value; CHANGING.len()] {
+    let flags = saga.flags();
+    let failure = saga.failure.as_ref();
+    [
+        int(saga.version).into(),
+        saga.status().as_str().into(),
+        flags.needs_attention.into(),
+        flags.awaiting.into(),
+        flags.held.into(),
+        flags.overdue.into(),
+        flags.paused.into(),
+        flags.alarm.into(),
+        failure.map(|failure| indexed(&failure.code).to_owned()).into(),
+        failure.and_then(|failure| failure.step.as_ref()).map(|step| step.as_str().to_owned()).into(),
+        state.into(),
+        saga.updated_at.unix_ms().into(),
+        saga.due_at().map(|at| at.unix_ms()).into(),
+        // Whoever had claimed it has what it came for.
+        Value::BigInt(None),
+    ]
+}
+
+fn labels(saga: &Saga) -> Vec<Vec<Value>> {
+    let id = saga.id.uuid();
+    saga.labels
+        .iter()
+        .map(|(name, value)| vec![id.into(), name.as_str().into(), indexed(value).into()])
+        .collect()
+}
+
+fn event_row(event: &Event, at_ms: i64) -> Vec<Value> {
+    let envelope = String::from_utf8(event.to_envelope().encode())
+        .unwrap_or_else(|_| unreachable!("JSON that we write is UTF-8"));
+    vec![event.id.clone().into(), event.message_type().into(), envelope.into(), at_ms.into()]
+}
+
+/// A counter as its BIGINT column has it.
+fn int(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Columns' names.
+pub(super) fn names<'a>(columns: impl IntoIterator<Item = &'a Column>) -> Vec<&'static str> {
+    columns.into_iter().map(|column| column.as_str()).collect()
+}

@@ -1,0 +1,129 @@
+//! Settings of the store, each with its reason.
+//!
+//! Invariant: the URL may hold a password, so neither `Debug` nor an error shows it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Where the database is and how hard we may lean on it.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// `sqlite://<path>` or `postgres://user:password@host/database`; a PostgreSQL server on the same
+    /// machine is faster over its Unix socket: `postgres:///database?host=/run/postgresql`.
+    pub url: String,
+    /// PostgreSQL connections of this process. The batch loop needs one; the rest serve the API, the
+    /// timers and the events.
+    pub connections_max: u32,
+    /// SQLite connections that read. Writing has exactly one, whatever this says.
+    pub readers_max: u32,
+    /// How long a caller waits for a free connection (and a starting process for its server) before it
+    /// is told that the database is unavailable, in milliseconds.
+    pub acquire_timeout_ms: u64,
+    /// How long a write waits on SQLite while another process writes, in milliseconds. Only short
+    /// administrative commands do.
+    pub busy_timeout_ms: u64,
+    /// A PostgreSQL connection that was idle for longer is asked whether it still lives before it is
+    /// used, in milliseconds. Asking each time would cost a round trip per statement.
+    pub idle_check_ms: u64,
+    /// Rows in one multi-row statement; larger batches take several. A power of two, since the sizes of
+    /// statements are, so that few of them fill the cache of prepared ones.
+    pub rows_max: usize,
+    /// How often a commit is tried that the database broke off for the sake of another one (deadlock,
+    /// serialization failure); nothing of such a try remains.
+    pub commit_tries_max: u32,
+    /// Rows that housekeeping (pruning, publishing again) touches in one statement, so that it never
+    /// holds up the commits for long.
+    pub housekeeping_rows_max: u32,
+    /// How exact the `last used` of an API key is, in milliseconds. A write per request would cost more
+    /// than the request.
+    pub key_used_every_ms: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            url: "sqlite://amends-data/orchestrator.db".to_owned(),
+            connections_max: 10,
+            readers_max: 4,
+            acquire_timeout_ms: 30_000,
+            busy_timeout_ms: 5_000,
+            idle_check_ms: 10_000,
+            rows_max: 256,
+            commit_tries_max: 5,
+            housekeeping_rows_max: 1_000,
+            key_used_every_ms: 60_000,
+        }
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            url,
+            connections_max,
+            readers_max,
+            acquire_timeout_ms,
+            busy_timeout_ms,
+            idle_check_ms,
+            rows_max,
+            commit_tries_max,
+            housekeeping_rows_max,
+            key_used_every_ms,
+        } = self;
+        f.debug_struct("Config")
+            .field("url", &without_password(url))
+            .field("connections_max", connections_max)
+            .field("readers_max", readers_max)
+            .field("acquire_timeout_ms", acquire_timeout_ms)
+            .field("busy_timeout_ms", busy_timeout_ms)
+            .field("idle_check_ms", idle_check_ms)
+            .field("rows_max", rows_max)
+            .field("commit_tries_max", commit_tries_max)
+            .field("housekeeping_rows_max", housekeeping_rows_max)
+            .field("key_used_every_ms", key_used_every_ms)
+            .finish()
+    }
+}
+
+/// The URL as it may be shown: nothing of what stands before the last `@` or after the `?`.
+pub(crate) fn without_password(url: &str) -> String {
+    let (place, parameters) = match url.split_once('?') {
+        Some((place, _)) => (place, "?…"),
+        None => (url, ""),
+    };
+    match (place.split_once("://"), place.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://…@{host}{parameters}"),
+        _ => format!("{place}{parameters}"),
+    }
+}
+
+/// What a process wants of the database. It matters on SQLite only, where one process at a time may run
+/// as the orchestrator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// The orchestrator: refused while another process has it. Creates the database if it is missing.
+    Exclusive,
+    /// Short administrative writes beside a running orchestrator, such as making an API key. Creates the
+    /// database if it is missing.
+    Shared,
+    /// Reads only, beside a running orchestrator. The database must exist.
+    ReadOnly,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_never_shown() {
+        for url in ["postgres://shop:s3cret@db/amends", "postgres://db/amends?password=s3cret&user=shop"] {
+            let config = Config { url: url.to_owned(), ..Config::default() };
+            let shown = format!("{config:?}");
+            assert!(!shown.contains("s3cret"), "{shown}");
+            assert!(shown.contains("db/amends"), "{shown}");
+        }
+        assert_eq!(without_password("sqlite://data/x.db"), "sqlite://data/x.db");
+    }
+}

@@ -1,0 +1,46 @@
+//! Opening PostgreSQL, or what speaks its protocol.
+
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use sea_orm::SqlxPostgresConnector;
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sea_orm::sqlx::{ConnectOptions as _, Connection as _};
+
+use super::{Connections, Dialect};
+use crate::config::without_password;
+use crate::{Config, Error};
+
+/// What the server's `pg_stat_activity` shows us as.
+const APPLICATION_NAME: &str = "amends";
+
+pub(super) async fn open(config: &Config) -> Result<Connections, Error> {
+    let place = without_password(&config.url);
+    let options = PgConnectOptions::from_str(&config.url)
+        .map_err(|error| Error::Config { why: format!("{place:?}: {error}") })?
+        .application_name(APPLICATION_NAME)
+        .disable_statement_logging();
+    let idle_check = Duration::from_millis(config.idle_check_ms);
+    let pool = PgPoolOptions::new()
+        .max_connections(config.connections_max.max(2))
+        .acquire_timeout(Duration::from_millis(config.acquire_timeout_ms))
+        .test_before_acquire(false)
+        .before_acquire(move |connection, about| {
+            Box::pin(async move {
+                if about.idle_for >= idle_check {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .connect_with(options)
+        .await
+        .map_err(|error| Error::Open { place, why: error.to_string() })?;
+    let connection = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
+    Ok(Connections {
+        dialect: Dialect::Postgres,
+        writer: connection.clone(),
+        reader: connection,
+        _lock: None,
+    })
+}

@@ -1,0 +1,123 @@
+//! The outbox of events: written by `commit`, published by a loop, kept for a day.
+//!
+//! Invariant: an event that is not marked as published is offered again, in whatever order transactions
+//! were committed; readers know a repetition by the event's id.
+
+use amends_contract::Timestamp;
+use sea_orm::sea_query::{Expr, Query};
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
+
+use crate::entity::outbox::{Column, Entity, Model};
+use crate::{Error, Store};
+
+/// An event that is to be published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboxRow {
+    /// Its place in the outbox.
+    pub seq: i64,
+    /// The envelope's `id`.
+    pub event_id: String,
+    /// The envelope's `type`: the subject without its prefix.
+    pub message_type: String,
+    /// The message, byte for byte.
+    pub envelope: String,
+    /// When it happened.
+    pub created_at: Timestamp,
+}
+
+impl Store {
+    /// Up to `limit` events that are not published, in the order of their places.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn unpublished_events(&self, limit: u32) -> Result<Vec<OutboxRow>, Error> {
+        let rows = Entity::find()
+            .filter(Column::PublishedAtMs.is_null())
+            .order_by_asc(Column::Seq)
+            .limit(u64::from(limit))
+            .all(self.reader())
+            .await?;
+        Ok(rows.into_iter().map(OutboxRow::from).collect())
+    }
+
+    /// Marks events as published now.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]; they are then offered again.
+    pub async fn mark_events_published(&self, seqs: &[i64]) -> Result<(), Error> {
+        let now = self.now().await?.unix_ms();
+        for chunk in seqs.chunks(self.config().rows_max) {
+            // Filled up with the first one, so that few different statements exist.
+            let padded = chunk.len().next_power_of_two();
+            let seqs = chunk.iter().chain(std::iter::repeat(&chunk[0])).take(padded).copied();
+            Entity::update_many()
+                .col_expr(Column::PublishedAtMs, Expr::value(now))
+                .filter(Column::Seq.is_in(seqs))
+                .exec(self.writer())
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Offers all events again that were published at `since` or later, for a broker that has lost them.
+    /// Returns how many.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]; some are then offered again, and asking once more offers the rest.
+    pub async fn republish_events(&self, since: Timestamp) -> Result<u64, Error> {
+        // What is published while we are at it has not been lost.
+        let until = self.now().await?.unix_ms();
+        let published = Column::PublishedAtMs.between(since.unix_ms(), until);
+        self.in_chunks(async |chunk| {
+            let update = Entity::update_many()
+                .col_expr(Column::PublishedAtMs, Expr::value(Option::<i64>::None))
+                .filter(Column::Seq.in_subquery(chunk.and_where(published.clone()).take()));
+            Ok(update.exec(self.writer()).await?.rows_affected)
+        })
+        .await
+    }
+
+    /// Deletes events that were published more than `keep_ms` milliseconds ago. Returns how many.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]; some may be deleted then.
+    pub async fn prune_events(&self, keep_ms: u64) -> Result<u64, Error> {
+        let old = Column::PublishedAtMs.lt(self.now().await?.minus_ms(keep_ms).unix_ms());
+        self.in_chunks(async |chunk| {
+            let seqs = chunk.and_where(old.clone()).take();
+            let delete = Entity::delete_many().filter(Column::Seq.in_subquery(seqs));
+            Ok(delete.exec(self.writer()).await?.rows_affected)
+        })
+        .await
+    }
+
+    /// Runs `step` over a bounded number of rows at a time until it finds no more, so that commits get in
+    /// between.
+    async fn in_chunks(
+        &self,
+        step: impl AsyncFn(&mut sea_orm::sea_query::SelectStatement) -> Result<u64, Error>,
+    ) -> Result<u64, Error> {
+        let rows_max = u64::from(Ord::max(self.config().housekeeping_rows_max, 1));
+        let mut total = 0;
+        loop {
+            let mut chunk = Query::select().column(Column::Seq).from(Entity).limit(rows_max).take();
+            let count = step(&mut chunk).await?;
+            total += count;
+            if count < rows_max {
+                return Ok(total);
+            }
+        }
+    }
+}
+
+impl From<Model> for OutboxRow {
+    fn from(row: Model) -> Self {
+        Self {
+            seq: row.seq,
+            event_id: row.event_id,
+            message_type: row.message_type,
+            envelope: row.envelope,
+            created_at: Timestamp::from_unix_ms(row.created_at_ms),
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! Finding sagas: filters, keyset paging, counts.
+//!
+//! Ids are in time order, so the newest page is the highest ids, and a range of time is a range of ids.
+
+use std::collections::BTreeMap;
+
+use amends_contract::{DefinitionRef, SagaId, Timestamp, Token};
+use amends_engine::{Saga, Status};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, FromQueryResult as _, PaginatorTrait as _,
+    QueryFilter as _, QueryOrder as _, QueryResult, QuerySelect as _, QueryTrait as _, Select,
+};
+use uuid::Uuid;
+
+use crate::entity::saga::{self, Column, Entity};
+use crate::entity::saga_label;
+use crate::read::{Unreadable, decode, indexed};
+use crate::{Error, Store};
+
+/// Which sagas; an empty filter means all. Different fields narrow it down together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SagaFilter {
+    /// Any of these; empty means any.
+    pub statuses: Vec<Status>,
+    /// All of these.
+    pub flags: Vec<Flag>,
+    /// The definition's name.
+    pub definition: Option<Token>,
+    /// The definition's version.
+    pub version: Option<u32>,
+    /// All of these labels with these values.
+    pub labels: BTreeMap<String, String>,
+    /// Why it turned backward.
+    pub failure_code: Option<String>,
+    /// The step that failed.
+    pub failure_step: Option<String>,
+    /// Made at this moment or later, by the clock in its id.
+    pub made_from: Option<Timestamp>,
+    /// Made before this moment, by the clock in its id.
+    pub made_before: Option<Timestamp>,
+}
+
+/// A flag to filter by; see [`amends_engine::Flags`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flag {
+    /// Somebody should look.
+    NeedsAttention,
+    /// Waits for a signal.
+    Awaiting,
+    /// Not sent because of an outage.
+    Held,
+    /// Past its deadline.
+    Overdue,
+    /// Stopped by an operator.
+    Paused,
+    /// A participant contradicted itself.
+    Alarm,
+}
+
+impl Flag {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::NeedsAttention, Self::Awaiting, Self::Held, Self::Overdue, Self::Paused, Self::Alarm];
+
+    /// A stable name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NeedsAttention => "needs_attention",
+            Self::Awaiting => "awaiting",
+            Self::Held => "held",
+            Self::Overdue => "overdue",
+            Self::Paused => "paused",
+            Self::Alarm => "alarm",
+        }
+    }
+
+    const fn column(self) -> Column {
+        match self {
+            Self::NeedsAttention => Column::NeedsAttention,
+            Self::Awaiting => Column::Awaiting,
+            Self::Held => Column::Held,
+            Self::Overdue => Column::Overdue,
+            Self::Paused => Column::Paused,
+            Self::Alarm => Column::Alarm,
+        }
+    }
+}
+
+/// One page of a list, newest first.
+#[derive(Clone, Debug)]
+pub struct Page<T, C> {
+    /// The rows.
+    pub rows: Vec<T>,
+    /// Where the next page begins; `None` when this is the last.
+    pub next: Option<C>,
+}
+
+/// A saga in a list, with what its columns say even if its state cannot be read.
+#[derive(Clone, Debug)]
+pub struct SagaRow {
+    /// The saga.
+    pub id: SagaId,
+    /// Name and version of its definition, as `order.v1`.
+    pub definition: String,
+    /// Its version.
+    pub version: u64,
+    /// How it stands.
+    pub status: String,
+    /// When it was started.
+    pub started_at: Timestamp,
+    /// When it last took an input.
+    pub updated_at: Timestamp,
+    /// When it wants attention next.
+    pub due_at: Option<Timestamp>,
+    /// All of it, or why this version cannot read it.
+    pub saga: Result<Saga, Unreadable>,
+}
+
+/// How many sagas there are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// By status; those without any saga are left out.
+    pub by_status: BTreeMap<Status, u64>,
+    /// How many need attention.
+    pub needs_attention: u64,
+}
+
+impl Store {
+    /// Up to `limit` sagas older than `cursor`, newest first.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn sagas(
+        &self,
+        filter: &SagaFilter,
+        cursor: Option<SagaId>,
+        limit: u32,
+    ) -> Result<Page<SagaRow, SagaId>, Error> {
+        let mut query = filter.apply(Entity::find());
+        if let Some(cursor) = cursor {
+            query = query.filter(Column::Id.lt(cursor.uuid()));
+        }
+        // One more tells whether there is a next page.
+        let query = query.order_by_desc(Column::Id).limit(u64::from(limit) + 1);
+        let statement = query.build(self.reader().get_database_backend());
+        let found = self.reader().query_all_raw(statement).await?;
+        let more = found.len() > limit as usize;
+        let rows: Vec<SagaRow> = found.iter().take(limit as usize).filter_map(row_of).collect();
+        let next = rows.last().filter(|_| more).map(|row| row.id);
+        Ok(Page { rows, next })
+    }
+
+    /// How many sagas there are. It reads an index of all of them: for people, not for loops.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn counts(&self) -> Result<Counts, Error> {
+        let groups: Vec<(String, i64)> = Entity::find()
+            .select_only()
+            .column(Column::Status)
+            .column_as(Column::Id.count(), "count")
+            .group_by(Column::Status)
+            .into_tuple()
+            .all(self.reader())
+            .await?;
+        let mut by_status = BTreeMap::new();
+        for (status, count) in groups {
+            match status.parse::<Status>() {
+                Ok(status) => drop(by_status.insert(status, u64::try_from(count).unwrap_or_default())),
+                Err(error) => tracing::error!(%error, count, "sagas with a status of another version"),
+            }
+        }
+        let attention = SagaFilter { flags: vec![Flag::NeedsAttention], ..SagaFilter::default() };
+        let needs_attention = attention.apply(Entity::find()).count(self.reader()).await?;
+        Ok(Counts { by_status, needs_attention })
+    }
+}
+
+impl SagaFilter {
+    fn apply(&self, mut query: Select<Entity>) -> Select<Entity> {
+        if !self.statuses.is_empty() {
+            query = query.filter(Column::Status.is_in(self.statuses.iter().map(|status| status.as_str())));
+        }
+        for flag in &self.flags {
+            // Without a value to compare with: so the partial index fits.
+            query = query.filter(flag.column().into_expr());
+        }
+        if let Some(name) = &self.definition {
+            query = query.filter(Column::DefinitionName.eq(name.as_str()));
+        }
+        if let Some(version) = self.version {
+            query = query.filter(Column::DefinitionVersion.eq(i64::from(version)));
+        }
+        for (name, value) in &self.labels {
+            let labelled = Query::select()
+                .column(saga_label::Column::SagaId)
+                .from(saga_label::Entity)
+                .and_where(Expr::col(saga_label::Column::Name).eq(name.as_str()))
+                .and_where(Expr::col(saga_label::Column::Value).eq(indexed(value)))
+                .take();
+            query = query.filter(Column::Id.in_subquery(labelled));
+        }
+        if let Some(code) = &self.failure_code {
+            query = query.filter(Column::FailureCode.eq(indexed(code)));
+        }
+        if let Some(step) = &self.failure_step {
+            query = query.filter(Column::FailureStep.eq(step.as_str()));
+        }
+        if let Some(from) = self.made_from {
+            query = query.filter(Column::Id.gte(first_id(from)));
+        }
+        if let Some(before) = self.made_before {
+            query = query.filter(Column::Id.lt(first_id(before)));
+        }
+        query
+    }
+}
+
+/// The lowest id that can be made at this moment (RFC 9562, 5.7: 48 bits of milliseconds come first).
+fn first_id(at: Timestamp) -> Uuid {
+    const MS_MAX: u64 = (1 << 48) - 1;
+    let ms = Ord::min(u64::try_from(at.unix_ms()).unwrap_or_default(), MS_MAX);
+    Uuid::from_u128(u128::from(ms) << 80)
+}
+
+fn row_of(row: &QueryResult) -> Option<SagaRow> {
+    let id = row.try_get::<Uuid>("", "id").ok().and_then(|id| SagaId::new(id).ok());
+    let Some(id) = id else {
+        tracing::error!("a saga's row has no id that can be read; it is left out");
+        return None;
+    };
+    let model = match saga::Model::from_query_result(row, "") {
+        Ok(model) => model,
+        Err(error) => return Some(SagaRow::broken(id, error.to_string())),
+    };
+    let definition = match (Token::new(&model.definition_name), u32::try_from(model.definition_version)) {
+        (Ok(name), Ok(version)) => DefinitionRef { name, version }.to_string(),
+        _ => model.definition_name,
+    };
+    Some(SagaRow {
+        id,
+        definition,
+        version: u64::try_from(model.version).unwrap_or_default(),
+        status: model.status,
+        started_at: Timestamp::from_unix_ms(model.started_at_ms),
+        updated_at: Timestamp::from_unix_ms(model.updated_at_ms),
+        due_at: model.due_at_ms.map(Timestamp::from_unix_ms),
+        saga: decode(id, model.version, &model.state).map_err(|why| Unreadable { id, why }),
+    })
+}
+
+impl SagaRow {
+    /// A row of which not even the columns can be read.
+    fn broken(id: SagaId, why: String) -> Self {
+        Self {
+            id,
+            definition: String::new(),
+            version: 0,
+            status: String::new(),
+            started_at: id.made_at(),
+            updated_at: id.made_at(),
+            due_at: None,
+            saga: Err(Unreadable { id, why }),
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Reading sagas and journals.
+//!
+//! Invariant: a row that cannot be read is reported as itself; its neighbours are read all the same.
+
+use amends_contract::{SagaId, Timestamp};
+use amends_engine::{JournalEntry, Saga};
+use sea_orm::sea_query::Value;
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait as _, DbErr, EntityName as _, EntityTrait as _, QueryFilter as _,
+    QueryOrder as _, QueryResult, QuerySelect as _, QueryTrait as _,
+};
+use uuid::Uuid;
+
+use crate::entity::{journal, saga};
+use crate::{Error, Store};
+
+/// Sagas, and the moment at which they were read.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The database's clock.
+    pub now: Timestamp,
+    /// Those that are there and can be read, in no order.
+    pub sagas: Vec<Saga>,
+    /// Those that are there and cannot be read.
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// A saga whose row this version cannot read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("saga {id} cannot be read: {why}")]
+pub struct Unreadable {
+    /// The saga.
+    pub id: SagaId,
+    /// What is wrong with its row.
+    pub why: String,
+}
+
+/// One line of a journal.
+#[derive(Clone, Debug)]
+pub struct JournalRow {
+    /// Its number, from 1.
+    pub seq: u64,
+    /// What it says, or why this version cannot read it.
+    pub entry: Result<JournalEntry, String>,
+}
+
+impl Store {
+    /// Loads sagas and the database's clock in one statement. Unknown ids are left out.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn load(&self, ids: &[SagaId]) -> Result<Loaded, Error> {
+        let mut loaded: Option<Loaded> = None;
+        let mut chunks = ids.chunks(self.config().rows_max).peekable();
+        loop {
+            let part = self.load_chunk(chunks.next().unwrap_or_default()).await?;
+            match &mut loaded {
+                None => loaded = Some(part),
+                Some(all) => {
+                    all.sagas.extend(part.sagas);
+                    all.unreadable.extend(part.unreadable);
+                }
+            }
+            if chunks.peek().is_none() {
+                return loaded.ok_or_else(|| unreachable!("at least one part was loaded"));
+            }
+        }
+    }
+
+    async fn load_chunk(&self, ids: &[SagaId]) -> Result<Loaded, Error> {
+        // Filled up with an id that no saga has, so that few different statements exist.
+        let padded = ids.len().next_power_of_two();
+        let values: Vec<Value> = ids
+            .iter()
+            .map(|id| id.uuid())
+            .chain(std::iter::repeat(Uuid::nil()))
+            .take(padded)
+            .map(Value::from)
+            .collect();
+        let sql = format!(
+            "SELECT c.now_ms, s.id, s.version, s.state FROM (SELECT {} AS now_ms) AS c \
+             LEFT JOIN {} AS s ON s.id IN {}",
+            self.dialect().now_ms(),
+            saga::Entity.table_name(),
+            self.dialect().placeholders(1, padded),
+        );
+        let rows = self.reader().query_all_raw(self.dialect().statement(sql, values)).await?;
+        match rows.first() {
+            Some(row) => Ok(Loaded::new(Timestamp::from_unix_ms(row.try_get("", "now_ms")?), &rows)),
+            None => unreachable!("a left join of one row gives at least one row"),
+        }
+    }
+
+    /// One saga; `None` when there is none with this id.
+    ///
+    /// # Errors
+    /// [`Error::Unreadable`] when its row cannot be read; [`Error::Unavailable`].
+    pub async fn saga(&self, id: SagaId) -> Result<Option<Saga>, Error> {
+        let mut loaded = self.load(&[id]).await?;
+        match loaded.unreadable.pop() {
+            Some(row) => Err(Error::Unreadable { table: "saga", row: row.id.to_string(), why: row.why }),
+            None => Ok(loaded.sagas.pop()),
+        }
+    }
+
+    /// Up to `limit` lines of a saga's journal after line `after` (0 for the beginning), in their order.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn journal(&self, id: SagaId, after: u64, limit: u32) -> Result<Vec<JournalRow>, Error> {
+        let query = journal::Entity::find()
+            .filter(journal::Column::SagaId.eq(id.uuid()))
+            .filter(journal::Column::Seq.gt(i64::try_from(after).unwrap_or(i64::MAX)))
+            .order_by_asc(journal::Column::Seq)
+            .limit(u64::from(limit));
+        let statement = query.build(self.reader().get_database_backend());
+        let rows = self.reader().query_all_raw(statement).await?;
+        rows.iter().map(|row| Ok(journal_row(row)?)).collect()
+    }
+}
+
+impl Loaded {
+    pub(crate) fn new(now: Timestamp, rows: &[QueryResult]) -> Self {
+        let mut loaded = Self { now, sagas: Vec::with_capacity(rows.len()), unreadable: Vec::new() };
+        for row in rows {
+            match saga_of(row) {
+                Some(Ok(saga)) => loaded.sagas.push(saga),
+                Some(Err(unreadable)) => loaded.unreadable.push(unreadable),
+                None => {}
+            }
+        }
+        loaded
+    }
+
+    pub(crate) const fn empty(now: Timestamp) -> Self {
+        Self { now, sagas: Vec::new(), unreadable: Vec::new() }
+    }
+}
+
+/// The saga in a row with `id`, `version` and `state`; `None` for a row without id.
+pub(crate) fn saga_of(row: &QueryResult) -> Option<Result<Saga, Unreadable>> {
+    let id = row.try_get::<Option<Uuid>>("", "id").ok().flatten()?;
+    let Ok(id) = SagaId::new(id) else {
+        tracing::error!(%id, "a saga's row has an id that is not a UUID of version 7; it is left out");
+        return None;
+    };
+    let read = || -> Result<Saga, String> {
+        let version: i64 = row.try_get("", "version").map_err(|error| error.to_string())?;
+        let state: String = row.try_get("", "state").map_err(|error| error.to_string())?;
+        decode(id, version, &state)
+    };
+    Some(read().map_err(|why| Unreadable { id, why }))
+}
+
+/// The saga in a row's `state`.
+pub(crate) fn decode(id: SagaId, version: i64, state: &str) -> Result<Saga, String> {
+    let saga: Saga = serde_json::from_str(state).map_err(|error| format!("its state: {error}"))?;
+    if saga.id == id && i64::try_from(saga.version) == Ok(version) {
+        Ok(saga)
+    } else {
+        Err(format!("its state is of saga {} at version {}, the row at {version}", saga.id, saga.version))
+    }
+}
+
+fn journal_row(row: &QueryResult) -> Result<JournalRow, DbErr> {
+    let seq: i64 = row.try_get("", "seq")?;
+    let entry = row
+        .try_get::<String>("", "entry")
+        .map_err(|error| error.to_string())
+        .and_then(|text| serde_json::from_str(&text).map_err(|error| error.to_string()));
+    Ok(JournalRow { seq: u64::try_from(seq).unwrap_or_default(), entry })
+}
+
+/// Most characters of a text that is indexed.
+const INDEXED_CHARS_MAX: usize = 200;
+
+/// The beginning of a text that is searched by, since an index cannot hold any length (PostgreSQL: 2,704
+/// bytes). The whole text is in the state.
+pub(crate) fn indexed(text: &str) -> &str {
+    match text.char_indices().nth(INDEXED_CHARS_MAX) {
+        Some((end, _)) => &text[..end],
+        None => text,
+    }
+}

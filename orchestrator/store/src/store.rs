@@ -1,0 +1,113 @@
+//! The store itself: open connections and what is asked of the database as a whole.
+
+use std::fmt;
+use std::sync::Arc;
+
+use amends_contract::Timestamp;
+use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, TransactionTrait};
+
+use crate::dialect::{self, Connections, Dialect};
+use crate::{Access, Config, Error, migration};
+
+/// The orchestrator's database. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    connections: Connections,
+    config: Config,
+}
+
+impl Store {
+    /// Opens the database. It waits for a PostgreSQL server that is still starting.
+    ///
+    /// # Errors
+    /// [`Error::Config`], [`Error::Open`], or [`Error::Locked`] when another orchestrator has the SQLite
+    /// file.
+    pub async fn connect(config: &Config, access: Access) -> Result<Self, Error> {
+        if !config.rows_max.is_power_of_two() {
+            let why = format!("rows_max is {}; a power of two is expected, such as 256", config.rows_max);
+            return Err(Error::Config { why });
+        }
+        let connections = dialect::open(config, access).await?;
+        Ok(Self { inner: Arc::new(Inner { connections, config: config.clone() }) })
+    }
+
+    /// Brings the tables to this version. Several processes may try at once.
+    ///
+    /// # Errors
+    /// [`Error::Schema`] when the tables are newer than this version; [`Error::Unavailable`].
+    pub async fn migrate(&self) -> Result<(), Error> {
+        migration::run(self.writer()).await
+    }
+
+    /// Whether the tables are there and of this version, without changing anything.
+    ///
+    /// # Errors
+    /// [`Error::Schema`] when they are not; [`Error::Unavailable`].
+    pub async fn check_schema(&self) -> Result<(), Error> {
+        migration::check(self.reader()).await
+    }
+
+    /// The database's clock.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when it does not answer.
+    pub async fn now(&self) -> Result<Timestamp, Error> {
+        let sql = format!("SELECT {} AS now_ms", self.dialect().now_ms());
+        let row = self.reader().query_one_raw(self.dialect().statement(sql, [])).await?;
+        match row {
+            Some(row) => Ok(Timestamp::from_unix_ms(row.try_get("", "now_ms")?)),
+            None => unreachable!("a SELECT without FROM gives one row"),
+        }
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when it does not.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.now().await.map(|_| ())
+    }
+
+    /// Waits for what is under way and closes all connections. The lock of a SQLite file goes with the
+    /// last clone of the store.
+    pub async fn close(&self) {
+        let Connections { writer, reader, .. } = &self.inner.connections;
+        for connection in [reader, writer] {
+            if let Err(error) = connection.close_by_ref().await {
+                tracing::warn!(%error, "a database connection did not close");
+            }
+        }
+    }
+
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.inner.connections.dialect
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    pub(crate) fn reader(&self) -> &DatabaseConnection {
+        &self.inner.connections.reader
+    }
+
+    pub(crate) fn writer(&self) -> &DatabaseConnection {
+        &self.inner.connections.writer
+    }
+
+    /// Begins a transaction that writes. Whoever awaits one must neither time out nor `select!`: dropping
+    /// it in the middle only queues its rollback.
+    pub(crate) async fn begin(&self) -> Result<DatabaseTransaction, Error> {
+        Ok(self.writer().begin_with_options(self.dialect().begin_writing()).await?)
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("config", &self.inner.config).finish_non_exhaustive()
+    }
+}
