@@ -4,12 +4,16 @@
 
 use std::{
     fs,
+    net::TcpStream,
     path::{Path, PathBuf},
     process::Command,
     sync::OnceLock,
+    time::Duration,
 };
 
-use crate::{Process, amends, free_port};
+use crate::{Process, Wire, amends, free_port, patience, process::Launch};
+
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A nats-server with JetStream.
 pub struct NatsServer {
@@ -61,7 +65,13 @@ fn run(folder: &Path, port: u16) -> Process {
     fs::create_dir_all(&store).expect("a folder of the test can be made");
     let store = store.to_string_lossy();
     let arguments = ["--addr", "127.0.0.1", "--port", &port, "--jetstream", "--store_dir", &store];
-    Process::start("nats-server", program(), &arguments, &[], folder)
+    let launch = Launch { program: program(), arguments: &arguments, env: &[] };
+    let mut process = Process::start("nats-server", launch, folder);
+    patience::soon("nats-server listens", PATIENCE, || {
+        assert!(process.ended().is_none(), "nats-server ended:\n{}", process.tail());
+        TcpStream::connect(format!("127.0.0.1:{port}")).ok()
+    });
+    process
 }
 
 /// The nats-server that the demo would take, found or installed by it.
@@ -72,4 +82,22 @@ fn program() -> &'static Path {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         PathBuf::from(String::from_utf8(output.stdout).expect("the path is UTF-8").trim_end())
     })
+}
+
+#[test]
+fn a_wiped_broker_starts_again_empty() {
+    use serde_json::json;
+
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut server = NatsServer::start(folder.path());
+    let mut wire = Wire::connect(&server.url());
+    let made = wire.api("STREAM.CREATE.A", &json!({ "name": "A", "subjects": ["a.>"] }));
+    assert_eq!(made["config"]["name"], "A");
+    assert_eq!(wire.publish("a.b", b"first"), 1);
+    assert_eq!(wire.messages("A"), [("a.b".to_owned(), b"first".to_vec())]);
+
+    server.kill_and_wipe();
+    server.start_again();
+    let info = Wire::connect(&server.url()).api("STREAM.INFO.A", &json!({}));
+    assert_eq!(info["error"]["err_code"], 10059, "{info}");
 }

@@ -24,22 +24,27 @@ pub struct Process {
     log: PathBuf,
 }
 
+/// What is to be run.
+#[derive(Clone, Copy, Debug)]
+pub struct Launch<'a> {
+    /// The program.
+    pub program: &'a Path,
+    /// Its arguments.
+    pub arguments: &'a [&'a str],
+    /// What its environment has besides ours.
+    pub env: &'a [(String, String)],
+}
+
 impl Process {
-    /// Starts `program`; what it writes is appended to `<logs>/<name>.log`.
+    /// Starts a program; what it writes is appended to `<logs>/<name>.log`.
     ///
     /// # Panics
     /// When it cannot be started.
     #[must_use]
-    pub fn start(
-        name: &str,
-        program: &Path,
-        arguments: &[&str],
-        env: &[(String, String)],
-        logs: &Path,
-    ) -> Self {
+    pub fn start(name: &str, launch: Launch<'_>, logs: &Path) -> Self {
         let mut command = Command::new(amends());
-        command.arg("leash").arg(std::process::id().to_string()).arg(program).args(arguments);
-        command.envs(env.iter().map(|(name, value)| (name, value)));
+        command.arg("leash").arg(std::process::id().to_string()).arg(launch.program).args(launch.arguments);
+        command.envs(launch.env.iter().map(|(name, value)| (name, value)));
         Self::spawn(name, command, logs)
     }
 

@@ -1,0 +1,129 @@
+//! The demo's broker: a nats-server of its own, or the one that `NATS_URL` names.
+//!
+//! Invariant: nothing stays behind. Our own server's store lies in the scratch folder; at somebody else's
+//! server everything has a prefix of this run, and its streams are deleted at the end.
+
+use std::{
+    ffi::OsString,
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use amends_broker::{Broker, Stream, admin};
+use anyhow::{Context, bail};
+use serde::Deserialize;
+
+use super::{child::Child, stage::Stage};
+use crate::nats_server::{self, OLDEST, Places, Version};
+
+/// A server that does not listen by then will not.
+const START_PATIENCE: Duration = Duration::from_secs(20);
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The broker of one run.
+pub(crate) struct DemoBroker {
+    pub(crate) config: amends_broker::Config,
+    own: Option<Child>,
+}
+
+/// What nats-server writes into its ports file.
+#[derive(Deserialize)]
+struct Ports {
+    nats: Vec<String>,
+}
+
+impl DemoBroker {
+    /// Takes the server at `url`, or starts one in `scratch`; `run` is unique to this demo.
+    pub(crate) async fn start(url: Option<String>, run: &str, scratch: &Path, stage: &Stage) -> anyhow::Result<Self> {
+        let defaults = amends_broker::Config::default();
+        match url {
+            Some(url) => {
+                let config = amends_broker::Config {
+                    url: url.into(),
+                    prefix: format!("amends-demo-{run}"),
+                    ..defaults
+                };
+                check_version(&config).await?;
+                stage.note(&format!("broker: {}, everything under the prefix {}", config.url, config.prefix));
+                Ok(Self { config, own: None })
+            }
+            None => {
+                let found = nats_server::find_or_install(&Places::from_env(), &|line| stage.note(line)).await?;
+                let (child, url) = start_own(&found.path, scratch).await?;
+                stage.note(&format!("broker: nats-server {} ({})", found.version, found.path.display()));
+                Ok(Self { config: amends_broker::Config { url: url.into(), ..defaults }, own: Some(child) })
+            }
+        }
+    }
+
+    /// An error when our own server has ended.
+    pub(crate) fn alive(&mut self) -> anyhow::Result<()> {
+        self.own.as_mut().map_or(Ok(()), Child::alive)
+    }
+
+    /// Stops our own server, or removes our streams from somebody else's.
+    pub(crate) async fn remove(mut self) -> anyhow::Result<()> {
+        if let Some(own) = &mut self.own {
+            return own.stop(STOP_PATIENCE).await.context("nats-server does not stop");
+        }
+        let broker = Broker::connect(&self.config, "amends-demo-cleaner").await?;
+        tokio::time::timeout(STOP_PATIENCE, broker.connected())
+            .await
+            .with_context(|| format!("the streams of {} stay behind: the broker is away", self.config.prefix))?;
+        for stream in Stream::ALL {
+            admin::delete_stream(&broker, stream).await?;
+        }
+        broker.close().await;
+        Ok(())
+    }
+}
+
+async fn start_own(program: &Path, scratch: &Path) -> anyhow::Result<(Child, String)> {
+    let folder = scratch.join("nats-server");
+    let store = folder.join("jetstream");
+    fs::create_dir_all(&store)?;
+    // Port -1: the server takes a free one and says in a file which.
+    let mut arguments: Vec<OsString> =
+        ["--addr", "127.0.0.1", "--port", "-1", "--jetstream", "--store_dir"].map(OsString::from).into();
+    arguments.push(store.into());
+    arguments.push("--ports_file_dir".into());
+    arguments.push(folder.clone().into());
+    let mut child = Child::start("nats-server", program, &arguments, &[], scratch)?;
+    let started = Instant::now();
+    loop {
+        child.alive()?;
+        if let Some(url) = read_ports(&folder) {
+            return Ok((child, url));
+        }
+        if started.elapsed() > START_PATIENCE {
+            bail!("nats-server does not say where it listens");
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The URL out of `<folder>/<program>_<pid>.ports`, once it is written whole.
+fn read_ports(folder: &Path) -> Option<String> {
+    let mut files = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
+    let file = files.find(|path| path.extension().is_some_and(|extension| extension == "ports"))?;
+    let ports: Ports = serde_json::from_str(&fs::read_to_string(file).ok()?).ok()?;
+    ports.nats.into_iter().next()
+}
+
+/// Somebody else's server may be too old as well.
+async fn check_version(config: &amends_broker::Config) -> anyhow::Result<()> {
+    let broker = Broker::connect(config, "amends-demo").await.context("NATS_URL")?;
+    tokio::time::timeout(START_PATIENCE, broker.connected())
+        .await
+        .with_context(|| format!("no broker answers at NATS_URL ({})", config.url))?;
+    let health = broker.health();
+    let version = health.server.as_deref().and_then(|server| Version::parse_number(server.rsplit(' ').next()?));
+    broker.close().await;
+    match version {
+        Some(version) if version < OLDEST => {
+            bail!("the broker at NATS_URL is version {version}, and {OLDEST} or later is needed")
+        }
+        _ => Ok(()),
+    }
+}

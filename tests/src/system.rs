@@ -1,0 +1,257 @@
+//! The whole thing as processes: broker, provider, mail catcher, the four services; each can be killed.
+//!
+//! Invariant: a service gets the same configuration after it was killed as before, port included.
+
+use std::{collections::BTreeMap, path::Path, process::Command};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{
+    Client, Cluster, NatsServer, Process, amends, client::Answer, eventually, free_port, process::Launch,
+};
+
+/// Everything that is a process of the one binary, in the order in which it is started.
+pub const SERVICES: [&str; 6] =
+    ["mail-catcher", "provider", "inventory", "payment", "notification", "orchestrator"];
+
+/// A running system.
+pub struct System {
+    // Fields drop in this order: processes before the folder that they write to.
+    processes: BTreeMap<&'static str, Process>,
+    /// Its broker.
+    pub broker: NatsServer,
+    env: Vec<(String, String)>,
+    ports: BTreeMap<&'static str, u16>,
+    admin_port: u16,
+    folder: TempDir,
+    /// Who calls its APIs.
+    pub client: Client,
+    key: String,
+}
+
+impl System {
+    /// Starts all of it, on SQLite or with databases on `cluster`.
+    pub async fn start(cluster: Option<&Cluster>) -> Self {
+        Self::start_without(cluster, &[]).await
+    }
+
+    /// Starts all but some.
+    ///
+    /// # Panics
+    /// When one of them does not get ready.
+    pub async fn start_without(cluster: Option<&Cluster>, absent: &[&str]) -> Self {
+        let mut system = Self::prepare(cluster);
+        for name in SERVICES.into_iter().filter(|name| !absent.contains(name)) {
+            system.start_service(name);
+        }
+        for name in SERVICES.into_iter().filter(|name| !absent.contains(name)) {
+            system.ready(name).await;
+        }
+        system
+    }
+
+    fn prepare(cluster: Option<&Cluster>) -> Self {
+        let folder = tempfile::Builder::new().prefix("amends system ").tempdir().expect("a temporary folder");
+        let broker = NatsServer::start(&folder.path().join("broker"));
+        let ports: BTreeMap<_, _> = SERVICES.into_iter().map(|name| (name, free_port())).collect();
+        let (admin_port, smtp_port) = (free_port(), free_port());
+        let run = folder.path().file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let run: String = run.chars().filter(char::is_ascii_alphanumeric).collect();
+        let database = |owner: &str| match cluster {
+            Some(cluster) => cluster.create(&format!("{run}_{owner}").to_lowercase()),
+            None => format!("sqlite://{}", folder.path().join(owner).with_extension("db").display()),
+        };
+        let definitions = concat!(env!("CARGO_MANIFEST_DIR"), "/../saga-definitions");
+        let local = |port: u16| format!("127.0.0.1:{port}");
+        let mut env = vec![
+            ("AMENDS_NATS__URL", broker.url()),
+            (
+                "AMENDS_LOG__FILTER",
+                "info,async_nats=warn,sqlx=warn,sea_orm=warn,sea_orm_migration=warn".to_owned(),
+            ),
+            ("AMENDS_ORCHESTRATOR__HTTP__LISTEN", local(ports["orchestrator"])),
+            ("AMENDS_ORCHESTRATOR__ADMIN__LISTEN", local(admin_port)),
+            ("AMENDS_ORCHESTRATOR__DATABASE__URL", database("orchestrator")),
+            ("AMENDS_ORCHESTRATOR__DEFINITIONS", definitions.to_owned()),
+            ("AMENDS_PAYMENT__GATEWAY__URL", format!("http://{}", local(ports["provider"]))),
+            ("AMENDS_PAYMENT__GATEWAY__TIMEOUT_MS", "1000".to_owned()),
+            ("AMENDS_NOTIFICATION__SMTP__URL", format!("smtp://{}", local(smtp_port))),
+            (
+                "AMENDS_PROVIDER__DATABASE__URL",
+                format!("sqlite://{}", folder.path().join("provider.db").display()),
+            ),
+        ];
+        let owned =
+            |owner| [format!("AMENDS_{owner}__HTTP__LISTEN"), format!("AMENDS_{owner}__DATABASE__URL")];
+        let keys = ["inventory", "payment", "notification", "provider"]
+            .map(|name| (name, owned(name.to_uppercase())));
+        for (name, [listen, url]) in &keys {
+            env.push((listen, local(ports[name])));
+            if *name != "provider" {
+                env.push((url, database(name)));
+            }
+        }
+        env.push(("MAIL_CATCHER_SMTP", local(smtp_port)));
+        let env: Vec<_> = env.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let key = make_key(&env, "order,operate,admin");
+        let client = Client::new();
+        Self { processes: BTreeMap::new(), broker, env, ports, admin_port, folder, client, key }
+    }
+
+    /// Starts one service.
+    ///
+    /// # Panics
+    /// When there is no such service.
+    pub fn start_service(&mut self, name: &str) {
+        let name = SERVICES.into_iter().find(|service| *service == name).expect("a name out of SERVICES");
+        let listen = format!("127.0.0.1:{}", self.ports[name]);
+        let smtp = self.setting("MAIL_CATCHER_SMTP").to_owned();
+        let arguments = match name {
+            "mail-catcher" => vec![name, "--smtp", &smtp, "--http", &listen],
+            _ => vec![name],
+        };
+        let launch = Launch { program: amends(), arguments: &arguments, env: &self.env };
+        self.processes.insert(name, Process::start(name, launch, self.folder.path()));
+    }
+
+    /// Waits until a service says that it can do its work.
+    ///
+    /// # Panics
+    /// When it ends or does not get ready.
+    pub async fn ready(&mut self, name: &str) {
+        let url = match name {
+            "orchestrator" => self.admin("/readyz"),
+            "provider" => self.url(name, "/livez"),
+            "mail-catcher" => self.url(name, "/mails"),
+            _ => self.url(name, "/readyz"),
+        };
+        let (client, process) =
+            (self.client.clone(), self.processes.get_mut(name).expect("a started service"));
+        let mut last = String::new();
+        eventually(
+            &format!("{name} is ready"),
+            async || {
+                assert!(process.ended().is_none(), "{name} ended:\n{}", process.tail());
+                let answer = client.send("GET", &url, &[], None).await;
+                last = format!("{answer:?}");
+                answer.ok().filter(|answer| answer.status == 200)
+            },
+            async || format!("{url} does not say 200"),
+        )
+        .await;
+    }
+
+    /// Kills a service with SIGKILL.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn kill(&mut self, name: &str) {
+        self.process(name).kill();
+    }
+
+    /// The process of a service.
+    ///
+    /// # Panics
+    /// When it was never started.
+    pub fn process(&mut self, name: &str) -> &mut Process {
+        self.processes.get_mut(name).expect("a started service")
+    }
+
+    /// A URL of a service's own listener; of the orchestrator the public one.
+    #[must_use]
+    pub fn url(&self, service: &str, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.ports[service])
+    }
+
+    /// A URL of the admin API.
+    #[must_use]
+    pub fn admin(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.admin_port)
+    }
+
+    /// The header with the API key, which may do everything.
+    #[must_use]
+    pub fn authorization(&self) -> String {
+        format!("Bearer {}", self.key)
+    }
+
+    /// Makes one more API key.
+    #[must_use]
+    pub fn make_key(&self, scope: &str) -> String {
+        make_key(&self.env, scope)
+    }
+
+    /// A variable of the services' environment.
+    ///
+    /// # Panics
+    /// When there is none of that name.
+    #[must_use]
+    pub fn setting(&self, name: &str) -> &str {
+        &self.env.iter().find(|(key, _)| key == name).expect("a setting").1
+    }
+
+    /// The environment of the services.
+    #[must_use]
+    pub fn env(&self) -> &[(String, String)] {
+        &self.env
+    }
+
+    /// The folder of databases and logs.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Places an order; an error when nobody answered.
+    ///
+    /// # Errors
+    /// As of [`Client::send`].
+    pub async fn try_order(&self, idempotency_key: &str, order: &Value) -> Result<Answer, reqwest::Error> {
+        let url = self.url("orchestrator", "/v1/orders");
+        let authorization = self.authorization();
+        let headers = [
+            ("authorization", authorization.as_str()),
+            ("idempotency-key", idempotency_key),
+            ("content-type", "application/json"),
+        ];
+        self.client.send("POST", &url, &headers, Some(order.to_string().into_bytes())).await
+    }
+
+    /// Puts stock on the shelf.
+    ///
+    /// # Panics
+    /// When inventory does not take it.
+    pub async fn restock(&self, sku: &str, quantity: u64) {
+        let body = json!({ "sku": sku, "quantity": quantity }).to_string().into_bytes();
+        let url = self.url("inventory", "/inventory/restock");
+        let headers = [("content-type", "application/json")];
+        self.client.send("POST", &url, &headers, Some(body)).await.expect("inventory answers").ok();
+    }
+
+    /// What there is to see when nothing moves any more.
+    pub async fn dump(&self) -> String {
+        let mut text = String::new();
+        let authorization = self.authorization();
+        let headers = [("authorization", authorization.as_str())];
+        for status in ["running", "compensating", "parked"] {
+            let url = self.admin(&format!("/v1/sagas?status={status}&limit=3"));
+            let answer = self.client.send("GET", &url, &headers, None).await;
+            text.push_str(&format!("=== {status}: {answer:#?}\n"));
+        }
+        for process in self.processes.values() {
+            text.push_str(&process.tail());
+        }
+        text
+    }
+}
+
+fn make_key(env: &[(String, String)], scope: &str) -> String {
+    let mut command = Command::new(amends());
+    command.args(["key", "create", "--json", "--name", "tests", "--scope", scope]);
+    let output =
+        command.envs(env.iter().map(|(name, value)| (name, value))).output().expect("the binary runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let made: Value = serde_json::from_slice(&output.stdout).expect("`--json` gives JSON");
+    made["key"].as_str().expect("a key").to_owned()
+}

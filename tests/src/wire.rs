@@ -1,0 +1,105 @@
+//! The broker as an outsider sees it: NATS spoken by hand, text over a socket.
+//!
+//! Poison has to come from somebody who keeps no rules, and a check of the streams from somebody who
+//! shares no code with what it checks. <https://docs.nats.io/reference/reference-protocols/nats-protocol>
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    time::Duration,
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use serde_json::{Value, json};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A connection.
+pub struct Wire {
+    stream: BufReader<TcpStream>,
+    inbox: u64,
+}
+
+impl Wire {
+    /// Connects to `nats://host:port`.
+    ///
+    /// # Panics
+    /// When nobody listens there.
+    #[must_use]
+    pub fn connect(url: &str) -> Self {
+        let stream = TcpStream::connect(url.trim_start_matches("nats://")).expect("the broker listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+        let mut wire = Self { stream: BufReader::new(stream), inbox: 0 };
+        assert!(wire.line().starts_with("INFO "));
+        wire.send(b"CONNECT {\"verbose\":false,\"pedantic\":false}\r\n");
+        wire
+    }
+
+    /// Publishes to a stream, and waits until it is stored; gives its sequence.
+    ///
+    /// # Panics
+    /// When no stream stores it.
+    pub fn publish(&mut self, subject: &str, body: &[u8]) -> u64 {
+        let answer = self.request(subject, body);
+        answer["seq"].as_u64().unwrap_or_else(|| panic!("{subject}: {answer}"))
+    }
+
+    /// A request to JetStream's API.
+    pub fn api(&mut self, operation: &str, request: &Value) -> Value {
+        self.request(&format!("$JS.API.{operation}"), request.to_string().as_bytes())
+    }
+
+    /// All messages of a stream: subject and body.
+    ///
+    /// # Panics
+    /// When there is no such stream.
+    pub fn messages(&mut self, stream: &str) -> Vec<(String, Vec<u8>)> {
+        let info = self.api(&format!("STREAM.INFO.{stream}"), &json!({}));
+        let position = |name| info["state"][name].as_u64().unwrap_or_else(|| panic!("{stream}: {info}"));
+        let (first, last) = (position("first_seq"), position("last_seq"));
+        (first..=last)
+            .filter_map(|seq| {
+                let answer = self.api(&format!("STREAM.MSG.GET.{stream}"), &json!({ "seq": seq }));
+                let message = answer.get("message")?;
+                let body = BASE64.decode(message["data"].as_str().unwrap_or_default()).expect("base64");
+                Some((message["subject"].as_str().unwrap_or_default().to_owned(), body))
+            })
+            .collect()
+    }
+
+    fn request(&mut self, subject: &str, body: &[u8]) -> Value {
+        self.inbox += 1;
+        let (number, inbox) =
+            (self.inbox, format!("_INBOX.amends-tests.{}.{}", std::process::id(), self.inbox));
+        self.send(format!("SUB {inbox} {number}\r\nUNSUB {number} 1\r\n").as_bytes());
+        self.send(format!("PUB {subject} {inbox} {}\r\n", body.len()).as_bytes());
+        self.send(body);
+        self.send(b"\r\n");
+        loop {
+            let line = self.line();
+            if line.starts_with("PING") {
+                self.send(b"PONG\r\n");
+            } else if line.starts_with("MSG ") || line.starts_with("HMSG ") {
+                let size: usize =
+                    line.split(' ').next_back().and_then(|size| size.parse().ok()).expect("a size");
+                let mut body = vec![0; size + 2];
+                self.stream.read_exact(&mut body).expect("a body of that size");
+                // A status without a body (no responders) has a header only.
+                return serde_json::from_slice(&body)
+                    .unwrap_or_else(|_| json!({ "raw": String::from_utf8_lossy(&body) }));
+            } else {
+                assert!(!line.starts_with("-ERR"), "{subject}: {line}");
+            }
+        }
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stream.read_line(&mut line).expect("the broker answers");
+        line.trim_end().to_owned()
+    }
+
+    fn send(&mut self, bytes: &[u8]) {
+        self.stream.get_mut().write_all(bytes).expect("the broker reads");
+    }
+}
