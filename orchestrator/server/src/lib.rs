@@ -1,1 +1,9 @@
-//! stub
+//! The orchestrator as a service: loops around the pure engine, REST and admin API.
+//!
+//! It knows the engine, the store and the broker, and **no participant**.
+//!
+//! Invariant: whatever it answers or acknowledges is committed first.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod core;

@@ -4,7 +4,7 @@
 //! were committed; readers know a repetition by the event's id.
 
 use amends_contract::Timestamp;
-use sea_orm::sea_query::{Expr, Query};
+use sea_orm::sea_query::{Expr, Query, SimpleExpr};
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
 
 use crate::entity::outbox::{Column, Entity, Model};
@@ -68,13 +68,7 @@ impl Store {
         // What is published while we are at it has not been lost.
         let until = self.now().await?.unix_ms();
         let published = Column::PublishedAtMs.between(since.unix_ms(), until);
-        self.in_chunks(async |chunk| {
-            let update = Entity::update_many()
-                .col_expr(Column::PublishedAtMs, Expr::value(Option::<i64>::None))
-                .filter(Column::Seq.in_subquery(chunk.and_where(published.clone()).take()));
-            Ok(update.exec(self.writer()).await?.rows_affected)
-        })
-        .await
+        self.in_chunks(Chore::Offer, published).await
     }
 
     /// Deletes events that were published more than `keep_ms` milliseconds ago. Returns how many.
@@ -83,31 +77,44 @@ impl Store {
     /// [`Error::Unavailable`]; some may be deleted then.
     pub async fn prune_events(&self, keep_ms: u64) -> Result<u64, Error> {
         let old = Column::PublishedAtMs.lt(self.now().await?.minus_ms(keep_ms).unix_ms());
-        self.in_chunks(async |chunk| {
-            let seqs = chunk.and_where(old.clone()).take();
-            let delete = Entity::delete_many().filter(Column::Seq.in_subquery(seqs));
-            Ok(delete.exec(self.writer()).await?.rows_affected)
-        })
-        .await
+        self.in_chunks(Chore::Delete, old).await
     }
 
-    /// Runs `step` over a bounded number of rows at a time until it finds no more, so that commits get in
+    /// Does the chore to a bounded number of rows at a time until it finds no more, so that commits get in
     /// between.
-    async fn in_chunks(
-        &self,
-        step: impl AsyncFn(&mut sea_orm::sea_query::SelectStatement) -> Result<u64, Error>,
-    ) -> Result<u64, Error> {
+    async fn in_chunks(&self, chore: Chore, rows: SimpleExpr) -> Result<u64, Error> {
         let rows_max = u64::from(Ord::max(self.config().housekeeping_rows_max, 1));
         let mut total = 0;
         loop {
-            let mut chunk = Query::select().column(Column::Seq).from(Entity).limit(rows_max).take();
-            let count = step(&mut chunk).await?;
+            let chunk = Query::select()
+                .column(Column::Seq)
+                .from(Entity)
+                .and_where(rows.clone())
+                .limit(rows_max)
+                .take();
+            let chunk = Column::Seq.in_subquery(chunk);
+            let count = match chore {
+                Chore::Offer => {
+                    let never = Expr::value(Option::<i64>::None);
+                    let update = Entity::update_many().col_expr(Column::PublishedAtMs, never);
+                    update.filter(chunk).exec(self.writer()).await?.rows_affected
+                }
+                Chore::Delete => Entity::delete_many().filter(chunk).exec(self.writer()).await?.rows_affected,
+            };
             total += count;
             if count < rows_max {
                 return Ok(total);
             }
         }
     }
+}
+
+/// What is done to many rows, a few at a time.
+#[derive(Clone, Copy)]
+enum Chore {
+    /// Offers them to the publisher again.
+    Offer,
+    Delete,
 }
 
 impl From<Model> for OutboxRow {

@@ -1,0 +1,87 @@
+//! Whose fault silence is: ours, the broker's or a participant's.
+//!
+//! Invariant: silence burns an attempt only when it is the participant's: not while the broker refuses
+//! us, our own replies lie unread, or the participant reads nothing.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use amends_broker::Broker;
+use amends_contract::{ORCHESTRATOR, Stream, Token};
+use metrics::gauge;
+use tokio::time::Instant;
+
+use super::config::LoopsConfig;
+use super::definitions::Definitions;
+
+/// What the timers know of the world.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Conditions {
+    /// The broker does not take our messages, or replies lie unread.
+    pub(crate) blind: bool,
+    /// Participants that read nothing at the moment.
+    pub(crate) down: BTreeSet<Token>,
+}
+
+/// Asks the broker, at most once per `conditions_ttl_ms`.
+pub(crate) struct Watch {
+    broker: Broker,
+    definitions: Definitions,
+    ttl: Duration,
+    reply_backlog_max: u64,
+    known: Option<(Instant, Arc<Conditions>)>,
+}
+
+impl Watch {
+    pub(crate) fn new(broker: Broker, definitions: Definitions, config: &LoopsConfig) -> Self {
+        Self {
+            broker,
+            definitions,
+            ttl: Duration::from_millis(config.conditions_ttl_ms),
+            reply_backlog_max: config.reply_backlog_max,
+            known: None,
+        }
+    }
+
+    /// The conditions now, or at most the configured time ago.
+    pub(crate) async fn now(&mut self) -> Arc<Conditions> {
+        if let Some((at, conditions)) = &self.known
+            && at.elapsed() < self.ttl
+        {
+            return Arc::clone(conditions);
+        }
+        let conditions = Arc::new(self.look().await);
+        gauge!("amends_blind").set(if conditions.blind { 1.0 } else { 0.0 });
+        #[expect(clippy::cast_precision_loss, reason = "participants are few")]
+        gauge!("amends_participants_down").set(conditions.down.len() as f64);
+        self.known = Some((Instant::now(), Arc::clone(&conditions)));
+        conditions
+    }
+
+    async fn look(&self) -> Conditions {
+        if !self.broker.health().connected {
+            return Conditions { blind: true, down: BTreeSet::new() };
+        }
+        let blind = match self.broker.consumer_status(Stream::Reply, ORCHESTRATOR).await {
+            Ok(Some(status)) => status.pending > self.reply_backlog_max,
+            // Without our own consumer every answer would pass us by.
+            Ok(None) | Err(_) => true,
+        };
+        let mut down = BTreeSet::new();
+        for participant in self.definitions.participants() {
+            if self.is_down(&participant).await {
+                down.insert(participant);
+            }
+        }
+        Conditions { blind, down }
+    }
+
+    async fn is_down(&self, participant: &Token) -> bool {
+        match self.broker.consumer_status(Stream::Command, participant).await {
+            // Nobody asks for messages, or commands lie unread: it is away or behind.
+            Ok(Some(status)) => status.waiting == 0 || status.pending > 0,
+            Ok(None) | Err(_) => true,
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The limits of the loops that drive sagas.
+
+use serde::{Deserialize, Serialize};
+
+/// Limits of the loops. Every one has a default that suits one small machine.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LoopsConfig {
+    /// Most submissions and operator actions that may wait for the next commit; one more is answered
+    /// 503. Two seconds' worth at the speed of one small machine: a longer queue only adds latency.
+    pub submissions_max: usize,
+    /// Most replies and timers that may wait for the next commit. A full queue stops reading from the
+    /// broker, which keeps them for us.
+    pub inputs_max: usize,
+    /// Most sagas in one commit. Beyond some hundreds a larger batch only adds latency.
+    pub batch_count_max: usize,
+    /// Batches being published while the next one is decided.
+    pub publishing_max: usize,
+    /// Milliseconds between two looks for sagas whose time has come. It bounds how late a timer fires;
+    /// a look costs one indexed query.
+    pub timer_interval_ms: u64,
+    /// Most sagas claimed by one look.
+    pub timer_count_max: u32,
+    /// Milliseconds for which a claimed saga is left to its claimer. Longer than any commit takes; after
+    /// a crash it is how long the saga waits for another process.
+    pub claim_lease_ms: u64,
+    /// Milliseconds for which what we know of broker and participants counts as fresh.
+    pub conditions_ttl_ms: u64,
+    /// Unread replies above which no attempt is burnt: the answer may be among them.
+    pub reply_backlog_max: u64,
+    /// Milliseconds between two looks for events to publish; a commit that writes one wakes the loop.
+    pub event_interval_ms: u64,
+    /// Most events in one publication.
+    pub event_count_max: u32,
+    /// Hours for which published events are kept, to be published again when the broker lost them.
+    pub event_keep_h: u64,
+    /// Milliseconds to wait before the database is tried again after it failed.
+    pub database_retry_ms: u64,
+    /// How often one input is tried again after losing to a concurrent commit before its caller is told;
+    /// replies and timers go back to where they came from.
+    pub conflict_tries_max: u32,
+}
+
+impl Default for LoopsConfig {
+    fn default() -> Self {
+        Self {
+            submissions_max: 4096,
+            inputs_max: 4096,
+            batch_count_max: 512,
+            publishing_max: 4,
+            timer_interval_ms: 200,
+            timer_count_max: 512,
+            claim_lease_ms: 30_000,
+            conditions_ttl_ms: 1_000,
+            reply_backlog_max: 1_000,
+            event_interval_ms: 1_000,
+            event_count_max: 256,
+            event_keep_h: 24,
+            database_retry_ms: 500,
+            conflict_tries_max: 20,
+        }
+    }
+}

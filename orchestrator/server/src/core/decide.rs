@@ -1,0 +1,154 @@
+//! Decides one input of one saga. Pure: what is to be written, sent and answered comes out as data.
+
+use std::sync::Arc;
+
+use amends_contract::{Command, DeadReason, Event, Timestamp};
+use amends_definition::Definition;
+use amends_engine::{Error, Input, Output, Saga, Transition, Verdict};
+use amends_store::Write;
+use serde_json::Value;
+
+use super::work::{Task, Work};
+use super::{CoreError, OperateError, Started};
+
+/// What is to be done about one [`Work`].
+pub(crate) enum Decided {
+    /// Commit, then send; the work is kept for its answer, or to be tried again.
+    Write { work: Work, write: Box<Write>, commands: Vec<Command> },
+    /// Nothing changes; perhaps the open commands are sent again. Then the work is finished.
+    Nothing { work: Work, saga: Option<Box<Saga>>, commands: Vec<Command> },
+    /// The caller is told no.
+    Refused { work: Work, why: OperateError },
+    /// A reply that belongs nowhere.
+    Unroutable { work: Work, reason: DeadReason },
+    /// A start that cannot be.
+    Unstartable { work: Work, error: CoreError },
+}
+
+/// Decides. `saga` is its newest committed state, `definition` the one it is pinned to.
+pub(crate) fn decide(
+    work: Work,
+    saga: Option<Saga>,
+    definition: Option<&Arc<Definition>>,
+    now: Timestamp,
+) -> Decided {
+    match (saga, definition, &work.task) {
+        (None, _, Task::Start(task)) => {
+            // The input may be needed again if the commit fails.
+            let started = amends_engine::start(work.saga, &task.definition, Value::clone(&task.input), now);
+            match started {
+                Ok(transition) => write(work, transition, 0),
+                Err(error) => Decided::Unstartable { work, error: CoreError::Engine(error.to_string()) },
+            }
+        }
+        // An earlier try of this very start was committed without our hearing of it.
+        (Some(saga), Some(definition), Task::Start(_)) => {
+            let commands = amends_engine::open_commands(&saga, definition);
+            Decided::Nothing { work, saga: Some(Box::new(saga)), commands }
+        }
+        (None, _, Task::Operate { .. }) => Decided::Refused { work, why: OperateError::NotFound },
+        (None, _, Task::Reply { reply, .. }) => {
+            let reason = DeadReason {
+                code: "unknown-saga".to_owned(),
+                message: format!("there is no saga {} (any more)", reply.effect.saga),
+            };
+            Decided::Unroutable { work, reason }
+        }
+        (None, _, Task::Timer(_)) => Decided::Nothing { work, saga: None, commands: Vec::new() },
+        (Some(saga), Some(definition), _) => decide_input(work, saga, definition, now),
+        (Some(saga), None, _) => {
+            let message = format!("the definition {} of saga {} is not known", saga.definition, saga.id);
+            tracing::error!("{message}");
+            without_definition(work, message)
+        }
+    }
+}
+
+fn decide_input(work: Work, saga: Saga, definition: &Definition, now: Timestamp) -> Decided {
+    let Some(input) = input_of(&work) else {
+        return Decided::Nothing { work, saga: Some(Box::new(saga)), commands: Vec::new() };
+    };
+    let expected_version = saga.version;
+    match amends_engine::handle(saga, input, now, definition) {
+        Ok(Transition { verdict: Verdict::Ignored(_), saga, .. }) => {
+            // Only a redelivery means that we may have died before publishing; a duplicate that was
+            // sent twice must not echo through the whole saga.
+            let again = match &work.task {
+                Task::Reply { receipt, .. } => work.uncertain || receipt.redelivered(),
+                Task::Operate { .. } | Task::Start(_) => work.uncertain,
+                Task::Timer(_) => false,
+            };
+            let commands = if again { amends_engine::open_commands(&saga, definition) } else { Vec::new() };
+            Decided::Nothing { work, saga: Some(Box::new(saga)), commands }
+        }
+        Ok(transition) => write(work, transition, expected_version),
+        Err(Error::Refused { why, allowed, .. }) => {
+            Decided::Refused { work, why: OperateError::Refused { why, allowed } }
+        }
+        Err(error) => poison(work, error.to_string()),
+    }
+}
+
+fn input_of(work: &Work) -> Option<Input> {
+    match &work.task {
+        Task::Start(_) => None,
+        Task::Reply { reply, .. } => Some(Input::Reply(reply.as_ref().into())),
+        Task::Timer(due) => {
+            Some(Input::Timer { blind: due.conditions.blind, down: due.conditions.down.clone() })
+        }
+        Task::Operate { action, actor, reason, .. } => {
+            Some(Input::Operator { action: action.clone(), actor: actor.clone(), reason: reason.clone() })
+        }
+    }
+}
+
+fn write(mut work: Work, transition: Transition, expected_version: u64) -> Decided {
+    let Transition { saga, entry, outputs, .. } = transition;
+    let mut commands = Vec::new();
+    let mut events: Vec<Event> = Vec::new();
+    for output in outputs {
+        match output {
+            Output::Send(command) => commands.push(command),
+            Output::Emit(event) => events.push(event),
+        }
+    }
+    let idempotency = match &mut work.task {
+        Task::Start(task) => task.idempotency.clone(),
+        _ => None,
+    };
+    let write = Box::new(Write { saga, expected_version, entry, events, idempotency });
+    Decided::Write { work, write, commands }
+}
+
+/// What becomes of an input that the engine or the database cannot take at all.
+pub(crate) fn poison(work: Work, message: String) -> Decided {
+    match &work.task {
+        Task::Reply { .. } => {
+            let reason = DeadReason { code: "poison".to_owned(), message };
+            Decided::Unroutable { work, reason }
+        }
+        Task::Start(_) => Decided::Unstartable { work, error: CoreError::Engine(message) },
+        Task::Operate { .. } => Decided::Refused { work, why: OperateError::Failed(message) },
+        Task::Timer(_) => {
+            // Its lease runs on, so that it does not come back at once.
+            tracing::error!(saga = %work.saga, message, "a timer could not be handled");
+            Decided::Nothing { work, saga: None, commands: Vec::new() }
+        }
+    }
+}
+
+fn without_definition(work: Work, message: String) -> Decided {
+    match &work.task {
+        // Another process may store the definition in a moment: the reply waits in its stream.
+        Task::Reply { receipt, .. } => {
+            receipt.again_after(5_000);
+            Decided::Nothing { work: Work { uncertain: false, ..work }, saga: None, commands: Vec::new() }
+        }
+        _ => poison(work, message),
+    }
+}
+
+/// The answer to a start that is committed.
+pub(crate) fn started(saga: Saga) -> Started {
+    Started::Started(Box::new(saga))
+}

@@ -1,0 +1,190 @@
+//! The definitions that this process knows: files are loaded once into the database, and the database
+//! wins.
+//!
+//! Invariant: a saga is driven by the definition with its digest or not at all.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use amends_contract::{DefinitionRef, Digest, Token};
+use amends_definition::{Definition, Diagnostics};
+use amends_store::Store;
+use jsonschema::Validator;
+use serde_json::Value;
+
+/// One definition, ready to be used.
+#[derive(Clone)]
+pub struct Loaded {
+    /// The definition.
+    pub definition: Arc<Definition>,
+    /// Its input schema, compiled; `None` when it takes any input.
+    pub validator: Option<Arc<Validator>>,
+}
+
+/// All definitions by name and version.
+#[derive(Clone, Default)]
+pub struct Definitions {
+    known: Arc<RwLock<HashMap<DefinitionRef, Loaded>>>,
+}
+
+/// Why definitions cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// A file or folder cannot be read.
+    #[error("{path}: {error}")]
+    File {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// Definitions are wrong; the text shows where and how to mend them.
+    #[error("{0}")]
+    Invalid(Diagnostics),
+    /// A definition's input schema is no JSON Schema.
+    #[error("{definition}: the input schema is not a valid JSON Schema 2020-12: {why}")]
+    Schema {
+        /// Whose.
+        definition: DefinitionRef,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The database says no, or that a file was changed under its old version.
+    #[error(transparent)]
+    Store(#[from] amends_store::Error),
+}
+
+impl Definitions {
+    /// Loads the folder's `*.yaml` into the database, then all that the database has.
+    ///
+    /// # Errors
+    /// [`LoadError`] names the file and the remedy; nothing is half loaded.
+    pub async fn load(folder: &Path, store: &Store) -> Result<Self, LoadError> {
+        for path in definition_files(folder)? {
+            let source = read(&path)?;
+            let (definition, schemas) = compile_file(&path, &source)?;
+            let loaded = ready(definition)?;
+            store.save_definition(&loaded.definition, &schemas).await?;
+            tracing::info!(definition = %loaded.definition.reference(), digest = %loaded.definition.digest, "loaded");
+        }
+        let definitions = Self::default();
+        definitions.refresh(store).await?;
+        Ok(definitions)
+    }
+
+    /// Loads what other processes have stored since.
+    ///
+    /// # Errors
+    /// [`LoadError::Store`] when the database cannot be read. A stored definition that this version
+    /// cannot compile is logged and left out: its sagas wait.
+    pub async fn refresh(&self, store: &Store) -> Result<(), LoadError> {
+        for stored in store.definitions().await? {
+            let name = format!("{}.yaml", stored.reference);
+            let compiled = Definition::compile(&name, &stored.source, &|path| {
+                stored
+                    .schemas
+                    .get(path)
+                    .cloned()
+                    .ok_or_else(|| format!("the schema {path} is not stored with the definition"))
+            });
+            match compiled.map_err(LoadError::Invalid).and_then(ready) {
+                Ok(loaded) => {
+                    let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+                    known.insert(loaded.definition.reference(), loaded);
+                }
+                Err(error) => tracing::error!(definition = name, %error, "left out; its sagas wait"),
+            }
+        }
+        Ok(())
+    }
+
+    /// The newest version under this name.
+    #[must_use]
+    pub fn latest(&self, name: &str) -> Option<Loaded> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let newest = known.keys().filter(|reference| reference.name == *name).max()?;
+        known.get(newest).cloned()
+    }
+
+    /// One version.
+    #[must_use]
+    pub fn version(&self, reference: &DefinitionRef) -> Option<Loaded> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).get(reference).cloned()
+    }
+
+    /// The definition that a saga is pinned to.
+    #[must_use]
+    pub fn get(&self, reference: &DefinitionRef, digest: Digest) -> Option<Arc<Definition>> {
+        self.version(reference)
+            .map(|loaded| loaded.definition)
+            .filter(|definition| definition.digest == digest)
+    }
+
+    /// All of them, in the order of name and version.
+    #[must_use]
+    pub fn all(&self) -> Vec<Loaded> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let sorted: BTreeMap<&DefinitionRef, &Loaded> = known.iter().collect();
+        sorted.into_values().cloned().collect()
+    }
+
+    /// The participants that any step of any definition calls.
+    #[must_use]
+    pub fn participants(&self) -> Vec<Token> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let steps = known
+            .values()
+            .flat_map(|loaded| loaded.definition.steps.iter().chain(&loaded.definition.on_compensated));
+        let names: std::collections::BTreeSet<Token> =
+            steps.map(|step| step.call.participant.clone()).collect();
+        names.into_iter().collect()
+    }
+}
+
+/// Compiles a definition file; schemas are looked up beside it. Returns the schemas' texts, too.
+///
+/// # Errors
+/// [`LoadError::Invalid`] shows every mistake with its place.
+pub fn compile_file(path: &Path, source: &str) -> Result<(Definition, BTreeMap<String, String>), LoadError> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let schemas = std::cell::RefCell::new(BTreeMap::new());
+    let definition = Definition::compile(&path.display().to_string(), source, &|relative| {
+        let text = std::fs::read_to_string(folder.join(relative)).map_err(|error| error.to_string())?;
+        schemas.borrow_mut().insert(relative.to_owned(), text.clone());
+        Ok(text)
+    })
+    .map_err(LoadError::Invalid)?;
+    Ok((definition, schemas.into_inner()))
+}
+
+fn definition_files(folder: &Path) -> Result<Vec<PathBuf>, LoadError> {
+    let file_error = |error| LoadError::File { path: folder.to_owned(), error };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(file_error)? {
+        let path = entry.map_err(file_error)?.path();
+        if path.extension().is_some_and(|extension| extension == "yaml") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn read(path: &Path) -> Result<String, LoadError> {
+    std::fs::read_to_string(path).map_err(|error| LoadError::File { path: path.to_owned(), error })
+}
+
+fn ready(definition: Definition) -> Result<Loaded, LoadError> {
+    let validator = definition
+        .input_schema
+        .as_ref()
+        .map(compile_schema)
+        .transpose()
+        .map_err(|why| LoadError::Schema { definition: definition.reference(), why })?;
+    Ok(Loaded { definition: Arc::new(definition), validator: validator.map(Arc::new) })
+}
+
+fn compile_schema(schema: &Value) -> Result<Validator, String> {
+    jsonschema::draft202012::new(schema).map_err(|error| error.to_string())
+}

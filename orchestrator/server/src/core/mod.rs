@@ -1,0 +1,273 @@
+//! The running engine: queues, loops, and the handle by which HTTP reaches them.
+//!
+//! Replies, timers, starts and operators' actions all become [`work::Work`] for one loop
+//! ([`batch`]) that decides and commits them in batches; the others only bring and take.
+//!
+//! Invariant: what was answered or acknowledged is committed; what is committed and not sent is sent by a
+//! timer.
+
+mod batch;
+mod conditions;
+mod config;
+mod dead_letters;
+mod decide;
+mod definitions;
+mod events;
+mod publish;
+mod replies;
+mod settled;
+mod timers;
+mod work;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use amends_broker::Broker;
+use amends_contract::SagaId;
+use amends_definition::Definition;
+use amends_engine::{OperatorAction, Saga};
+use amends_store::{IdempotencyKey, Store};
+use serde_json::Value;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+pub use config::LoopsConfig;
+pub use definitions::{Definitions, LoadError, Loaded, compile_file};
+
+use work::{StartTask, Task, Work};
+
+/// How often a waiting caller looks into the database, in case another process ended the saga.
+const SETTLED_POLL: Duration = Duration::from_millis(500);
+
+/// The running engine. Cheap to clone.
+#[derive(Clone)]
+pub struct Core {
+    store: Store,
+    definitions: Definitions,
+    starts: mpsc::Sender<Work>,
+    settled: settled::Settled,
+}
+
+/// A saga to be started.
+#[derive(Debug)]
+pub struct Start {
+    /// Its identity, made by the caller, in time order.
+    pub id: SagaId,
+    /// Its definition.
+    pub definition: Arc<Definition>,
+    /// Its input, valid under the definition's schema.
+    pub input: Value,
+    /// The caller's key, so that asking twice starts once.
+    pub idempotency: Option<IdempotencyKey>,
+}
+
+/// What became of a start.
+#[derive(Debug)]
+pub enum Started {
+    /// It is committed and will settle.
+    Started(Box<Saga>),
+    /// The caller's key has been used before; nothing was started.
+    DuplicateKey,
+}
+
+/// Why nothing was started.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CoreError {
+    /// More submissions wait than may wait.
+    #[error("too many submissions are waiting; try again shortly")]
+    Overloaded,
+    /// The database does not answer, or the process is shutting down. Asking again under the same
+    /// idempotency key is safe.
+    #[error("the database is not available at the moment; try again shortly")]
+    Unavailable,
+    /// The definition cannot take this input.
+    #[error("{0}")]
+    Engine(String),
+}
+
+/// Why an operator's action had no effect.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OperateError {
+    /// There is no such saga.
+    #[error("there is no such saga")]
+    NotFound,
+    /// The saga is in no state for it.
+    #[error("{why}")]
+    Refused {
+        /// The reason.
+        why: String,
+        /// The actions that would be legal now.
+        allowed: Vec<String>,
+    },
+    /// More actions wait than may wait.
+    #[error("too many actions are waiting; try again shortly")]
+    Overloaded,
+    /// The database does not answer, or the process is shutting down.
+    #[error("the database is not available at the moment; try again shortly")]
+    Unavailable,
+    /// The saga cannot be handled at all.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl Core {
+    /// Starts the loops. They stop when `shutdown` is cancelled; await the [`Loops`] to know that they
+    /// have drained.
+    #[must_use]
+    pub fn spawn(
+        store: Store,
+        definitions: Definitions,
+        broker: &Broker,
+        config: &LoopsConfig,
+        shutdown: &CancellationToken,
+    ) -> (Self, Loops) {
+        let (starts, starts_queue) = mpsc::channel(config.submissions_max);
+        let (inputs, inputs_queue) = mpsc::channel(config.inputs_max);
+        let (publications, publications_queue) = mpsc::channel(config.publishing_max);
+        let settled = settled::Settled::default();
+        let events = Arc::new(Notify::new());
+        let dead_letters = dead_letters::DeadLetters::of_replies(broker);
+        let batches = batch::Batches {
+            config: config.clone(),
+            store: store.clone(),
+            definitions: definitions.clone(),
+            settled: settled.clone(),
+            dead_letters: dead_letters.clone(),
+            publications,
+            events: Arc::clone(&events),
+        };
+        let timers = timers::Timers {
+            config: config.clone(),
+            store: store.clone(),
+            conditions: conditions::Watch::new(broker.clone(), definitions.clone(), config),
+            inputs: inputs.clone(),
+        };
+        let outbox = events::Events {
+            config: config.clone(),
+            store: store.clone(),
+            broker: broker.clone(),
+            wake: events,
+        };
+        let mut tasks = JoinSet::new();
+        tasks.spawn(batches.run(inputs_queue, starts_queue));
+        tasks.spawn(publish::run(
+            publications_queue,
+            broker.publisher(),
+            broker.names().clone(),
+            config.publishing_max,
+        ));
+        tasks.spawn(timers.run(shutdown.clone()));
+        tasks.spawn(replies::run(
+            broker.clone(),
+            dead_letters,
+            inputs,
+            config.batch_count_max,
+            shutdown.clone(),
+        ));
+        tasks.spawn(dead_letters::copy(
+            broker.clone(),
+            store.clone(),
+            config.batch_count_max,
+            shutdown.clone(),
+        ));
+        tasks.spawn(outbox.run(shutdown.clone()));
+        (Self { store, definitions, starts, settled }, Loops { tasks })
+    }
+
+    /// The saga's database.
+    #[must_use]
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The definitions this process knows.
+    #[must_use]
+    pub const fn definitions(&self) -> &Definitions {
+        &self.definitions
+    }
+
+    /// Starts a saga; returns when it is committed. Whether the broker is up does not matter.
+    ///
+    /// # Errors
+    /// [`CoreError`] when nothing was started.
+    pub async fn start(&self, start: Start) -> Result<Started, CoreError> {
+        let Start { id, definition, input, idempotency } = start;
+        let (answer, answered) = oneshot::channel();
+        let task = Task::Start(Box::new(StartTask { definition, input, idempotency, answer }));
+        self.submit(Work::new(id, task))?;
+        answered.await.unwrap_or(Err(CoreError::Unavailable))
+    }
+
+    /// Puts an operator's action to a saga; returns its state after the commit.
+    ///
+    /// # Errors
+    /// [`OperateError`] says why it had no effect and what would be legal instead.
+    pub async fn operate(
+        &self,
+        id: SagaId,
+        action: OperatorAction,
+        actor: String,
+        reason: String,
+    ) -> Result<Saga, OperateError> {
+        let (answer, answered) = oneshot::channel();
+        let task = Task::Operate { action, actor, reason, answer };
+        self.submit(Work::new(id, task)).map_err(|error| match error {
+            CoreError::Overloaded => OperateError::Overloaded,
+            CoreError::Unavailable | CoreError::Engine(_) => OperateError::Unavailable,
+        })?;
+        answered.await.unwrap_or(Err(OperateError::Unavailable))
+    }
+
+    /// Waits at most `within` for the saga to end; `None` when it has not, or there is none.
+    pub async fn settled(&self, id: SagaId, within: Duration) -> Option<Saga> {
+        let deadline = Instant::now() + within;
+        let notify = self.settled.watch(id);
+        let saga = loop {
+            let saga = self.store.load(&[id]).await.ok().and_then(|loaded| loaded.sagas.into_iter().next());
+            match saga {
+                Some(saga) if saga.status().is_terminal() => break Some(saga),
+                _ if Instant::now() >= deadline => break None,
+                _ => {}
+            }
+            let poll = deadline.min(Instant::now() + SETTLED_POLL);
+            let _ = tokio::time::timeout_at(poll, notify.notified()).await;
+        };
+        drop(notify);
+        self.settled.unwatch(id);
+        saga
+    }
+
+    fn submit(&self, work: Work) -> Result<(), CoreError> {
+        self.starts.try_send(work).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => CoreError::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => CoreError::Unavailable,
+        })
+    }
+}
+
+/// The loops of a [`Core`].
+#[derive(Debug)]
+pub struct Loops {
+    tasks: JoinSet<()>,
+}
+
+impl Loops {
+    /// Waits until all have drained. Drop every [`Core`] first: as long as somebody may submit, the loop
+    /// that commits goes on.
+    pub async fn drained(mut self) {
+        while let Some(result) = self.tasks.join_next().await {
+            if let Err(error) = result {
+                tracing::error!(%error, "a loop ended badly");
+            }
+        }
+    }
+
+    /// Waits until one loop ends; while nobody has asked for shutdown, that is a bug worth dying for.
+    pub async fn failed(&mut self) {
+        if let Some(Err(error)) = self.tasks.join_next().await {
+            tracing::error!(%error, "a loop ended badly");
+        }
+    }
+}

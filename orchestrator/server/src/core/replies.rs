@@ -1,0 +1,97 @@
+//! Reads replies and hands them to the next commit.
+//!
+//! Invariant: what cannot be read or routed becomes a dead letter before it is acknowledged; its
+//! neighbours are not touched.
+
+use std::sync::Arc;
+
+use amends_broker::{Broker, ConsumerSpec, Delivery, Start};
+use amends_contract::{DeadReason, Envelope, ORCHESTRATOR, Reply, Stream, decode_batch};
+use metrics::counter;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::dead_letters::DeadLetters;
+use super::work::{Receipt, Task, Work};
+
+/// Commands and replies that are older than this are sent again by the timers if they are still wanted.
+const MINUTES_BACK: u64 = 10;
+
+/// The consumer that all orchestrators of one prefix share.
+pub(crate) fn consumer_spec(broker: &Broker, batch_count_max: usize) -> ConsumerSpec {
+    ConsumerSpec {
+        stream: Stream::Reply,
+        durable: ORCHESTRATOR.to_owned(),
+        filter: broker.names().all(Stream::Reply),
+        start: Start::MinutesBack(MINUTES_BACK),
+        batch_count_max,
+    }
+}
+
+/// Runs until shutdown.
+pub(crate) async fn run(
+    broker: Broker,
+    dead_letters: DeadLetters,
+    inputs: mpsc::Sender<Work>,
+    batch_count_max: usize,
+    shutdown: CancellationToken,
+) {
+    let mut consumer = broker.consumer(consumer_spec(&broker, batch_count_max));
+    while let Some(deliveries) = consumer.next(&shutdown).await {
+        let mut dead = Vec::new();
+        for delivery in deliveries {
+            counter!("amends_replies_received_total").increment(1);
+            let (works, rejects) = read(delivery, &broker);
+            dead.extend(rejects);
+            for work in works {
+                if inputs.send(work).await.is_err() {
+                    return; // shutting down: not acknowledged, so it comes again
+                }
+            }
+        }
+        dead_letters.set_aside(dead).await;
+    }
+}
+
+/// The replies in a delivery, and what cannot be read of it.
+fn read(delivery: Delivery, broker: &Broker) -> (Vec<Work>, Vec<(Arc<Receipt>, DeadReason)>) {
+    let elements = match decode_batch(&delivery.body) {
+        Ok(elements) => elements,
+        Err(error) => return (Vec::new(), vec![(Receipt::new(delivery, 1), DeadReason::from(&error))]),
+    };
+    if elements.is_empty() {
+        delivery.ack(); // an empty batch says nothing
+        return (Vec::new(), Vec::new());
+    }
+    let subject_type = broker.names().message_type(&delivery.subject).map(str::to_owned);
+    let receipt = Receipt::new(delivery, elements.len());
+    let mut works = Vec::with_capacity(elements.len());
+    let mut dead = Vec::new();
+    for element in elements {
+        match element
+            .map_err(|error| DeadReason::from(&error))
+            .and_then(|envelope| route(envelope, subject_type.as_deref()))
+        {
+            Ok(reply) => works.push(Work::new(
+                reply.effect.saga,
+                Task::Reply { reply: Box::new(reply), receipt: Arc::clone(&receipt) },
+            )),
+            Err(reason) => dead.push((Arc::clone(&receipt), reason)),
+        }
+    }
+    (works, dead)
+}
+
+fn route(envelope: Envelope, subject_type: Option<&str>) -> Result<Reply, DeadReason> {
+    if subject_type != Some(envelope.message_type.as_str()) {
+        return Err(DeadReason {
+            code: "unroutable".to_owned(),
+            message: format!(
+                "type {:?} came on a subject for {:?}",
+                envelope.message_type,
+                subject_type.unwrap_or_default()
+            ),
+        });
+    }
+    Reply::from_envelope(envelope).map_err(|error| DeadReason::from(&error))
+}
