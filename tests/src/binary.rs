@@ -9,14 +9,14 @@ use std::{
     sync::OnceLock,
 };
 
-/// The path of `amends`: `AMENDS_BIN`, or the one that `cargo test --workspace` builds.
+/// The path of `amends`: `BIN_UNDER_TEST`, or the one that `cargo test --workspace` builds.
 ///
 /// # Panics
 /// When there is none, or an old one.
 pub fn amends() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| {
-        env::var_os("AMENDS_BIN").map_or_else(
+        env::var_os("BIN_UNDER_TEST").map_or_else(
             || {
                 // Tests lie in `<target>/<profile>/deps`, binaries one folder up.
                 let test = env::current_exe().expect("a process knows its program");

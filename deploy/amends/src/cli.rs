@@ -3,10 +3,15 @@
 //! Invariant: flags come last (defaults < file < environment < flags), and `--json` is there wherever
 //! something is shown.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
 use amends_contract::SagaId;
+use amends_server::keys::Scope;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Variables that begin like settings and are flags of single commands.
+pub(crate) const API_KEY_VARIABLE: &str = "AMENDS_API_KEY";
+pub(crate) const ADMIN_URL_VARIABLE: &str = "AMENDS_ADMIN_URL";
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 failed, or not as expected; 2 wrong usage; 78 wrong configuration.
@@ -46,6 +51,8 @@ pub(crate) enum Command {
     Notification,
     /// Run the simulated payment provider
     Provider,
+    /// Run a mail server that delivers nothing and shows what it was given (GET /mails)
+    MailCatcher(MailCatcher),
     /// Show five orders with five fates on a broker and services of its own; Ctrl-C removes it all
     Demo(Demo),
     /// Look at sagas, by the admin API
@@ -78,6 +85,16 @@ pub(crate) struct Demo {
     pub(crate) processes: bool,
 }
 
+#[derive(Clone, Debug, Args)]
+pub(crate) struct MailCatcher {
+    /// Where to take mail
+    #[arg(long, default_value = "127.0.0.1:1025")]
+    pub(crate) smtp: SocketAddr,
+    /// Where to show it
+    #[arg(long, default_value = "127.0.0.1:8086")]
+    pub(crate) http: String,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Saga {
     #[command(flatten)]
@@ -90,10 +107,10 @@ pub(crate) struct Saga {
 #[derive(Debug, Args)]
 pub(crate) struct Api {
     /// Base URL of the admin API
-    #[arg(long, global = true, env = "AMENDS_ADMIN_URL", default_value = "http://127.0.0.1:8081")]
+    #[arg(long, global = true, env = ADMIN_URL_VARIABLE, default_value = "http://127.0.0.1:8081")]
     pub(crate) url: String,
     /// API key with the scope `operate`; better in the environment than on the command line
-    #[arg(long, global = true, env = "AMENDS_API_KEY", hide_env_values = true, value_name = "KEY")]
+    #[arg(long, global = true, env = API_KEY_VARIABLE, hide_env_values = true, value_name = "KEY")]
     pub(crate) api_key: Option<String>,
 }
 
@@ -170,7 +187,7 @@ pub(crate) enum Key {
     Create {
         /// What it may do: order (place and read orders), operate (see and act on sagas), admin (all)
         #[arg(long, required = true, value_delimiter = ',')]
-        scope: Vec<String>,
+        scope: Vec<Scope>,
         /// Whose it is
         #[arg(long)]
         name: String,
@@ -184,7 +201,7 @@ pub(crate) enum Key {
         #[arg(long)]
         json: bool,
     },
-    /// End a key at once
+    /// End a key; running orchestrators notice within seconds
     Revoke {
         /// What it begins with, as `key ls` shows it
         prefix: String,
@@ -204,6 +221,17 @@ pub(crate) enum Owner {
     Inventory,
     Payment,
     Notification,
+}
+
+impl Owner {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Orchestrator => "orchestrator",
+            Self::Inventory => "inventory",
+            Self::Payment => "payment",
+            Self::Notification => "notification",
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -6,11 +6,16 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod api;
 mod cli;
 mod commands;
+mod config;
+mod demo;
 mod leash;
+mod narrate;
 mod nats_server;
 mod output;
+mod role;
 
 use std::{io, process::ExitCode};
 

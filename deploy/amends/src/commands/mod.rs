@@ -3,17 +3,25 @@
 //! Invariant: a command gives `true` when all is as it should be, `false` when it has shown what is not,
 //! and an error when it could not look.
 
+mod config;
 mod definition;
+mod key;
+mod mail_catcher;
+mod migrate;
+mod saga;
+mod serve;
 
 use std::io;
 
+use amends_service::{config::ConfigError, telemetry::TelemetryError};
 use tokio::runtime::Runtime;
 
 use crate::{
     cli::{Cli, Command},
-    leash,
+    demo, leash,
     nats_server::{self, Places},
     output::{Output, say},
+    role::Role,
 };
 
 /// `EX_CONFIG` of sysexits.h.
@@ -22,26 +30,47 @@ const FAILED: u8 = 1;
 
 /// Does what the command line says.
 pub(crate) fn run(cli: Cli) -> anyhow::Result<bool> {
-    match cli.command {
+    let Cli { settings, command } = cli;
+    let mut output = Output::stdout();
+    match command {
+        // Replaces the process: nothing may have been started.
         Command::Leash(leash) => leash::run(&leash).map(|()| true),
-        Command::Definition(command) => definition::run(&command, &mut Output::stdout()),
-        Command::NatsServer => runtime()?.block_on(nats_server()),
-        _ => anyhow::bail!("not there yet"),
+        Command::Definition(command) => definition::run(&command, &mut output),
+        Command::Config(command) => config::run(&command, &settings, &mut output),
+        Command::Orchestrator => runtime()?.block_on(serve::run(Role::Orchestrator, &settings)),
+        Command::Inventory => runtime()?.block_on(serve::run(Role::Inventory, &settings)),
+        Command::Payment => runtime()?.block_on(serve::run(Role::Payment, &settings)),
+        Command::Notification => runtime()?.block_on(serve::run(Role::Notification, &settings)),
+        Command::Provider => runtime()?.block_on(serve::run(Role::Provider, &settings)),
+        Command::MailCatcher(command) => runtime()?.block_on(mail_catcher::run(command)),
+        Command::Demo(command) => runtime()?.block_on(demo::run(&command)),
+        Command::Saga(command) => runtime()?.block_on(saga::run(&command, &mut output)),
+        Command::Key(command) => runtime()?.block_on(key::run(&command, &settings, &mut output)),
+        Command::Migrate(command) => runtime()?.block_on(migrate::run(&command, &settings, &mut output)),
+        Command::NatsServer => runtime()?.block_on(nats_server(&mut output)),
     }
 }
 
 /// The exit code of an error.
 pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
-    let _ = (error, WRONG_CONFIGURATION);
-    FAILED
+    let wrong_configuration = error.chain().any(|cause| {
+        cause.is::<ConfigError>()
+            || cause.is::<TelemetryError>()
+            || matches!(cause.downcast_ref(), Some(amends_broker::Error::Config(_)))
+            || matches!(cause.downcast_ref(), Some(amends_store::Error::Config { .. }))
+    });
+    if wrong_configuration { WRONG_CONFIGURATION } else { FAILED }
 }
 
+/// The runtime, and what has to be set up once per process.
 fn runtime() -> io::Result<Runtime> {
+    // Whoever was first chose the same.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     tokio::runtime::Builder::new_multi_thread().enable_all().build()
 }
 
-async fn nats_server() -> anyhow::Result<bool> {
+async fn nats_server(output: &mut Output) -> anyhow::Result<bool> {
     let found = nats_server::find_or_install(&Places::from_env(), &say).await?;
-    Output::stdout().line(found.path.display())?;
+    output.line(found.path.display())?;
     Ok(true)
 }

@@ -14,16 +14,19 @@ use amends_broker::{Broker, Stream, admin};
 use anyhow::{Context, bail};
 use serde::Deserialize;
 
-use super::{child::Child, stage::Stage};
+use super::{child::Child, services::Settings, stage::Stage};
 use crate::nats_server::{self, OLDEST, Places, Version};
 
 /// A server that does not listen by then will not.
 const START_PATIENCE: Duration = Duration::from_secs(20);
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
+/// What a stream may hold, in bytes: the server reserves it, and a scratch folder may be small.
+const STREAM_BYTES_MAX: u64 = 64 << 20;
+
 /// The broker of one run.
 pub(crate) struct DemoBroker {
-    pub(crate) config: amends_broker::Config,
+    config: amends_broker::Config,
     own: Option<Child>,
 }
 
@@ -36,7 +39,11 @@ struct Ports {
 impl DemoBroker {
     /// Takes the server at `url`, or starts one in `scratch`; `run` is unique to this demo.
     pub(crate) async fn start(url: Option<String>, run: &str, scratch: &Path, stage: &Stage) -> anyhow::Result<Self> {
-        let defaults = amends_broker::Config::default();
+        let mut defaults = amends_broker::Config::default();
+        let streams = &mut defaults.streams;
+        for limits in [&mut streams.command, &mut streams.reply, &mut streams.event, &mut streams.dead] {
+            limits.max_bytes = STREAM_BYTES_MAX;
+        }
         match url {
             Some(url) => {
                 let config = amends_broker::Config {
@@ -55,6 +62,22 @@ impl DemoBroker {
                 Ok(Self { config: amends_broker::Config { url: url.into(), ..defaults }, own: Some(child) })
             }
         }
+    }
+
+    /// Where it listens, without passwords.
+    pub(crate) fn url(&self) -> String {
+        self.config.url.to_string()
+    }
+
+    /// How the services reach it.
+    pub(crate) fn settings(&self) -> Settings {
+        let mut settings = Settings::new();
+        settings.insert("nats.url".to_owned(), self.config.url.expose().to_owned());
+        settings.insert("nats.prefix".to_owned(), self.config.prefix.clone());
+        for stream in ["command", "reply", "event", "dead"] {
+            settings.insert(format!("nats.streams.{stream}.max_bytes"), STREAM_BYTES_MAX.to_string());
+        }
+        settings
     }
 
     /// An error when our own server has ended.

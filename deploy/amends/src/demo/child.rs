@@ -30,7 +30,8 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    /// Starts `program`; its output is appended to `<logs>/<name>.log`.
+    /// Starts `program`; its output is appended to `<logs>/<name>.log`. Of the caller's own settings it
+    /// sees none: it gets what the demo gives it.
     pub(crate) fn start(
         name: &str,
         program: &Path,
@@ -44,6 +45,11 @@ impl Child {
         let leash = std::env::current_exe().context("the path of this program is unknown")?;
         let mut command = CommandWrap::with_new(leash, |command| {
             command.arg("leash").arg(std::process::id().to_string()).arg(program).args(arguments);
+            for (name, _) in std::env::vars_os() {
+                if name == "DATABASE_URL" || name.to_string_lossy().starts_with("AMENDS_") {
+                    command.env_remove(name);
+                }
+            }
             command.envs(env.iter().map(|(name, value)| (name, value)));
             command.stdin(Stdio::null()).stdout(file).stderr(errors);
         });

@@ -19,18 +19,41 @@ pub(crate) enum Databases {
 }
 
 impl Databases {
-    /// Makes them where `server` (`DATABASE_URL`) says, if it names a PostgreSQL server; else there is
-    /// nothing to make, for SQLite makes its files itself.
-    pub(crate) async fn create(server: Option<&str>, run: &str) -> anyhow::Result<Self> {
-        let Some(server) = server.filter(|url| is_postgres(url)) else { return Ok(Self::Sqlite) };
-        let server = Url::parse(server).context("DATABASE_URL is not a URL")?;
-        let databases = Self::Postgres { server, run: run.to_owned() };
-        if let Err(error) = databases.create_all().await {
-            // Some of them may be there.
-            let _ = databases.drop_all().await;
-            return Err(error);
+    /// Where `server` (`DATABASE_URL`) says, if it names a PostgreSQL server; else files.
+    pub(crate) fn of(server: Option<&str>, run: &str) -> anyhow::Result<Self> {
+        match server.filter(|url| is_postgres(url)) {
+            None => Ok(Self::Sqlite),
+            Some(server) => {
+                let server = Url::parse(server).context("DATABASE_URL is not a URL")?;
+                Ok(Self::Postgres { server, run: run.to_owned() })
+            }
         }
-        Ok(databases)
+    }
+
+    /// Makes them; SQLite makes its files itself.
+    pub(crate) async fn create(&self) -> anyhow::Result<()> {
+        let Self::Postgres { server, run } = self else { return Ok(()) };
+        let connection = connect(server).await?;
+        for owner in OWNERS {
+            let name = name(run, owner);
+            connection
+                .execute_unprepared(&format!("CREATE DATABASE \"{name}\""))
+                .await
+                .with_context(|| format!("{name} cannot be made: may the user of DATABASE_URL create databases?"))?;
+        }
+        connection.close().await.context("the connection to PostgreSQL does not close")
+    }
+
+    /// Drops those that are there; files go with their folder.
+    pub(crate) async fn drop_all(&self) -> anyhow::Result<()> {
+        let Self::Postgres { server, run } = self else { return Ok(()) };
+        let connection = connect(server).await?;
+        for owner in OWNERS {
+            // FORCE: a killed service's connection may not have been noticed yet.
+            let drop = format!("DROP DATABASE IF EXISTS \"{}\" WITH (FORCE)", name(run, owner));
+            connection.execute_unprepared(&drop).await.with_context(|| format!("{drop} failed"))?;
+        }
+        connection.close().await.context("the connection to PostgreSQL does not close")
     }
 
     /// The URL of one owner's database.
@@ -53,35 +76,6 @@ impl Databases {
                 format!("PostgreSQL, a database for each service: {}", OWNERS.map(|owner| name(run, owner)).join(", "))
             }
         }
-    }
-
-    /// Drops them; files go with their folder.
-    pub(crate) async fn remove(self) -> anyhow::Result<()> {
-        self.drop_all().await
-    }
-
-    async fn create_all(&self) -> anyhow::Result<()> {
-        let Self::Postgres { server, run } = self else { return Ok(()) };
-        let connection = connect(server).await?;
-        for owner in OWNERS {
-            let name = name(run, owner);
-            connection
-                .execute_unprepared(&format!("CREATE DATABASE \"{name}\""))
-                .await
-                .with_context(|| format!("{name} cannot be made: may the user of DATABASE_URL create databases?"))?;
-        }
-        connection.close().await.context("the connection to PostgreSQL does not close")
-    }
-
-    async fn drop_all(&self) -> anyhow::Result<()> {
-        let Self::Postgres { server, run } = self else { return Ok(()) };
-        let connection = connect(server).await?;
-        for owner in OWNERS {
-            // FORCE: a killed service's connection may not have been noticed yet.
-            let drop = format!("DROP DATABASE IF EXISTS \"{}\" WITH (FORCE)", name(run, owner));
-            connection.execute_unprepared(&drop).await.with_context(|| format!("{drop} failed"))?;
-        }
-        connection.close().await.context("the connection to PostgreSQL does not close")
     }
 }
 

@@ -1,0 +1,94 @@
+//! The services' REST as this binary calls it.
+//!
+//! Invariant: an answer that is no success is an error in the service's own words (RFC 9457).
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use reqwest::{Method, Url};
+use serde_json::Value;
+
+/// Longer than any of our services waits for anything, `Prefer: wait` included.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A service's API.
+#[derive(Clone)]
+pub(crate) struct Api {
+    http: reqwest::Client,
+    base: Url,
+    key: Option<String>,
+}
+
+impl Api {
+    /// At this URL, with this API key.
+    pub(crate) fn new(base: &str, key: Option<String>) -> anyhow::Result<Self> {
+        let base = Url::parse(base).with_context(|| format!("{base:?} is not a URL"))?;
+        let http = reqwest::Client::builder().timeout(PATIENCE).build().context("no HTTP client")?;
+        Ok(Self { http, base, key })
+    }
+
+    /// `GET`.
+    pub(crate) async fn get(&self, path: &str, query: &[(&str, String)]) -> anyhow::Result<Value> {
+        let mut url = self.url(path)?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        self.answer(self.http.request(Method::GET, url)).await
+    }
+
+    /// `POST` or `PUT` of JSON; `once` is the Idempotency-Key, where there has to be one.
+    pub(crate) async fn send(&self, method: Method, path: &str, body: &Value, once: Option<&str>) -> anyhow::Result<Value> {
+        let request = self.http.request(method, self.url(path)?).json(body);
+        let request = match once {
+            Some(key) => request.header("Idempotency-Key", key),
+            None => request,
+        };
+        self.answer(request).await
+    }
+
+    /// All items of a list that goes on in pages; `parameter` names the next page.
+    pub(crate) async fn all(&self, path: &str, parameter: &str, list: &str) -> anyhow::Result<Vec<Value>> {
+        let (mut items, mut query) = (Vec::new(), Vec::new());
+        loop {
+            let mut answer = self.get(path, &query).await?;
+            let page = answer.pointer_mut(list).with_context(|| format!("{path} has no {list}"))?;
+            match page["items"].as_array_mut() {
+                Some(found) => items.append(found),
+                None => bail!("{path} has no items"),
+            }
+            match &page["next"] {
+                Value::Null => return Ok(items),
+                Value::String(next) => query = vec![(parameter, next.clone())],
+                next => query = vec![(parameter, next.to_string())],
+            }
+        }
+    }
+
+    fn url(&self, path: &str) -> anyhow::Result<Url> {
+        self.base.join(path).with_context(|| format!("{}{path} is not a URL", self.base))
+    }
+
+    async fn answer(&self, mut request: reqwest::RequestBuilder) -> anyhow::Result<Value> {
+        if let Some(key) = &self.key {
+            request = request.bearer_auth(key);
+        }
+        // `without_url`: the URL is said once, here.
+        let response = request
+            .send()
+            .await
+            .map_err(reqwest::Error::without_url)
+            .with_context(|| format!("{} does not answer: is it running, and is this its address?", self.base))?;
+        let status = response.status();
+        let body = response.text().await.context("the answer broke off")?;
+        let body: Value = serde_json::from_str(&body).unwrap_or(Value::String(body));
+        if status.is_success() {
+            return Ok(body);
+        }
+        let word = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
+        match (word("title"), word("detail")) {
+            (title, detail) if title.is_empty() && detail.is_empty() => bail!("{status}: {body}"),
+            (title, detail) if detail.is_empty() => bail!("{status}: {title}"),
+            (title, detail) => bail!("{status}: {title}: {detail}"),
+        }
+    }
+}

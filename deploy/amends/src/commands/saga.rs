@@ -1,0 +1,171 @@
+//! `amends saga ls|show|watch`: what an operator asks first, by the admin API.
+//!
+//! Invariant: `--json` shows what the API said, unchanged.
+
+use std::time::Duration;
+
+use amends_contract::SagaId;
+use amends_engine::{JournalEntry, Status};
+use anyhow::Context;
+use serde_json::Value;
+
+use crate::{
+    api::Api,
+    cli::{Saga, SagaCommand, SagaList},
+    narrate,
+    output::Output,
+};
+
+/// How often a watched saga is looked at: fast enough for eyes, slow enough for the server.
+const LOOK_EVERY: Duration = Duration::from_millis(300);
+
+pub(crate) async fn run(command: &Saga, output: &mut Output) -> anyhow::Result<bool> {
+    let api = Api::new(&command.api.url, command.api.api_key.clone())?;
+    match &command.command {
+        SagaCommand::Ls(list) => ls(&api, list, output).await.map(|()| true),
+        SagaCommand::Show { id, json } => show(&api, *id, *json, output).await.map(|()| true),
+        SagaCommand::Watch { id, json } => watch(&api, *id, *json, output).await,
+    }
+}
+
+async fn ls(api: &Api, list: &SagaList, output: &mut Output) -> anyhow::Result<()> {
+    let filters = [
+        ("status", &list.status),
+        ("flag", &list.flag),
+        ("definition", &list.definition),
+        ("cursor", &list.cursor),
+    ];
+    let given = filters.into_iter().filter_map(|(name, value)| value.clone().map(|value| (name, value)));
+    let query: Vec<_> = given.chain([("limit", list.limit.to_string())]).collect();
+    let page = api.get("v1/sagas", &query).await?;
+    if list.json {
+        return Ok(output.json(&page)?);
+    }
+    let items = page["items"].as_array().context("the answer has no items")?;
+    let row = |saga: &Value| {
+        vec![
+            text(saga, "/id"),
+            text(saga, "/definition"),
+            text(saga, "/status"),
+            flags(saga),
+            text(saga, "/failure/code"),
+            text(saga, "/started_at"),
+        ]
+    };
+    output.table(
+        &["SAGA", "DEFINITION", "STATUS", "FLAGS", "FAILURE", "STARTED"],
+        &items.iter().map(row).collect::<Vec<_>>(),
+    )?;
+    if let Some(next) = page["next"].as_str() {
+        crate::output::say(&format!("more: --cursor {next}"));
+    }
+    Ok(())
+}
+
+async fn show(api: &Api, id: SagaId, json: bool, output: &mut Output) -> anyhow::Result<()> {
+    let saga = api.get(&format!("v1/sagas/{id}"), &[]).await?;
+    if json {
+        let journal = journal(api, id, 0).await?;
+        return Ok(output.json(&serde_json::json!({ "saga": saga, "journal": journal }))?);
+    }
+    for (name, pointer) in [
+        ("saga", "/id"),
+        ("definition", "/definition"),
+        ("status", "/status"),
+        ("failure", "/failure/code"),
+        ("at step", "/failure/step"),
+        ("detail", "/failure/detail"),
+        ("started", "/started_at"),
+        ("updated", "/updated_at"),
+        ("deadline", "/deadline_at"),
+    ] {
+        let value = text(&saga, pointer);
+        if value != "-" {
+            output.line(format_args!("{name:<11}{value}"))?;
+        }
+    }
+    if flags(&saga) != "-" {
+        output.line(format_args!("{:<11}{}", "flags", flags(&saga)))?;
+    }
+    for entry in journal(api, id, 0).await? {
+        narrate_entry(&entry, output)?;
+    }
+    Ok(())
+}
+
+/// Follows the journal until the saga has ended; whether it completed.
+async fn watch(api: &Api, id: SagaId, json: bool, output: &mut Output) -> anyhow::Result<bool> {
+    let mut seen = 0;
+    loop {
+        // First the state, then the journal: when the state is an end, the journal has it.
+        let saga = api.get(&format!("v1/sagas/{id}"), &[]).await?;
+        let status: Status = text(&saga, "/status").parse()?;
+        for entry in journal(api, id, seen).await? {
+            seen = entry["seq"].as_u64().context("a journal entry has no seq")?;
+            if json {
+                output.json(&entry)?;
+            } else {
+                narrate_entry(&entry, output)?;
+            }
+        }
+        if status.is_terminal() {
+            return Ok(status == Status::Completed);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// The journal behind `seen`.
+async fn journal(api: &Api, id: SagaId, seen: u64) -> anyhow::Result<Vec<Value>> {
+    let entries = api.all(&format!("v1/sagas/{id}/journal"), "cursor", "").await?;
+    Ok(entries.into_iter().filter(|entry| entry["seq"].as_u64() > Some(seen)).collect())
+}
+
+fn narrate_entry(entry: &Value, output: &mut Output) -> anyhow::Result<()> {
+    let entry: JournalEntry = serde_json::from_value(entry.clone())
+        .context("a journal entry of another version: use --json, or an `amends` of the orchestrator's version")?;
+    for line in narrate::entry(&entry) {
+        let step = line.step.as_ref().map_or("", |step| step.as_str());
+        output.line(format_args!("{}  {step:<18}{}", entry.at, line.text))?;
+    }
+    Ok(())
+}
+
+fn text(value: &Value, pointer: &str) -> String {
+    match value.pointer(pointer) {
+        None | Some(Value::Null) => "-".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    }
+}
+
+/// The names of the flags that are set.
+fn flags(saga: &Value) -> String {
+    let set: Vec<&str> = match &saga["flags"] {
+        Value::Object(flags) => {
+            flags.iter().filter(|(_, set)| **set == Value::Bool(true)).map(|(name, _)| name.as_str()).collect()
+        }
+        Value::Array(flags) => flags.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    };
+    if set.is_empty() { "-".to_owned() } else { set.join(",") }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_set_flags_are_shown() {
+        assert_eq!(flags(&json!({ "flags": { "held": true, "paused": false, "overdue": true } })), "held,overdue");
+        assert_eq!(flags(&json!({ "flags": {} })), "-");
+    }
+
+    #[test]
+    fn what_is_absent_is_a_dash() {
+        assert_eq!(text(&json!({ "failure": null }), "/failure/code"), "-");
+        assert_eq!(text(&json!({ "seq": 7 }), "/seq"), "7");
+    }
+}

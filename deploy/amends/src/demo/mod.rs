@@ -1,0 +1,125 @@
+//! `amends demo`: five orders with five fates, over real services and a real broker, and an audit.
+//!
+//! A stranger types one command and sees orders settle, kills included; a machine runs the same with
+//! `--once` and believes the exit code.
+//!
+//! Invariant: when it ends, however it is ended but by kill -9, no process and no file of it is left; and
+//! even then the kernel ends its processes.
+
+mod books;
+mod broker;
+mod child;
+mod databases;
+mod fates;
+mod logs;
+mod play;
+mod scratch;
+mod services;
+mod stage;
+mod world;
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::{cli::Demo, output::say};
+use fates::FATES;
+use stage::Stage;
+use world::{Clients, World};
+
+/// How often the services are looked at while nobody does anything.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Runs it: whether all was as it should be.
+pub(crate) async fn run(command: &Demo) -> anyhow::Result<bool> {
+    let mut world = World::new(Stage::stdout())?;
+    logs::init(&world.scratch.log())?;
+    let interrupted = signals(world.scratch.path().to_owned())?;
+    let shown = tokio::select! {
+        shown = Box::pin(show(command, &mut world)) => shown,
+        // To be ended is how the demo ends; a check that was interrupted has checked nothing.
+        () = interrupted.cancelled() => Ok(!command.once),
+    };
+    let stage = world.stage;
+    if interrupted.is_cancelled() {
+        stage.note("ending: services drain, then everything is removed");
+    }
+    let left = world.remove().await;
+    for error in &left {
+        say(&format!("left behind: {error:#}"));
+    }
+    Ok(shown? && left.is_empty())
+}
+
+/// Plays the orders and checks the books; without `--once` it then stays open, until interrupted.
+async fn show(command: &Demo, world: &mut World) -> anyhow::Result<bool> {
+    let clients = world.start(command.processes).await?;
+    let mut placed = Vec::new();
+    for fate in &FATES {
+        placed.push(play::play(fate, world, &clients).await?);
+    }
+    let charges = clients.provider.all("v1/books", "after", "/keys").await?;
+    let stock = clients.inventory.all("inventory", "cursor", "").await?;
+    let mails = clients.mail.get("mails", &[]).await?;
+    let mails = mails.as_array().context("the mail catcher gives a list")?;
+    let checks = books::audit(&placed, &charges, &stock, mails);
+    world.stage.checks("The books", &checks);
+    let all_good = checks.iter().all(|(ok, _)| *ok);
+    if command.once {
+        return Ok(all_good);
+    }
+    world.stage.boxed(&box_lines(&clients, world));
+    loop {
+        world.alive().await?;
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+fn box_lines(clients: &Clients, world: &World) -> Vec<String> {
+    let places = &clients.places;
+    let mut lines = vec!["The shop is open. Ctrl-C ends it.".to_owned(), String::new()];
+    lines.extend(places.urls.iter().map(|(name, url)| format!("{name:<18}{url}")));
+    lines.push(format!("{:<18}{}", "broker", places.broker));
+    lines.push(format!("{:<18}{}", "API key", places.key));
+    lines.push(String::new());
+    lines.push(format!("Gone with Ctrl-C: all of it, the key included. Databases: {}.", places.databases));
+    lines.push(format!("Files, logs among them: {}", world.scratch.path().display()));
+    lines.push(String::new());
+    lines.push("Try an order:".to_owned());
+    lines.push(format!("  curl -s {}v1/orders -H 'Authorization: Bearer {}' \\", places.orders, places.key));
+    lines.push("    -H 'Idempotency-Key: my-first' -H 'Content-Type: application/json' -H 'Prefer: wait=5' \\".to_owned());
+    lines.push(r#"    -d '{"customer_id":"me","email":"me@shop.example","lines":[{"sku":"TEA-1","quantity":1,"#.to_owned());
+    lines.push(r#"         "unit_price":{"amount":850,"currency":"EUR"}}]}'"#.to_owned());
+    lines.push("Look at it as an operator:".to_owned());
+    lines.push(format!("  AMENDS_ADMIN_URL={} AMENDS_API_KEY={} amends saga ls", places.admin, places.key));
+    lines
+}
+
+/// A token that is cancelled by the first signal to end. The second ends at once: the kernel takes the
+/// processes along, and the files are removed here.
+fn signals(scratch: PathBuf) -> anyhow::Result<CancellationToken> {
+    const INTERRUPTED: i32 = 130;
+    let listen = |kind| signal(kind).context("no signals can be listened for");
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut hang_up = listen(SignalKind::hangup())?;
+    let token = CancellationToken::new();
+    let first = token.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+                _ = hang_up.recv() => {}
+            }
+            if first.is_cancelled() {
+                let _ = std::fs::remove_dir_all(&scratch);
+                std::process::exit(INTERRUPTED);
+            }
+            first.cancel();
+        }
+    });
+    Ok(token)
+}
