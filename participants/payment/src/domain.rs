@@ -5,18 +5,19 @@
 
 use std::fmt;
 
-use amends_contract::Outcome;
 use iso_currency::Currency;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
+use utoipa::ToSchema;
 
 /// An amount of money.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Money {
     /// In minor units of the currency, such as cents.
     pub amount: i64,
     /// ISO 4217.
+    #[schema(value_type = String, example = "EUR")]
     pub currency: Currency,
 }
 
@@ -66,14 +67,13 @@ impl Charge {
     /// Reads a command's data.
     ///
     /// # Errors
-    /// The rejection to answer: this charge can never be made.
-    pub fn from_data(data: &Value) -> Result<Self, Outcome> {
-        let invalid = |message: String| Outcome::Rejected { code: "invalid-charge".to_owned(), message };
-        let charge = Self::deserialize(data).map_err(|error| invalid(error.to_string()))?;
+    /// Why this charge can never be made, for people.
+    pub fn from_data(data: &Value) -> Result<Self, String> {
+        let charge = Self::deserialize(data).map_err(|error| error.to_string())?;
         if charge.amount.amount <= 0 {
-            Err(invalid("the amount must be positive, in minor units".to_owned()))
+            Err("the amount must be positive, in minor units".to_owned())
         } else if charge.customer.is_empty() || charge.customer.len() > CUSTOMER_BYTES_MAX {
-            Err(invalid(format!("the customer must have 1 to {CUSTOMER_BYTES_MAX} bytes")))
+            Err(format!("the customer must have 1 to {CUSTOMER_BYTES_MAX} bytes"))
         } else {
             Ok(charge)
         }
@@ -95,6 +95,13 @@ pub enum Verdict {
         /// For people.
         message: String,
     },
+    /// This call did certainly nothing; an earlier one may have. Try again later.
+    NotMade {
+        /// Why, such as `provider-unreachable`.
+        code: &'static str,
+        /// The provider's wish how long to wait before the next call, in milliseconds.
+        retry_after_ms: Option<u64>,
+    },
     /// Nothing is proven: it may have been done, be in the making, or never have arrived.
     Unknown {
         /// Why we do not know, such as `provider-timeout`.
@@ -104,38 +111,14 @@ pub enum Verdict {
     },
 }
 
-impl Verdict {
-    /// The outcome of `charge-payment`; `None` while unknown.
-    #[must_use]
-    pub fn of_charge(self) -> Option<Outcome> {
-        match self {
-            Self::Done { id } => Some(Outcome::Succeeded { output: json!({ "charge_id": id }) }),
-            Self::Refused { code, message } => Some(Outcome::Rejected { code, message }),
-            Self::Unknown { .. } => None,
-        }
-    }
-
-    /// The outcome of `refund-payment`; `None` while unknown. A refused refund is a rejected undo: the
-    /// step gets stuck, and a person looks at it.
-    #[must_use]
-    pub fn of_refund(self) -> Option<Outcome> {
-        match self {
-            Self::Done { id } => Some(Outcome::Undone { output: json!({ "refund_id": id }) }),
-            Self::Refused { code, message } => Some(Outcome::Rejected { code, message }),
-            Self::Unknown { .. } => None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn rejection(data: Value) -> String {
-        match Charge::from_data(&data) {
-            Err(Outcome::Rejected { code, message }) => format!("{code}: {message}"),
-            other => format!("{other:?}"),
-        }
+        Charge::from_data(&data).map(|charge| format!("{charge:?}")).unwrap_err()
     }
 
     #[test]
@@ -160,13 +143,13 @@ mod tests {
         let with = |amount: Value, customer: &str| {
             rejection(json!({ "amount": { "amount": amount, "currency": "EUR" }, "customer": customer }))
         };
-        assert!(with(json!(0), "c").starts_with("invalid-charge: the amount"));
-        assert!(with(json!(-1), "c").starts_with("invalid-charge: the amount"));
-        assert!(with(json!(1.5), "c").starts_with("invalid-charge: invalid type"));
-        assert!(with(json!(u64::MAX), "c").starts_with("invalid-charge: invalid value"));
-        assert!(with(json!(1), "").starts_with("invalid-charge: the customer"));
+        assert!(with(json!(0), "c").starts_with("the amount"));
+        assert!(with(json!(-1), "c").starts_with("the amount"));
+        assert!(with(json!(1.5), "c").starts_with("invalid type"));
+        assert!(with(json!(u64::MAX), "c").starts_with("invalid value"));
+        assert!(with(json!(1), "").starts_with("the customer"));
         let currency = json!({ "amount": { "amount": 1, "currency": "EURO" }, "customer": "c" });
-        assert!(rejection(currency).starts_with("invalid-charge: unknown variant `EURO`"));
-        assert!(rejection(json!(null)).starts_with("invalid-charge: "));
+        assert!(rejection(currency).contains("unknown variant `EURO`"));
+        assert!(rejection(json!(null)).starts_with("invalid type: null"));
     }
 }

@@ -6,24 +6,16 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod commands;
 mod config;
 pub mod domain;
+mod entity;
 pub mod gateway;
+mod http;
+mod migration;
 pub mod provider;
-
-use tokio_util::sync::CancellationToken;
+mod run;
+mod store;
 
 pub use config::Config;
-
-/// Runs the participant until the token is cancelled, then drains.
-///
-/// # Errors
-/// It cannot start: the database or the configuration is at fault.
-pub async fn run(
-    config: Config,
-    nats: amends_broker::Config,
-    shutdown: CancellationToken,
-) -> anyhow::Result<()> {
-    let _ = (config, nats, shutdown);
-    unimplemented!("waits for the participant SDK")
-}
+pub use run::{migrate, run};

@@ -42,6 +42,7 @@ const TEXT_CHARS_MAX: usize = 500;
 
 pub(super) fn classify(answer: &HttpAnswer) -> Verdict {
     let unknown = |code| Verdict::Unknown { code, retry_after_ms: answer.retry_after_ms };
+    let not_made = |code| Verdict::NotMade { code, retry_after_ms: answer.retry_after_ms };
     if (200..300).contains(&answer.status) {
         return match serde_json::from_slice::<Done>(&answer.body) {
             Ok(done) => Verdict::Done { id: done.id },
@@ -59,8 +60,8 @@ pub(super) fn classify(answer: &HttpAnswer) -> Verdict {
         (400 | 402 | 422, Some(problem)) => refused(problem),
         (500..600, Some(problem)) if answer.replayed => refused(problem),
         (409, _) => unknown("provider-in-flight"),
-        (429, _) => unknown("provider-throttled"),
-        (404, Some(problem)) if problem.code == "charge_not_found" => unknown("provider-charge-not-found"),
+        (429, _) => not_made("provider-throttled"),
+        (404, Some(problem)) if problem.code == "charge_not_found" => not_made("provider-charge-not-found"),
         (500..600, _) => unknown("provider-error"),
         _ => unknown("provider-misconfigured"),
     }
@@ -82,6 +83,7 @@ mod tests {
         match classify(&answer) {
             Verdict::Done { id } => format!("done {id}"),
             Verdict::Refused { code, .. } => format!("refused {code}"),
+            Verdict::NotMade { code, .. } => format!("not made {code}"),
             Verdict::Unknown { code, .. } => format!("unknown {code}"),
         }
     }
@@ -115,10 +117,8 @@ mod tests {
             (400, false, "Bad Request (some proxy)".to_owned(), "provider-misconfigured"),
             (401, false, error("unauthorized"), "provider-misconfigured"),
             (404, false, String::new(), "provider-misconfigured"),
-            (404, false, error("charge_not_found"), "provider-charge-not-found"),
             (409, false, error("in_flight"), "provider-in-flight"),
             (422, false, error("idempotency_key_reuse"), "provider-key-reused"),
-            (429, false, error("slow_down"), "provider-throttled"),
             (500, false, error("processing_error"), "provider-error"),
             (500, true, "not ours".to_owned(), "provider-error"),
             (503, false, error("unavailable"), "provider-error"),
@@ -126,6 +126,12 @@ mod tests {
         for (status, replayed, body, expected) in unknown {
             assert_eq!(verdict(status, replayed, &body), format!("unknown {expected}"), "{status} {body}");
         }
+    }
+
+    #[test]
+    fn some_answers_say_that_nothing_was_done() {
+        assert_eq!(verdict(404, false, &error("charge_not_found")), "not made provider-charge-not-found");
+        assert_eq!(verdict(429, false, "slow down"), "not made provider-throttled");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The gateway over HTTP, as `amends provider` and most card processors speak it.
 //!
-//! Invariant: whatever goes wrong between us and the provider is unknown, never a refusal.
+//! Invariant: whatever goes wrong between us and the provider is never a refusal; unless no connection
+//! came about at all, it is unknown.
 
 use std::time::Duration;
 
@@ -70,14 +71,12 @@ impl HttpGateway {
     async fn ask(&self, key: &str, request: RequestBuilder) -> Verdict {
         match self.answer(request.header(IDEMPOTENCY_KEY, key)).await {
             Ok(answer) => classify(&answer),
+            // Not a byte of the request was sent.
+            Err(error) if error.is_connect() => {
+                Verdict::NotMade { code: "provider-unreachable", retry_after_ms: None }
+            }
             Err(error) => {
-                let code = if error.is_connect() {
-                    "provider-unreachable"
-                } else if error.is_timeout() {
-                    "provider-timeout"
-                } else {
-                    "provider-connection"
-                };
+                let code = if error.is_timeout() { "provider-timeout" } else { "provider-connection" };
                 Verdict::Unknown { code, retry_after_ms: None }
             }
         }

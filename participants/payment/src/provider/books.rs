@@ -161,7 +161,8 @@ impl Page {
         if !refunded.is_empty() {
             let charges = charge::Entity::find().filter(charge::Column::Key.is_in(refunded.iter().copied()));
             let refunds = refund::Entity::find().filter(refund::Column::ChargeKey.is_in(refunded));
-            page.charges = charges.all(tx).await?.into_iter().map(|row| (row.key.clone(), row.into())).collect();
+            page.charges =
+                charges.all(tx).await?.into_iter().map(|row| (row.key.clone(), row.into())).collect();
             page.refunds =
                 refunds.all(tx).await?.into_iter().map(|row| (row.charge_key.clone(), row.into())).collect();
         }

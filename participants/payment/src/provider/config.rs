@@ -2,8 +2,7 @@
 //!
 //! Every size and wait is a field, so that a test can make any of them small.
 
-use std::net::{Ipv4Addr, SocketAddr};
-
+use amends_service::{DatabaseConfig, HttpConfig};
 use serde::{Deserialize, Serialize};
 
 use super::Switches;
@@ -12,10 +11,10 @@ use super::Switches;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Its HTTP listener.
+    /// Its HTTP listener. Loopback: there is nothing here that strangers should reach.
     pub http: HttpConfig,
-    /// Its books: a database of its own, never the participant's.
-    pub database: BooksConfig,
+    /// Its books: a SQLite database of its own, never the participant's.
+    pub database: DatabaseConfig,
     /// How it misbehaves from the start; `PUT /v1/switches` changes it while it runs.
     pub switches: Switches,
     /// How long it holds an answer back that it "forgets" (`tok_timeout`, `timeout_after_charge`), in
@@ -36,8 +35,8 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            http: HttpConfig::default(),
-            database: BooksConfig::default(),
+            http: HttpConfig::on_port(8085),
+            database: DatabaseConfig::at("sqlite://amends-data/provider.db"),
             switches: Switches::default(),
             hang_ms: 60_000,
             batch_count_max: 256,
@@ -45,33 +44,5 @@ impl Default for Config {
             page_count: 1_000,
             page_count_max: 10_000,
         }
-    }
-}
-
-/// The HTTP listener.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct HttpConfig {
-    /// Address and port. Loopback: there is nothing here that strangers should reach.
-    pub listen: SocketAddr,
-}
-
-impl Default for HttpConfig {
-    fn default() -> Self {
-        Self { listen: (Ipv4Addr::LOCALHOST, 8085).into() }
-    }
-}
-
-/// Where the books lie.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct BooksConfig {
-    /// A SQLite URL. Its folder is made if it is missing.
-    pub url: String,
-}
-
-impl Default for BooksConfig {
-    fn default() -> Self {
-        Self { url: "sqlite://amends-data/provider.db".to_owned() }
     }
 }

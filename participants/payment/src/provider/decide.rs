@@ -54,7 +54,9 @@ impl Request {
             Self::Charge(request) if Currency::from_code(&request.currency).is_none() => {
                 Some("currency must be an ISO 4217 code such as EUR")
             }
-            Self::Charge(request) if request.customer.is_empty() || request.customer.len() > TEXT_BYTES_MAX => {
+            Self::Charge(request)
+                if request.customer.is_empty() || request.customer.len() > TEXT_BYTES_MAX =>
+            {
                 Some("customer must have 1 to 200 bytes")
             }
             Self::Charge(request) if !request.token.starts_with("tok_") => Some("token must begin with tok_"),
@@ -172,7 +174,11 @@ pub(super) fn refund(
     now: Timestamp,
 ) -> Decision {
     let Some(charge) = charge.filter(|charge| charge.status == CAPTURED) else {
-        return Decision::refused(Answer::error(404, "charge_not_found", "no money was taken under charge_key"));
+        return Decision::refused(Answer::error(
+            404,
+            "charge_not_found",
+            "no money was taken under charge_key",
+        ));
     };
     if let Some(earlier) = earlier {
         let body = json!({ "error": {
@@ -212,12 +218,7 @@ mod tests {
     use super::*;
 
     fn request(token: &str) -> ChargeRequest {
-        ChargeRequest {
-            amount: 1_999,
-            currency: "EUR".into(),
-            customer: "c-1".into(),
-            token: token.into(),
-        }
+        ChargeRequest { amount: 1_999, currency: "EUR".into(), customer: "c-1".into(), token: token.into() }
     }
 
     fn charged(token: &str, switches: &Switches) -> (u16, String, bool) {

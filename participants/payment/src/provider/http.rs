@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use amends_service::Health;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -40,6 +41,7 @@ pub(super) struct Provider {
 type Shared = State<Arc<Provider>>;
 
 pub(super) fn router(config: Config, books: Books, shutdown: CancellationToken) -> Router {
+    let health = Router::from(Health::new("provider", &shutdown).router());
     let switches = RwLock::new(config.switches.clone());
     let provider = Provider { config, books, switches, requests: AtomicU64::new(0), shutdown };
     Router::new()
@@ -47,10 +49,9 @@ pub(super) fn router(config: Config, books: Books, shutdown: CancellationToken) 
         .route("/v1/refunds", post(refund).get(refunds))
         .route("/v1/books", get(balance))
         .route("/v1/switches", get(switches_now).put(set_switches))
-        .route("/livez", get(|| async { "ok" }))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .fallback(|| async { Answer::error(404, "not_found", "there is nothing here") })
         .with_state(Arc::new(provider))
+        .merge(health)
 }
 
 async fn charge(

@@ -13,13 +13,14 @@ mod lists;
 mod switches;
 
 use std::net::SocketAddr;
-use std::path::Path;
 
+use amends_service::config::redact_url;
 use anyhow::Context;
+use sea_orm::sqlx::sqlite::SqliteConnectOptions;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub use config::{BooksConfig, Config, HttpConfig};
+pub use config::Config;
 pub use switches::Switches;
 
 /// The request header that names what is asked for, once.
@@ -49,9 +50,7 @@ impl Bound {
         let books = books::Books::open(&config)
             .await
             .with_context(|| format!("cannot open the provider's books at {}", config.database.url))?;
-        let listener = TcpListener::bind(config.http.listen).await.with_context(|| {
-            format!("cannot listen on {}: set provider.http.listen to a free address", config.http.listen)
-        })?;
+        let listener = amends_service::http::bind(&config.http).await.context("provider.http.listen")?;
         let address = listener.local_addr().context("the listener has no address")?;
         Ok(Self { listener, address, config, books })
     }
@@ -67,9 +66,9 @@ impl Bound {
     /// # Errors
     /// The listener broke.
     pub async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        tracing::info!(address = %self.address, "simulated payment provider is listening");
+        let http = self.config.http.clone();
         let router = http::router(self.config, self.books, shutdown.clone());
-        axum::serve(self.listener, router).with_graceful_shutdown(shutdown.cancelled_owned()).await?;
+        amends_service::http::serve(self.listener, router, &http, shutdown).await?;
         Ok(())
     }
 }
@@ -84,9 +83,10 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
 
 /// SQLite makes a missing file, but not the folder it is to lie in.
 fn make_folder(url: &str) -> anyhow::Result<()> {
-    let path = url.strip_prefix("sqlite:").map(|path| path.strip_prefix("//").unwrap_or(path));
-    let file = path.map(|path| Path::new(path.split('?').next().unwrap_or(path)));
-    match file.and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty()) {
+    let options: SqliteConnectOptions = url.parse().with_context(|| {
+        format!("provider.database.url must be sqlite://<path>, found {}", redact_url(url))
+    })?;
+    match options.get_filename().parent() {
         Some(folder) => std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the folder {}", folder.display())),
         None => Ok(()),
