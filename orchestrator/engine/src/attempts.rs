@@ -46,7 +46,12 @@ pub(crate) fn burn(draft: &mut Draft<'_>, index: usize, direction: Direction, en
             let retry = draft.retry(index, direction);
             let step = &draft.step(index).name;
             let id = effect_id(draft.saga.id, step, direction, effect.epoch);
-            let wait_ms = back_off_ms(retry, retry.attempts.saturating_sub(left), &id, send_no);
+            let wait_ms = match retry.attempts.saturating_sub(left) {
+                // Used up, it goes on at the cap for ever.
+                _ if left == 0 => retry.cap_ms,
+                burnt => grown_ms(retry, burnt),
+            };
+            let wait_ms = jittered_ms(wait_ms, retry.jitter, &id, send_no);
             let wait_ms = wait_ms.max(retry_after_ms.unwrap_or(0).min(RETRY_AFTER_MAX_MS));
             let (step, code) = (step.clone(), (*code).to_owned());
             let due_at = draft.now.plus_ms(wait_ms);
@@ -68,25 +73,28 @@ fn used_up(draft: &Draft<'_>, index: usize, ended: &Ended<'_>) -> Failure {
     }
 }
 
-/// How long to wait after `burnt` attempts (from 1), in milliseconds: `initial * factor^(burnt - 1)`, at most
-/// `cap`, and out of that at random the share `jitter` less.
-fn back_off_ms(retry: &Retry, burnt: u32, effect: &EffectId, send_no: u32) -> u64 {
+/// The pause after `burnt` attempts (from 1), in milliseconds: `initial * factor^(burnt - 1)`, at most `cap`.
+fn grown_ms(retry: &Retry, burnt: u32) -> u64 {
     let cap = to_float(retry.cap_ms);
     let mut wait = to_float(retry.initial_ms);
     // One multiplication after the other: IEEE 754 rounds it the same everywhere, which it does not
     // promise of powers.
     for _ in 1..burnt {
-        if wait >= cap || wait <= 0.0 || retry.factor == 1.0 {
+        if wait >= cap {
             break;
         }
         wait *= retry.factor;
     }
-    let wait = to_integer(wait.min(cap));
-    let jitter_ppm = u128::from(to_integer(retry.jitter.clamp(0.0, 1.0) * 1e6));
-    // hash / 2^64 of the jitter's share of the wait.
-    let less = ((u128::from(wait) * jitter_ppm / 1_000_000) * u128::from(hash(effect, send_no))) >> 64;
+    to_integer(wait.min(cap))
+}
+
+/// A pause less a part of its share `jitter` (0 to 1); the same sending always gets the same.
+fn jittered_ms(wait_ms: u64, jitter: f64, effect: &EffectId, send_no: u32) -> u64 {
+    let share_ppm = u128::from(to_integer(jitter.clamp(0.0, 1.0) * 1e6));
+    // The hash divided by 2^64 is a number from 0 to 1.
+    let less = ((u128::from(wait_ms) * share_ppm / 1_000_000) * u128::from(hash(effect, send_no))) >> 64;
     // Never zero: that would be a hot loop.
-    wait.saturating_sub(u64::try_from(less).unwrap_or(u64::MAX)).max(1)
+    wait_ms.saturating_sub(u64::try_from(less).unwrap_or(u64::MAX)).max(1)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a wait of 2^53 ms is 285 thousand years")]
@@ -125,7 +133,7 @@ mod tests {
             direction: Direction::Forward,
             epoch: 1,
         };
-        (1..=10).map(|burnt| back_off_ms(retry, burnt, &effect, burnt)).collect()
+        (1..=10).map(|burnt| jittered_ms(grown_ms(retry, burnt), retry.jitter, &effect, burnt)).collect()
     }
 
     #[test]

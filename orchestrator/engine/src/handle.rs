@@ -29,6 +29,7 @@ pub fn handle(
     Ok(match verdict {
         Verdict::Applied => {
             progress::go_on(&mut draft);
+            debug_assert!(draft.decided() > 0, "an input that is applied changes something");
             draft.finish(input)
         }
         Verdict::Ignored(why) => draft.ignore(input, why),

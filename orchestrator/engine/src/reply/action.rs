@@ -93,20 +93,18 @@ fn stick(draft: &mut Draft<'_>, index: usize, why: StuckWhy, detail: String) -> 
 /// stuck it settles.
 fn learn(draft: &mut Draft<'_>, index: usize, outcome: &Outcome) {
     let step = draft.step(index);
-    let (name, undo) = (step.name.clone(), step.undo.clone());
+    let name = step.name.clone();
+    let undone_in_vain = step.undo == UndoState::NothingToUndo;
+    let stuck = step.stuck(Direction::Backward).map(|stuck| (stuck.why, stuck.ask));
     match outcome {
         Outcome::Succeeded { output } => {
             draft.decide(Decision::Succeeded { step: name.clone(), output: output.clone() });
-            match undo {
-                UndoState::NothingToUndo => {
-                    draft.decide(Decision::Alarmed { step: name, alarm: Alarm::SucceededAfterNothingToUndo });
-                }
+            if undone_in_vain {
+                draft.decide(Decision::Alarmed { step: name, alarm: Alarm::SucceededAfterNothingToUndo });
+            } else if let Some((StuckWhy::PendingMax, ask)) = stuck {
                 // It was stuck because nobody knew whether the action had happened.
-                UndoState::Stuck(stuck) if stuck.why == StuckWhy::PendingMax => {
-                    let attempts = draft.attempts(index, Direction::Backward);
-                    draft.send_again(index, Direction::Backward, stuck.ask, attempts);
-                }
-                _ => {}
+                let attempts = draft.attempts(index, Direction::Backward);
+                draft.send_again(index, Direction::Backward, ask, attempts);
             }
             return;
         }
@@ -117,7 +115,7 @@ fn learn(draft: &mut Draft<'_>, index: usize, outcome: &Outcome) {
         _ => draft.decide(Decision::Cancelled { step: name.clone() }),
     }
     // It never ran and never will: whatever the undo is stuck at, there is nothing to undo.
-    if matches!(undo, UndoState::Stuck(_)) {
+    if stuck.is_some() {
         draft.decide(Decision::NothingToUndo { step: name });
     }
 }

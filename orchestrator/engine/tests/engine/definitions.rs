@@ -1,0 +1,105 @@
+//! The definitions that the scenarios run.
+
+use std::sync::OnceLock;
+
+use amends_definition::Definition;
+use serde_json::{Value, json};
+
+/// Compiles a definition of a test.
+pub(crate) fn compile(source: &str) -> Definition {
+    Definition::compile("test.v1.yaml", source, &|path| Err(format!("there is no {path}")))
+        .unwrap_or_else(|diagnostics| panic!("{diagnostics}"))
+}
+
+/// The order saga. Without jitter, so that moments are round.
+pub(crate) fn order() -> Definition {
+    static ORDER: OnceLock<Definition> = OnceLock::new();
+    ORDER.get_or_init(|| compile(ORDER_SOURCE)).clone()
+}
+
+const ORDER_SOURCE: &str = "
+saga: order
+version: 1
+description: Reserve, charge, confirm, tell.
+labels: { customer: =input.customer_id }
+deadline: 24h
+defaults:
+  resend_after: 10s
+  retry: { attempts: 3, initial: 200ms, factor: 2, cap: 30s, jitter: 0 }
+
+steps:
+  - name: reserve-stock
+    kind: compensatable
+    call: inventory.reserve-stock
+    with: { lines: =input.lines }
+    undo: inventory.release-stock
+
+  - name: charge-payment
+    kind: compensatable
+    call: payment.charge-payment
+    with: { amount: =input.total, customer: =input.customer_id }
+    pending_max: 1h
+    undo: { call: payment.refund-payment, retry: { attempts: 4, cap: 20s } }
+
+  - name: confirm-stock
+    kind: pivot
+    call: inventory.confirm-stock
+    with: { reservation: \"=steps['reserve-stock'].reservation_id\" }
+    pending_max: 1h
+
+  - name: send-confirmation
+    kind: retriable
+    call: notification.send-confirmation
+    with: { to: =input.email, order: =saga.id }
+
+on_compensated:
+  - name: send-rejection
+    kind: retriable
+    call: notification.send-rejection
+    with: { to: =input.email, order: =saga.id, reason: =failure.code }
+";
+
+/// What an order is about.
+pub(crate) fn order_input() -> Value {
+    json!({
+        "customer_id": "c-1",
+        "email": "ada@example.org",
+        "lines": [{ "sku": "TEA-1", "quantity": 2 }],
+        "total": { "amount": 998, "currency": "EUR" },
+    })
+}
+
+/// A saga without a pivot, whose middle step has no undo.
+pub(crate) fn parcel() -> Definition {
+    static PARCEL: OnceLock<Definition> = OnceLock::new();
+    PARCEL.get_or_init(|| compile(PARCEL_SOURCE)).clone()
+}
+
+const PARCEL_SOURCE: &str = "
+saga: parcel
+version: 1
+deadline: 1h
+defaults:
+  resend_after: 10s
+  retry: { attempts: 2, initial: 1s, factor: 2, cap: 30s, jitter: 0 }
+
+steps:
+  - name: book
+    kind: compensatable
+    call: carrier.book
+    with: { parcel: =input.parcel }
+    undo: { call: carrier.unbook, with: { reason: =input.reason } }
+
+  - name: announce
+    kind: compensatable
+    call: notification.announce
+    with: { parcel: =input.parcel }
+    undo: none
+    because: an announcement cannot be unsaid
+
+  - name: label
+    kind: compensatable
+    call: carrier.label
+    with: { parcel: =input.parcel }
+    undo: carrier.unlabel
+";

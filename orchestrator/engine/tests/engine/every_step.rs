@@ -1,0 +1,231 @@
+//! Every step, going wrong in every way, and every pair of them: each saga settles or is parked, and once
+//! somebody has mended what only people can mend, it settles with balanced books.
+
+use std::collections::VecDeque;
+
+use amends_contract::Command;
+use amends_definition::{Definition, StepKind, Undo};
+use amends_engine::{Input, OperatorAction, Output, ReplyInput, Status, handle};
+use serde_json::json;
+
+use crate::definitions::{order, order_input, parcel};
+use crate::participants::{Answer, Participants, Way};
+use crate::script::Script;
+
+/// A saga among its participants.
+struct World {
+    script: Script,
+    participants: Participants,
+    queue: VecDeque<Command>,
+    later: Vec<ReplyInput>,
+    name: String,
+}
+
+impl World {
+    fn new(definition: Definition, faults: &[(&str, Way)]) -> Self {
+        let input = if definition.name == "order" {
+            order_input()
+        } else {
+            json!({ "parcel": "p-1", "reason": "moved" })
+        };
+        let mut participants = Participants::default();
+        for (what, way) in faults {
+            participants.set(what, *way);
+        }
+        let script = Script::start(definition, input);
+        let queue = amends_engine::open_commands(&script.saga, &script.definition).into();
+        Self { script, participants, queue, later: Vec::new(), name: format!("{faults:?}") }
+    }
+
+    /// Runs until nothing can move any more, replies that were held back included.
+    fn run(&mut self) {
+        for _ in 0..5_000 {
+            if let Some(command) = self.queue.pop_front() {
+                self.deliver(&command);
+            } else if self.script.saga.due_at().is_some() && self.may_tick() {
+                self.tick();
+            } else if let Some(reply) = self.later.pop() {
+                self.feed(Input::Reply(reply));
+            } else {
+                return;
+            }
+        }
+        panic!("{} never settles:\n{}", self.name, self.script.text());
+    }
+
+    /// While replies are still under way, time stands still for a stuck saga, not for a moving one.
+    fn may_tick(&self) -> bool {
+        self.script.saga.status() != Status::Parked || self.later.is_empty()
+    }
+
+    fn deliver(&mut self, command: &Command) {
+        let reply = |outcome| ReplyInput {
+            effect: command.effect.clone(),
+            send_no: command.send_no,
+            participant: command.address.participant.clone(),
+            outcome,
+            cause: None,
+            violation: None,
+        };
+        match self.participants.take(command) {
+            Answer::Now(outcome) => self.feed(Input::Reply(reply(outcome))),
+            Answer::Thrice(outcome) => {
+                for _ in 0..3 {
+                    self.feed(Input::Reply(reply(outcome.clone())));
+                }
+            }
+            Answer::Later(outcome) => self.later.push(reply(outcome)),
+            Answer::Never => {}
+        }
+    }
+
+    fn tick(&mut self) {
+        self.script.now = self.script.now.max(self.script.saga.due_at().unwrap());
+        self.feed(Input::Timer { blind: false, down: Default::default() });
+    }
+
+    /// Once to see what will be sent, once for the script and its witness: the engine is a function.
+    fn feed(&mut self, input: Input) {
+        let script = &mut self.script;
+        let saga = script.saga.clone();
+        let transition = handle(saga, input.clone(), script.now, &script.definition).unwrap();
+        script.try_input(input).unwrap();
+        self.queue.extend(transition.outputs.into_iter().filter_map(|output| match output {
+            Output::Send(command) => Some(command),
+            Output::Emit(_) => None,
+        }));
+    }
+
+    fn retry(&mut self) {
+        let (actor, reason) = ("ops".to_owned(), "mended".to_owned());
+        self.feed(Input::Operator { action: OperatorAction::RetryNow, actor, reason });
+    }
+
+    /// I3 and I4: every effect at most once, and in the end all of them or none.
+    fn check_books(&self) {
+        let Self { script, participants, name, .. } = self;
+        let text = script.text();
+        for (effect, count) in &participants.effects {
+            assert!(*count <= 1, "{name}: {effect} happened {count} times:\n{text}");
+        }
+        let status = script.saga.status();
+        for step in &script.definition.steps {
+            let (done, undone) = participants.net(&step.name);
+            match (status, step.kind, &step.undo) {
+                (Status::Completed, ..) => {
+                    assert_eq!((done, undone), (1, 0), "{name}: {}:\n{text}", step.name);
+                }
+                (Status::Compensated, StepKind::Compensatable, Some(Undo::Call { .. })) => {
+                    assert_eq!(done, undone, "{name}: {}:\n{text}", step.name);
+                }
+                (Status::Compensated, StepKind::Compensatable, _) => assert_eq!(undone, 0),
+                (Status::Compensated, ..) => {
+                    assert_eq!((done, undone), (0, 0), "{name}: {}:\n{text}", step.name);
+                }
+                (other, ..) => panic!("{name} ends {other}:\n{text}"),
+            }
+        }
+        for step in &script.definition.on_compensated {
+            let expected = if status == Status::Compensated { (1, 0) } else { (0, 0) };
+            assert_eq!(participants.net(&step.name), expected, "{name}: {}:\n{text}", step.name);
+        }
+        assert!(!script.saga.flags().alarm, "{name}: no alarm without a lie:\n{text}");
+    }
+
+    /// Settles by itself, or is parked, is mended, and settles. Gives how it stood before anybody came.
+    fn settle(mut self) -> Status {
+        self.run();
+        let first = self.script.saga.status();
+        assert!(first.is_terminal() || first == Status::Parked, "{} is {first}", self.name);
+        assert_eq!(first == Status::Parked, self.script.saga.flags().needs_attention, "{}", self.name);
+        for _ in 0..5 {
+            if self.script.saga.status().is_terminal() {
+                break;
+            }
+            self.participants.mend();
+            self.retry();
+            self.run();
+        }
+        self.check_books();
+        first
+    }
+}
+
+/// All that can go wrong in a definition: its actions, its undos, what comes after them.
+fn effects(definition: &Definition) -> Vec<String> {
+    let undo = |name: &str| format!("{name}/undo");
+    let steps = definition.steps.iter().chain(&definition.on_compensated);
+    steps
+        .flat_map(|step| {
+            let has_undo = matches!(step.undo, Some(Undo::Call { .. }));
+            [Some(step.name.to_string()), has_undo.then(|| undo(&step.name))]
+        })
+        .flatten()
+        .collect()
+}
+
+fn every_pair(definition: &Definition) -> Vec<(Status, String)> {
+    let mut ends = Vec::new();
+    let effects = effects(definition);
+    for (index, one) in effects.iter().enumerate() {
+        for way in Way::ALL {
+            for other in &effects[index + 1..] {
+                for other_way in Way::ALL {
+                    let faults = [(one.as_str(), way), (other.as_str(), other_way)];
+                    let world = World::new(definition.clone(), &faults);
+                    let name = world.name.clone();
+                    ends.push((world.settle(), name));
+                }
+            }
+        }
+    }
+    ends
+}
+
+/// Against vacuity: all of these ends must have been seen.
+fn assert_seen(ends: &[(Status, String)], wanted: &[Status]) {
+    for status in wanted {
+        assert!(ends.iter().any(|(seen, _)| seen == status), "no saga was {status}");
+    }
+}
+
+#[test]
+fn an_order_settles_whatever_goes_wrong() {
+    let ends = every_pair(&order());
+    assert_seen(&ends, &[Status::Completed, Status::Compensated, Status::Parked]);
+}
+
+#[test]
+fn a_parcel_settles_whatever_goes_wrong() {
+    let ends = every_pair(&parcel());
+    assert_seen(&ends, &[Status::Completed, Status::Compensated, Status::Parked]);
+}
+
+#[test]
+fn one_fault_at_a_time_ends_like_this() {
+    let definition = order();
+    let mut table = String::new();
+    for way in Way::ALL {
+        let ends: Vec<String> = effects(&definition)
+            .iter()
+            // An undo is only ever asked for when something behind it goes wrong.
+            .map(|what| {
+                let trigger = if what == "charge-payment" || !what.contains('/') {
+                    None
+                } else {
+                    Some(("confirm-stock", Way::Rejects))
+                };
+                let faults: Vec<(&str, Way)> =
+                    [Some((what.as_str(), way)), trigger].into_iter().flatten().collect();
+                World::new(definition.clone(), &faults).settle().to_string()
+            })
+            .collect();
+        table += &format!("{:<15}", format!("{way:?}"));
+        for end in ends {
+            table += &format!("{end:<13}");
+        }
+        table = table.trim_end().to_owned() + "\n";
+    }
+    let header = effects(&definition).join(", ");
+    insta::assert_snapshot!(format!("{header}\n{table}"), @"");
+}

@@ -1,0 +1,24 @@
+//! The engine's rules as scripts: inputs in, journal text out.
+//!
+//! Whatever a test does goes through [`script::Script`], and after each input [`witness`] checks what must
+//! hold at every moment; so each scenario tests all of the invariants on its way.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop with a word")]
+
+mod definitions;
+mod participants;
+mod script;
+mod text;
+mod witness;
+
+mod attempts;
+mod backward;
+mod every_step;
+mod forward;
+mod journal;
+mod late;
+mod operator;
+mod pivot;
+mod random;
+mod stuck;
+mod timers;

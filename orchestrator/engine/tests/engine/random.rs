@@ -1,0 +1,144 @@
+//! Random inputs, sensible and not: the witness's invariants hold after each, nothing panics, and from
+//! wherever it has come to, a saga still ends when the world is well again.
+
+use amends_contract::{Command, Direction, Outcome, Token};
+use amends_engine::{Error, Input, OperatorAction, open_commands};
+use proptest::prelude::*;
+use serde_json::json;
+
+use crate::definitions::{order, order_input, parcel};
+use crate::script::Script;
+
+#[derive(Clone, Debug)]
+enum Act {
+    /// Somebody answers: about which effect, how many sendings ago, and what.
+    Reply {
+        about: usize,
+        ago: u32,
+        outcome: Outcome,
+        violates: bool,
+    },
+    /// What is open is answered.
+    Answer {
+        outcome: Outcome,
+    },
+    Timer {
+        blind: bool,
+        down: Vec<usize>,
+        late_ms: u64,
+    },
+    Wait {
+        ms: u64,
+    },
+    Operator(OperatorAction),
+}
+
+fn outcome() -> impl Strategy<Value = Outcome> {
+    prop_oneof![
+        6 => Just(Outcome::Succeeded { output: json!({ "reservation_id": "r-1" }) }),
+        1 => Just(Outcome::Succeeded { output: json!(null) }),
+        2 => Just(Outcome::Rejected { code: "no".to_owned(), message: "never".to_owned() }),
+        2 => prop::option::of(0..100_000_u64)
+            .prop_map(|retry_after_ms| Outcome::Failed { code: "down".to_owned(), retry_after_ms }),
+        2 => Just(Outcome::Pending),
+        2 => Just(Outcome::Cancelled),
+        1 => Just(Outcome::Conflict),
+        1 => Just(Outcome::Expired),
+        4 => Just(Outcome::Undone { output: json!({ "refund_id": 1.1 }) }),
+        2 => Just(Outcome::NothingToUndo),
+    ]
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        3 => (any::<usize>(), 0..3_u32, outcome(), prop::bool::weighted(0.05))
+            .prop_map(|(about, ago, outcome, violates)| Act::Reply { about, ago, outcome, violates }),
+        5 => outcome().prop_map(|outcome| Act::Answer { outcome }),
+        4 => (prop::bool::weighted(0.2), prop::collection::vec(0..3_usize, 0..2), 0..100_000_000_u64)
+            .prop_map(|(blind, down, late_ms)| Act::Timer { blind, down, late_ms: if late_ms % 3 == 0 { late_ms } else { 0 } }),
+        1 => (0..4_000_000_u64).prop_map(|ms| Act::Wait { ms }),
+        1 => prop_oneof![Just(OperatorAction::RetryNow), Just(OperatorAction::Cancel)].prop_map(Act::Operator),
+    ]
+}
+
+fn perform(script: &mut Script, act: &Act) {
+    let input = match act {
+        Act::Wait { ms } => {
+            script.now = script.now.plus_ms(*ms);
+            return;
+        }
+        Act::Answer { outcome } => {
+            let Some(command) = open_commands(&script.saga, &script.definition).pop() else { return };
+            Input::Reply(script.answer(&what(&command), outcome.clone()))
+        }
+        Act::Reply { about, ago, outcome, violates } => {
+            let names: Vec<&Token> = script.saga.steps.iter().map(|step| &step.name).collect();
+            let name = names[about % names.len()];
+            let what = if about & 64 == 0 { name.to_string() } else { format!("{name}/undo") };
+            let mut reply = script.answer(&what, outcome.clone());
+            reply.send_no = reply.send_no.saturating_sub(*ago).max(1);
+            reply.violation = violates.then(|| "no such field".to_owned());
+            Input::Reply(reply)
+        }
+        Act::Timer { blind, down, late_ms } => {
+            let Some(due_at) = script.saga.due_at() else { return };
+            script.now = script.now.max(due_at).plus_ms(*late_ms);
+            let names = ["inventory", "payment", "carrier"];
+            Input::Timer {
+                blind: *blind,
+                down: down.iter().map(|index| names[*index].parse().unwrap()).collect(),
+            }
+        }
+        Act::Operator(action) => {
+            Input::Operator { action: action.clone(), actor: "ops".to_owned(), reason: String::new() }
+        }
+    };
+    match script.try_input(input) {
+        Ok(()) | Err(Error::Refused { .. }) => {}
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn what(command: &Command) -> String {
+    match command.effect.direction {
+        Direction::Forward => command.effect.step.to_string(),
+        Direction::Backward => format!("{}/undo", command.effect.step),
+    }
+}
+
+/// An operator asks again, and everybody answers as well as they can.
+fn heal(script: &mut Script) {
+    for _ in 0..40 {
+        if script.saga.status().is_terminal() {
+            return;
+        }
+        perform(script, &Act::Operator(OperatorAction::RetryNow));
+        let Some(command) = open_commands(&script.saga, &script.definition).pop() else { continue };
+        let outcome = match (command.is_fence(), command.effect.direction) {
+            (true, _) => Outcome::Cancelled,
+            (false, Direction::Forward) => Outcome::Succeeded { output: json!({ "reservation_id": "r-1" }) },
+            (false, Direction::Backward) => Outcome::Undone { output: json!(null) },
+        };
+        let reply = script.answer(&what(&command), outcome);
+        script.try_input(Input::Reply(reply)).unwrap();
+    }
+    panic!("it never ends:\n{}", script.text());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn an_order_keeps_its_invariants(acts in prop::collection::vec(act(), 0..50)) {
+        let mut script = Script::start(order(), order_input());
+        acts.iter().for_each(|act| perform(&mut script, act));
+        heal(&mut script);
+    }
+
+    #[test]
+    fn a_parcel_keeps_its_invariants(acts in prop::collection::vec(act(), 0..50)) {
+        let mut script = Script::start(parcel(), json!({ "parcel": 0.1, "reason": 1.0e23 }));
+        acts.iter().for_each(|act| perform(&mut script, act));
+        heal(&mut script);
+    }
+}

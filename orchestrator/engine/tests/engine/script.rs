@@ -1,0 +1,226 @@
+//! A saga that is told what happens: `order().reply("reserve-stock", ok()).timer().text()`.
+//!
+//! Every input is witnessed; a script cannot do what breaks an invariant unnoticed.
+
+use std::collections::BTreeSet;
+
+use amends_contract::{Direction, EffectId, Outcome, SagaId, Timestamp, Token};
+use amends_definition::Definition;
+use amends_engine::{
+    ActionState, Error, Input, JournalEntry, OperatorAction, ReplyInput, Saga, StepState, UndoState, Verdict,
+    handle, start,
+};
+use serde_json::{Value, json};
+
+use crate::definitions;
+use crate::text;
+use crate::witness::Witness;
+
+/// 2026-11-21T08:00:00Z
+pub(crate) const START: Timestamp = Timestamp::from_unix_ms(1_795_248_000_000);
+
+pub(crate) fn saga_id() -> SagaId {
+    "0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10".parse().unwrap()
+}
+
+/// A saga and all that has happened to it.
+pub(crate) struct Script {
+    pub(crate) definition: Definition,
+    pub(crate) saga: Saga,
+    pub(crate) now: Timestamp,
+    pub(crate) journal: Vec<JournalEntry>,
+    pub(crate) last: Verdict,
+    witness: Witness,
+    text: String,
+}
+
+/// An order that has just begun. Its start is not in the text.
+pub(crate) fn order() -> Script {
+    let mut script = Script::start(definitions::order(), definitions::order_input());
+    script.text.clear();
+    script
+}
+
+/// A parcel that has just begun.
+pub(crate) fn parcel() -> Script {
+    let mut script = Script::start(definitions::parcel(), json!({ "parcel": "p-1", "reason": "moved" }));
+    script.text.clear();
+    script
+}
+
+impl Script {
+    pub(crate) fn start(definition: Definition, input: Value) -> Self {
+        let transition = start(saga_id(), &definition, input, START).unwrap();
+        let mut witness = Witness::default();
+        witness.see(None, &transition, &definition);
+        let text = text::block(&transition.entry.input, &transition, START, START);
+        let (saga, journal) = (transition.saga, vec![transition.entry]);
+        Self { definition, saga, now: START, journal, last: Verdict::Applied, witness, text }
+    }
+
+    /// The clock goes on.
+    pub(crate) fn after(mut self, ms: u64) -> Self {
+        self.now = self.now.plus_ms(ms);
+        self
+    }
+
+    /// The input happens, or is refused.
+    pub(crate) fn try_input(&mut self, input: Input) -> Result<(), Error> {
+        let before = self.saga.clone();
+        let transition = handle(before.clone(), input.clone(), self.now, &self.definition)?;
+        self.witness.see(Some(&before), &transition, &self.definition);
+        self.text += &text::block(&input, &transition, self.now, START);
+        self.last = transition.verdict;
+        if transition.verdict == Verdict::Applied {
+            self.saga = transition.saga;
+            self.journal.push(transition.entry);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn input(mut self, input: Input) -> Self {
+        self.try_input(input).unwrap();
+        self
+    }
+
+    /// The step's participant answers the last sending. `what` is a step, or `<step>/undo`.
+    pub(crate) fn reply(self, what: &str, outcome: Outcome) -> Self {
+        let reply = self.answer(what, outcome);
+        self.input(Input::Reply(reply))
+    }
+
+    /// As [`Self::reply`], but answers the sending of that number.
+    pub(crate) fn reply_to(self, what: &str, send_no: u32, outcome: Outcome) -> Self {
+        let reply = ReplyInput { send_no, ..self.answer(what, outcome) };
+        self.input(Input::Reply(reply))
+    }
+
+    pub(crate) fn answer(&self, what: &str, outcome: Outcome) -> ReplyInput {
+        let (name, direction) = match what.split_once('/') {
+            None => (what, Direction::Forward),
+            Some((name, _)) => (name, Direction::Backward),
+        };
+        let call = &self.definition.step(name).unwrap().call;
+        let step = self.saga.step(name).unwrap();
+        ReplyInput {
+            effect: EffectId { saga: self.saga.id, step: step.name.clone().into(), direction, epoch: 1 },
+            send_no: step.effect(direction).map_or(1, |effect| effect.send_no),
+            participant: call.participant.clone(),
+            outcome,
+            cause: None,
+            violation: None,
+        }
+    }
+
+    /// The timer fires when something is due.
+    pub(crate) fn timer(self) -> Self {
+        self.timer_in(false, &[])
+    }
+
+    /// The timer fires when something is due, but nobody would hear an answer.
+    pub(crate) fn blind_timer(self) -> Self {
+        self.timer_in(true, &[])
+    }
+
+    /// The timer fires when something is due, with these participants down.
+    pub(crate) fn timer_with_down(self, down: &[&str]) -> Self {
+        self.timer_in(false, down)
+    }
+
+    fn timer_in(mut self, blind: bool, down: &[&str]) -> Self {
+        self.now = self.now.max(self.saga.due_at().expect("something is due some time"));
+        let down: BTreeSet<Token> = down.iter().map(|name| name.parse().unwrap()).collect();
+        self.input(Input::Timer { blind, down })
+    }
+
+
+    pub(crate) fn cancel(self) -> Self {
+        self.operator(OperatorAction::Cancel, "changed my mind")
+    }
+
+    pub(crate) fn retry_now(self) -> Self {
+        self.operator(OperatorAction::RetryNow, "mended")
+    }
+
+    pub(crate) fn operator(self, action: OperatorAction, reason: &str) -> Self {
+        self.input(operator(action, reason))
+    }
+
+    /// What the engine says to an action that it refuses.
+    pub(crate) fn refused(&mut self, action: OperatorAction) -> String {
+        match self.try_input(operator(action, "please")) {
+            Err(Error::Refused { why, allowed }) => format!("{why}; allowed: [{}]", allowed.join(", ")),
+            other => panic!("it is not refused: {other:?}"),
+        }
+    }
+
+    /// The name of a state: of a step's action, or of `<step>/undo`.
+    pub(crate) fn state(&self, what: &str) -> &'static str {
+        match what.split_once('/') {
+            None => self.step(what).action.name(),
+            Some((name, _)) => self.step(name).undo.name(),
+        }
+    }
+
+    pub(crate) fn step(&self, name: &str) -> &StepState {
+        self.saga.step(name).unwrap()
+    }
+
+    pub(crate) fn action(&self, name: &str) -> &ActionState {
+        &self.step(name).action
+    }
+
+    pub(crate) fn undo(&self, name: &str) -> &UndoState {
+        &self.step(name).undo
+    }
+
+    /// Forgets the text so far.
+    pub(crate) fn mark(mut self) -> Self {
+        self.text.clear();
+        self
+    }
+
+    /// What has happened since the start, or the last mark.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// An order whose stock is reserved.
+    pub(crate) fn reserved(self) -> Self {
+        self.reply("reserve-stock", succeeded(json!({ "reservation_id": "r-1" })))
+    }
+
+    /// An order that is paid, too: the pivot is in flight.
+    pub(crate) fn charged(self) -> Self {
+        self.reserved().reply("charge-payment", succeeded(json!({ "charge_id": "ch-1" })))
+    }
+
+    /// An order past its point of no return.
+    pub(crate) fn confirmed(self) -> Self {
+        self.charged().reply("confirm-stock", ok())
+    }
+}
+
+fn operator(action: OperatorAction, reason: &str) -> Input {
+    Input::Operator { action, actor: "ops".to_owned(), reason: reason.to_owned() }
+}
+
+pub(crate) fn succeeded(output: Value) -> Outcome {
+    Outcome::Succeeded { output }
+}
+
+pub(crate) fn ok() -> Outcome {
+    succeeded(Value::Null)
+}
+
+pub(crate) fn undone() -> Outcome {
+    Outcome::Undone { output: Value::Null }
+}
+
+pub(crate) fn rejected(code: &str) -> Outcome {
+    Outcome::Rejected { code: code.to_owned(), message: format!("no: {code}") }
+}
+
+pub(crate) fn failed(code: &str) -> Outcome {
+    Outcome::Failed { code: code.to_owned(), retry_after_ms: None }
+}

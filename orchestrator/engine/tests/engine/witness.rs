@@ -1,0 +1,185 @@
+//! What must hold at every moment, checked after every input of every test.
+//!
+//! It sees transitions only from outside: states before and after, the journal, and what is sent.
+
+use std::collections::BTreeMap;
+
+use amends_contract::{Command, Direction, EffectId};
+use amends_definition::{Definition, Step, StepKind};
+use amends_engine::{
+    ActionState, Decision, Input, JournalEntry, Output, Phase, Saga, StuckWhy, Transition, UndoState,
+    Verdict, open_commands, replay,
+};
+
+/// Remembers what was sent.
+#[derive(Default)]
+pub(crate) struct Witness {
+    journal: Vec<JournalEntry>,
+    sent: BTreeMap<EffectId, Vec<Command>>,
+    /// Whether the broker may have seen each effect's command, in the order of the first sending.
+    turns: usize,
+}
+
+impl Witness {
+    pub(crate) fn see(&mut self, before: Option<&Saga>, transition: &Transition, definition: &Definition) {
+        let saga = &transition.saga;
+        if let Verdict::Ignored(_) = transition.verdict {
+            assert_eq!(Some(saga), before, "an ignored input changes nothing");
+            assert!(transition.outputs.is_empty(), "and sends nothing");
+            return;
+        }
+        self.journal_holds(transition);
+        if let Some(before) = before {
+            self.phase_holds(before, saga, &transition.entry);
+        }
+        for output in &transition.outputs {
+            if let Output::Send(command) = output {
+                self.sending_holds(command);
+                order_holds(command, saga, definition);
+            }
+        }
+        standing_holds(saga, &transition.entry, definition);
+    }
+
+    /// I1: the journal has no gaps, and gives the row, also after a journey through JSON.
+    fn journal_holds(&mut self, transition: &Transition) {
+        let (saga, entry) = (&transition.saga, &transition.entry);
+        self.journal.push(through_json(entry));
+        assert_eq!(entry.seq, self.journal.len() as u64, "the journal is gapless");
+        assert_eq!(saga.version, entry.seq, "the version is the journal's length");
+        assert_eq!(saga.updated_at, entry.at);
+        assert_eq!(&replay(self.journal.iter().cloned()).unwrap(), saga, "replay gives the row");
+        assert_eq!(&through_json(saga), saga, "the row keeps the saga");
+    }
+
+    /// I2: nothing leaves a terminal phase, and the direction turns once.
+    fn phase_holds(&mut self, before: &Saga, after: &Saga, entry: &JournalEntry) {
+        let turned =
+            entry.decisions.iter().filter(|decision| matches!(decision, Decision::Turned { .. })).count();
+        self.turns += turned;
+        assert!(self.turns <= 1, "the direction turns once");
+        match before.phase {
+            Phase::Forward => {}
+            Phase::Backward => assert_ne!(after.phase, Phase::Forward),
+            Phase::Done(_) => assert_eq!(after.phase, before.phase),
+        }
+        assert_eq!(after.failure.is_some(), matches!(after.phase, Phase::Backward) || has_compensated(after));
+    }
+
+    /// Numbers of sendings are never used twice; data and time of an effect never change.
+    fn sending_holds(&mut self, command: &Command) {
+        let before = self.sent.entry(command.effect.clone()).or_default();
+        let expected = before.last().map_or(1, |last| last.send_no + 1);
+        assert_eq!(command.send_no, expected, "the numbers of sendings count on: {command:?}");
+        for earlier in before.iter() {
+            assert_eq!(earlier.decided_at, command.decided_at, "an effect is decided once");
+            if !earlier.is_fence() && !command.is_fence() {
+                assert_eq!(earlier.meaning(), command.meaning(), "a command's data is frozen");
+            }
+            assert!(!earlier.is_fence() || command.is_fence(), "nothing is asked for behind a fence");
+        }
+        assert_eq!(command.undoes.is_some(), command.effect.direction == Direction::Backward);
+        let envelope = command.to_envelope();
+        assert_eq!(&Command::from_envelope(envelope).unwrap(), command, "it can be read");
+        before.push(command.clone());
+    }
+}
+
+fn has_compensated(saga: &Saga) -> bool {
+    saga.phase == Phase::Done(amends_engine::Ending::Compensated)
+}
+
+/// I6 and I7: no action before its predecessors' success, no undo before those behind it are settled.
+fn order_holds(command: &Command, saga: &Saga, definition: &Definition) {
+    let name = &command.effect.step.name;
+    let action = |name: &str| &saga.step(name).unwrap().action;
+    let succeeded = |step: &Step| matches!(action(&step.name), ActionState::Succeeded { .. });
+    if let Some(index) = definition.on_compensated.iter().position(|step| step.name == *name) {
+        let step = &definition.on_compensated[index];
+        assert_ne!(saga.phase, Phase::Forward, "it belongs to the way back");
+        assert!(step.after.iter().all(|before| succeeded(&definition.on_compensated[*before])));
+        assert!(definition.steps.iter().all(|step| is_settled(saga, step)), "all is undone first");
+        return;
+    }
+    let index = definition.steps.iter().position(|step| step.name == *name).unwrap();
+    let step = &definition.steps[index];
+    match command.effect.direction {
+        Direction::Forward => {
+            assert!(step.after.iter().all(|before| succeeded(&definition.steps[*before])), "{name} is early");
+            if saga.phase != Phase::Forward {
+                assert!(command.is_fence(), "nothing new is done on the way back");
+            }
+        }
+        Direction::Backward => {
+            assert_eq!(saga.phase, Phase::Backward);
+            assert!(saga.step(name).unwrap().action_effect.is_some(), "only what was decided is undone");
+            let later = descendants(definition, index);
+            assert!(later.iter().all(|step| is_settled(saga, step)), "{name} is undone out of order");
+        }
+    }
+}
+
+fn descendants(definition: &Definition, of: usize) -> Vec<&Step> {
+    let mut found = vec![of];
+    loop {
+        let more: Vec<usize> = (0..definition.steps.len())
+            .filter(|index| !found.contains(index))
+            .filter(|index| definition.steps[*index].after.iter().any(|before| found.contains(before)))
+            .collect();
+        if more.is_empty() {
+            return found[1..].iter().map(|index| &definition.steps[*index]).collect();
+        }
+        found.extend(more);
+    }
+}
+
+/// Whether nothing of the step is left to be undone.
+fn is_settled(saga: &Saga, step: &Step) -> bool {
+    let state = saga.step(&step.name).unwrap();
+    match &state.undo {
+        UndoState::Undone { .. } | UndoState::NothingToUndo => true,
+        UndoState::None => match &state.action {
+            ActionState::Waiting | ActionState::Rejected { .. } | ActionState::Cancelled => true,
+            ActionState::Succeeded { .. } => matches!(step.undo, Some(amends_definition::Undo::None { .. })),
+            ActionState::InFlight(_) | ActionState::Unknown | ActionState::Stuck(_) => false,
+        },
+        UndoState::Waiting | UndoState::InFlight(_) | UndoState::Stuck(_) => false,
+    }
+}
+
+/// Every saga ends, or something in it is under way or stuck; and it is due only when there is something
+/// to do.
+fn standing_holds(saga: &Saga, entry: &JournalEntry, definition: &Definition) {
+    let moving = saga
+        .steps
+        .iter()
+        .any(|step| step.flight(Direction::Forward).is_some() || step.flight(Direction::Backward).is_some());
+    let stuck = saga.steps.iter().any(amends_engine::StepState::is_stuck);
+    match saga.phase {
+        Phase::Done(_) => {
+            assert!(!moving && !stuck, "nothing is left over");
+            assert_eq!(saga.due_at(), None);
+            assert!(open_commands(saga, definition).is_empty());
+        }
+        Phase::Forward | Phase::Backward => assert!(moving || stuck, "it would hang for ever"),
+    }
+    assert_eq!(saga.status().as_str() == "parked", stuck && !moving);
+    if let (Input::Timer { .. }, Some(due_at)) = (&entry.input, saga.due_at()) {
+        assert!(due_at > entry.at, "after the timer nothing is due");
+    }
+    if saga.phase != Phase::Forward {
+        let pivot = definition.steps.iter().find(|step| step.kind == StepKind::Pivot);
+        let state = pivot.map(|step| &saga.step(&step.name).unwrap().action);
+        let impossible = |state: &ActionState| match state {
+            ActionState::Waiting | ActionState::Rejected { .. } | ActionState::Cancelled => true,
+            ActionState::Stuck(stuck) => stuck.why == StuckWhy::Cancelled,
+            _ => false,
+        };
+        let completed = saga.phase == Phase::Done(amends_engine::Ending::Completed);
+        assert!(completed || state.is_none_or(impossible), "it turns only when the pivot cannot be");
+    }
+}
+
+fn through_json<T: serde::Serialize + serde::de::DeserializeOwned>(value: &T) -> T {
+    serde_json::from_str(&serde_json::to_string(value).unwrap()).unwrap()
+}
