@@ -9,12 +9,36 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod batch;
+mod calls;
 mod config;
+mod core;
+mod crash;
 mod database;
+mod decide;
+mod domain;
+mod effects;
+mod entity;
 mod error;
+mod events;
 mod external;
 mod handler;
+mod inbound;
+mod inbox;
+mod meter;
+mod migration;
+mod outbox;
 mod participant;
+mod post;
+mod purge;
+mod recover;
+mod reply;
+mod rows;
+mod run;
+mod runner;
+mod settle;
+mod step;
+mod task;
 mod work;
 
 pub use config::{Config, Pools};

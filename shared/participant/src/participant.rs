@@ -11,7 +11,7 @@ use sea_orm::{DatabaseTransaction, DbErr};
 use sea_orm_migration::MigrationTrait;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Config, Database, Error, External, Handler};
+use crate::{Config, Database, Error, External, Handler, core::Core, migration, run};
 
 /// Locks the rows that a batch will touch, in one order, before its first handler runs.
 ///
@@ -38,7 +38,7 @@ pub struct Participant {
     name: String,
     routes: BTreeMap<String, Route>,
     locks: Option<Arc<dyn Locks>>,
-    migrations: Vec<fn() -> Vec<Box<dyn MigrationTrait>>>,
+    migrations: Vec<migration::Own>,
     mistakes: Vec<String>,
 }
 
@@ -84,8 +84,7 @@ impl Participant {
     /// # Errors
     /// [`Error::Database`].
     pub async fn migrate(&self, db: &Database) -> Result<(), Error> {
-        let _ = (db, &self.migrations);
-        unimplemented!()
+        migration::migrate(db, &self.migrations).await
     }
 
     /// Works until `shutdown` is cancelled, then finishes what it has begun.
@@ -99,8 +98,16 @@ impl Participant {
         config: Config,
         shutdown: CancellationToken,
     ) -> Result<(), Error> {
-        let _ = (db, broker, config, shutdown, self.locks, self.name);
-        unimplemented!()
+        if !self.mistakes.is_empty() {
+            return Err(Error::Wiring(self.mistakes.join("; ")));
+        }
+        self.migrate(&db).await?;
+        run::run(self.core(db, config)?, broker, shutdown).await
+    }
+
+    pub(crate) fn core(self, db: Database, config: Config) -> Result<Core, Error> {
+        let name = Token::new(&self.name).map_err(|error| Error::Wiring(error.to_string()))?;
+        Ok(Core::new(name, self.routes, self.locks, db, config))
     }
 
     fn route(mut self, command: &str, route: Route) -> Self {

@@ -2,7 +2,10 @@
 //!
 //! Invariant: no other file of the SDK asks which of the two it talks to.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    fmt::Write as _,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use amends_contract::Timestamp;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
@@ -26,14 +29,25 @@ pub(crate) fn is_shared(db: &impl ConnectionTrait) -> bool {
     db.get_database_backend() != DbBackend::Sqlite
 }
 
-/// Behind a `SELECT`: passes over rows that another process is just claiming.
-pub(crate) fn skip_locked(db: &impl ConnectionTrait) -> &'static str {
-    if is_shared(db) { " FOR UPDATE SKIP LOCKED" } else { "" }
-}
-
-/// Behind a `SELECT`: waits for, and keeps, the rows.
-pub(crate) fn for_update(db: &impl ConnectionTrait) -> &'static str {
-    if is_shared(db) { " FOR UPDATE" } else { "" }
+/// `(?,?),(?,?)` or `($1,$2),($3,$4)`. SQLite looks a named parameter up by walking through all of them,
+/// which for hundreds of them costs more than the statement.
+pub(crate) fn placeholders(backend: DbBackend, rows: usize, width: usize) -> String {
+    let mut text = String::with_capacity(rows * (width * 6 + 3));
+    for row in 0..rows {
+        text.push_str(if row == 0 { "(" } else { ",(" });
+        for column in 0..width {
+            if column > 0 {
+                text.push(',');
+            }
+            if backend == DbBackend::Sqlite {
+                text.push('?');
+            } else {
+                let _ = write!(text, "${}", row * width + column + 1);
+            }
+        }
+        text.push(')');
+    }
+    text
 }
 
 /// On a column of ids: compares bytes, so that ranges and orders are the same everywhere.

@@ -44,8 +44,10 @@ async fn open_sqlite(url: &str, pools: &Pools) -> Result<Database, Error> {
 
 /// Refuses a second process. The lock is on a file of its own: SQLite's belong to SQLite.
 fn lock_file(database: &Path) -> Result<File, Error> {
-    let file_error =
-        |path: &Path, why: std::io::Error| Error::File { path: path.display().to_string(), why: why.to_string() };
+    let file_error = |path: &Path, why: std::io::Error| Error::File {
+        path: path.display().to_string(),
+        why: why.to_string(),
+    };
     if let Some(folder) = database.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(|error| file_error(folder, error))?;
     }

@@ -1,0 +1,206 @@
+//! One batch of commands in one transaction: look, decide, do, write, commit.
+//!
+//! The domain code runs before the inbox rows are inserted, all at once: should another process have been
+//! faster with any of them, the count tells, and the transaction is rolled back whole and run again. At
+//! most one command per step of a saga is in a batch, so that none depends on another.
+//!
+//! Invariant: effects, rows, replies and events of a batch are committed together or not at all.
+
+use std::collections::BTreeMap;
+
+use amends_contract::{Event, Timestamp};
+use metrics::histogram;
+use sea_orm::{DatabaseTransaction, DbErr};
+use thiserror::Error;
+
+use crate::{
+    calls::Call,
+    core::Core,
+    crash,
+    database::{Failure, dialect},
+    decide::{Decision, decide},
+    entity::inbox::Model,
+    inbox::{self, Written},
+    meter, outbox,
+    participant::Route,
+    step,
+    task::Task,
+};
+
+/// What became of a task.
+pub(crate) enum Done {
+    /// An answer.
+    Reply {
+        /// The reply's bytes.
+        body: Vec<u8>,
+        /// The outcome's name.
+        outcome: &'static str,
+    },
+    /// The intent is committed; the call is to be made.
+    Call(Box<Call>),
+    /// Nobody asked, and there is nothing to say yet.
+    Silent,
+}
+
+/// Why a batch was not committed. It has left no trace, or its commit's outcome is unknown: either way it
+/// can be run again.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(crate) enum Setback {
+    #[error(transparent)]
+    Database(#[from] DbErr),
+    /// Another process handled one of the commands at the same time.
+    #[error("another process was faster")]
+    Raced,
+}
+
+impl Setback {
+    /// What it asks for.
+    pub(crate) fn failure(&self) -> Failure {
+        match self {
+            Self::Database(error) => Failure::of(error),
+            Self::Raced => Failure::Contention,
+        }
+    }
+}
+
+/// A batch's transaction and what it is going to write.
+pub(crate) struct Batch<'a> {
+    pub(crate) core: &'a Core,
+    pub(crate) tx: &'a DatabaseTransaction,
+    pub(crate) now: Timestamp,
+    pub(crate) rows: BTreeMap<String, Model>,
+    pub(crate) writes: Writes,
+}
+
+/// The rows to be written at the end.
+#[derive(Default)]
+pub(crate) struct Writes {
+    pub(crate) new: Vec<Model>,
+    /// Undos that waited and are settled now.
+    pub(crate) settled: Vec<Model>,
+    /// Undos that waited and call now.
+    pub(crate) prepared: Vec<Model>,
+    /// Actions to be marked as voiding.
+    pub(crate) voided: Vec<String>,
+    /// Tombstones that gave their first answer.
+    pub(crate) cancelled: Vec<Model>,
+    /// Waiting undos that could not be done yet.
+    pub(crate) postponed: Vec<(String, Timestamp)>,
+    /// Effects whose domain code came to no outcome, so that nothing is written for them.
+    pub(crate) unrecorded: Vec<String>,
+    pub(crate) events: Vec<Event>,
+}
+
+/// Handles the tasks in one transaction; answers in their order.
+pub(crate) async fn attempt(core: &Core, tasks: &[Task]) -> Result<Vec<Done>, Setback> {
+    let tx = core.db.begin().await?;
+    match within(core, &tx, tasks).await {
+        Ok((done, has_events)) => {
+            tx.commit().await?;
+            histogram!(meter::BATCH).record(u32::try_from(tasks.len()).unwrap_or(u32::MAX));
+            if has_events {
+                core.events.notify_one();
+            }
+            Ok(done)
+        }
+        Err(setback) => {
+            // Explicitly, and awaited: a dropped transaction only queues its rollback.
+            if let Err(error) = tx.rollback().await {
+                tracing::debug!(%error, "rolling back");
+            }
+            Err(setback)
+        }
+    }
+}
+
+async fn within(core: &Core, tx: &DatabaseTransaction, tasks: &[Task]) -> Result<(Vec<Done>, bool), Setback> {
+    let now = dialect::now(tx).await?;
+    let rows = inbox::find(tx, &effects(tasks), false).await?;
+    let decisions: Vec<Decision> = tasks.iter().map(|task| look(core, task, &rows, now)).collect();
+    lock(core, tx, tasks, &decisions).await?;
+    let mut batch = Batch { core, tx, now, rows, writes: Writes::default() };
+    let mut done = Vec::with_capacity(tasks.len());
+    for (index, (task, decision)) in tasks.iter().zip(decisions).enumerate() {
+        if index == tasks.len() / 2 {
+            crash::point(crash::MID_BATCH);
+        }
+        done.push(step::take(&mut batch, task, decision).await?);
+    }
+    let has_events = !batch.writes.events.is_empty();
+    match batch.write().await? {
+        Written::All => Ok((done, has_events)),
+        Written::Raced => Err(Setback::Raced),
+    }
+}
+
+/// The effects whose rows matter: each command's own, and the action's of an undo.
+fn effects(tasks: &[Task]) -> Vec<String> {
+    let mut effects: Vec<String> = tasks
+        .iter()
+        .flat_map(|task| [Some(&task.command.effect), task.command.undoes.as_ref()])
+        .flatten()
+        .map(ToString::to_string)
+        .collect();
+    effects.sort_unstable();
+    effects.dedup();
+    effects
+}
+
+fn look(core: &Core, task: &Task, rows: &BTreeMap<String, Model>, now: Timestamp) -> Decision {
+    let known = |effect: &amends_contract::EffectId| rows.get(&effect.to_string()).map(Model::known);
+    let own = known(&task.command.effect);
+    let action = task.command.undoes.as_ref().and_then(known);
+    let expired = inbox::is_expired(task.command.effect.saga, now, core.config.horizon_s);
+    decide(&task.command, own.as_ref(), action.as_ref(), expired)
+}
+
+/// Locks what the handlers will touch, in one order for the whole batch.
+async fn lock(
+    core: &Core,
+    tx: &DatabaseTransaction,
+    tasks: &[Task],
+    decisions: &[Decision],
+) -> Result<(), DbErr> {
+    let Some(locks) = core.locks.as_ref().filter(|_| dialect::is_shared(tx)) else {
+        return Ok(());
+    };
+    let is_handled = |task: &Task| {
+        matches!(core.routes.get(task.command.address.command.as_str()), Some(Route::Handler(_)))
+    };
+    let commands: Vec<_> = tasks
+        .iter()
+        .zip(decisions)
+        .filter(|(task, decision)| **decision == Decision::Run && is_handled(task))
+        .map(|(task, _)| &task.command)
+        .collect();
+    if commands.is_empty() { Ok(()) } else { locks.lock(tx, &commands).await }
+}
+
+impl Batch<'_> {
+    async fn write(self) -> Result<Written, DbErr> {
+        let Self { tx, now, rows, mut writes, .. } = self;
+        writes.voided.sort_unstable();
+        writes.voided.dedup();
+        for written in [
+            inbox::insert(tx, writes.new).await?,
+            inbox::settle(tx, writes.settled).await?,
+            inbox::prepare(tx, writes.prepared).await?,
+            inbox::void(tx, &writes.voided, now).await?,
+            inbox::record_cancelled(tx, writes.cancelled).await?,
+        ] {
+            if written == Written::Raced {
+                return Ok(Written::Raced);
+            }
+        }
+        inbox::postpone(tx, writes.postponed).await?;
+        outbox::insert(tx, &writes.events, now).await?;
+        // Domain code may have failed just because another process had done the same effect.
+        if dialect::is_shared(tx) && !writes.unrecorded.is_empty() {
+            let appeared = inbox::find(tx, &writes.unrecorded, false).await?;
+            if appeared.keys().any(|effect| !rows.contains_key(effect)) {
+                return Ok(Written::Raced);
+            }
+        }
+        Ok(Written::All)
+    }
+}

@@ -1,0 +1,7 @@
+//! The SDK's tables in the service's own database.
+//!
+//! Invariant: what the columns mean is documented here and nowhere else; JSON columns are text.
+
+pub(crate) mod event_outbox;
+pub(crate) mod event_stream;
+pub(crate) mod inbox;

@@ -1,0 +1,125 @@
+//! Takes up the open rows that nobody works on: of a process that died, of calls whose outcome is unknown,
+//! and undos whose action is settled.
+//!
+//! Invariant: it runs whether or not anyone asks again. A row is taken up by one process at a time, by
+//! moving its `due_at_ms` on.
+
+use std::{sync::Arc, time::Duration};
+
+use metrics::counter;
+use sea_orm::DbErr;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::{
+    Intent,
+    calls::Call,
+    database::dialect,
+    entity::inbox::Model,
+    external::KeptIntent,
+    inbox::{self, Asked, Kind},
+    meter,
+    runner::Runner,
+    task::Task,
+};
+
+/// Runs until the shutdown.
+pub(crate) async fn run(runner: Runner) {
+    let config = &runner.core.config;
+    let mut ticks = interval(Duration::from_millis(config.recover_interval_ms.max(1)));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased;
+            () = runner.shutdown.cancelled() => return,
+            () = runner.core.recover.notified() => {}
+            _ = ticks.tick() => {}
+        }
+        loop {
+            match round(&runner).await {
+                // There is likely more.
+                Ok(count) if count >= config.recover_count_max && !runner.shutdown.is_cancelled() => {}
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "open rows cannot be taken up");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// What a process does first that is the only one on its database: all that is open was left behind by
+/// its predecessor, and need not wait for the end of a lease.
+pub(crate) async fn wake_all(runner: &Runner) -> Result<(), DbErr> {
+    let tx = runner.core.db.begin().await?;
+    if !dialect::is_shared(&tx) {
+        let now = dialect::now(&tx).await?;
+        inbox::wake_all(&tx, now).await?;
+    }
+    tx.commit().await
+}
+
+/// Takes up what is due, once; answers how many rows.
+pub(crate) async fn round(runner: &Runner) -> Result<u64, DbErr> {
+    let core = &runner.core;
+    let limit = core.config.recover_count_max.max(1);
+    let tx = core.db.begin().await?;
+    let now = dialect::now(&tx).await?;
+    let lease_ms = core.config.lease_ms;
+    let waiting = inbox::claim(&tx, Kind::Waiting, now, lease_ms, limit).await?;
+    let calls = inbox::claim(&tx, Kind::Call, now, lease_ms, limit.min(core.room_left())).await?;
+    tx.commit().await?;
+    let count = waiting.len().max(calls.len()) as u64;
+    counter!(meter::RECOVERED).increment((waiting.len() + calls.len()) as u64);
+    for row in calls {
+        take_up(runner, &row);
+    }
+    let tasks: Vec<Task> = waiting.iter().filter_map(task).collect();
+    if !tasks.is_empty() {
+        runner.run(tasks).await;
+    }
+    Ok(count)
+}
+
+/// A waiting undo, as if we sent it ourselves.
+fn task(row: &Model) -> Option<Task> {
+    let asked = asked(row)?;
+    let command = readable(row, asked.command())?;
+    Some(Task { command, cause: asked.cause, traceparent: None, parcel: None })
+}
+
+/// Makes, or finds out about, the call of a row.
+fn take_up(runner: &Runner, row: &Model) {
+    let Some(task) = task(row) else { return };
+    let intent = row.intent.as_deref().unwrap_or_default();
+    let Some(kept) = readable(row, serde_json::from_str::<KeptIntent>(intent)) else { return };
+    let Some(external) = runner.core.external(&task.command.address.command) else {
+        tracing::error!(effect = row.effect_id, command = %task.command.address, "nobody makes this call any more");
+        return;
+    };
+    // Counted when it was claimed. Without room it is taken up again after its lease.
+    let Some(room) = runner.core.room() else { return };
+    runner.calls.start(Call {
+        intent: Intent {
+            effect: task.command.effect.clone(),
+            command: task.command,
+            data: kept.data,
+            undone: kept.undone,
+            calls: u32::try_from(row.calls).unwrap_or(u32::MAX),
+        },
+        cause: task.cause,
+        external: Arc::clone(external),
+        first: row.calls == 1,
+        room,
+    });
+}
+
+fn asked(row: &Model) -> Option<Asked> {
+    readable(row, serde_json::from_str(row.command.as_deref().unwrap_or_default()))
+}
+
+/// Only a hand in the database, or a bug, can have made a row unreadable; it stays for a hand to mend it.
+fn readable<T, E: std::fmt::Display>(row: &Model, read: Result<T, E>) -> Option<T> {
+    read.inspect_err(|error| tracing::error!(effect = row.effect_id, %error, "an open row cannot be read"))
+        .ok()
+}
