@@ -67,12 +67,14 @@ impl Attempt<'_> {
 
     /// Takes the idempotency keys; returns the sagas whose key is taken already.
     async fn take_keys(&self, rows: &[Row]) -> Result<HashMap<Uuid, CommitResult>, DbErr> {
+        let mut keyed: Vec<&Row> = rows.iter().filter(|row| row.key.is_some()).collect();
+        // Of one key twice in a batch the caller's first wins.
+        keyed.sort_by_key(|row| (row.key.as_ref().map(|key| (key.owner, &key.key)), row.place));
         let mut keyed: Vec<(&Key, Uuid)> =
-            rows.iter().filter_map(|row| row.key.as_ref().map(|key| (key, row.id))).collect();
+            keyed.into_iter().filter_map(|row| Some((row.key.as_ref()?, row.id))).collect();
         if keyed.is_empty() {
             return Ok(HashMap::new());
         }
-        keyed.sort_by_key(|(key, _)| (key.owner, &key.key)); // stable: of equal keys the first wins
         let table = idempotency::Entity.table_name();
         let values: Vec<&[Value]> = keyed.iter().map(|(key, _)| key.row.as_slice()).collect();
         let conflict = r#"ON CONFLICT (owner, "key") DO NOTHING RETURNING saga_id"#;
@@ -127,7 +129,8 @@ impl Attempt<'_> {
         let lock = self.store.dialect().lock_rows("s");
         let tail = format!(
             "JOIN {table} AS s ON s.id = v.column1 AND s.version = v.column2 ORDER BY s.id {lock}) \
-             UPDATE {table} SET {set} FROM w WHERE {table}.id = w.saga_id RETURNING id"
+             UPDATE {table} SET {set} FROM w \
+             WHERE {table}.id = w.saga_id AND {table}.version = w.column2 RETURNING id"
         );
         ids(&self.run_multi(head, &values, &tail).await?, "id")
     }

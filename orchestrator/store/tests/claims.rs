@@ -1,0 +1,89 @@
+//! Timers: each due saga goes to one claimant, and comes back when the lease is over.
+
+use std::collections::BTreeSet;
+
+use amends_contract::SagaId;
+
+use crate::database::Database;
+use crate::sagas::{at, completed, id, next, start_of, started, won};
+
+on_both_databases!(
+    a_claim_is_handed_out_once,
+    claimants_at_the_same_time_share_without_overlap,
+    the_longest_due_come_first,
+    a_claim_is_outside_version_and_journal,
+);
+
+const HOUR_MS: u64 = 3_600_000;
+
+fn ids(loaded: &amends_store::Loaded) -> BTreeSet<SagaId> {
+    loaded.sagas.iter().map(|saga| saga.id).collect()
+}
+
+async fn a_claim_is_handed_out_once(db: Database) {
+    let sagas = started(&db.store, 1..=5).await;
+    won(&db.store, next(&sagas[4], completed)).await; // nothing is due of it any more
+    let first = db.store.claim_due(3, HOUR_MS).await.unwrap();
+    assert_eq!(first.sagas.len(), 3);
+    let now = db.store.now().await.unwrap();
+    assert!(now.ms_since(first.now) < HOUR_MS && first.now <= now, "{} {now}", first.now);
+    let second = db.store.claim_due(3, 0).await.unwrap();
+    assert_eq!(second.sagas.len(), 1);
+    assert!(ids(&first).is_disjoint(&ids(&second)));
+    // A lease of no time is over at once; the hour's is not.
+    let third = db.store.claim_due(3, HOUR_MS).await.unwrap();
+    assert_eq!(ids(&third), ids(&second));
+    assert!(db.store.claim_due(3, HOUR_MS).await.unwrap().sagas.is_empty());
+}
+
+async fn claimants_at_the_same_time_share_without_overlap(db: Database) {
+    started(&db.store, 0..200).await;
+    let claim = async || {
+        let mut claimed = Vec::new();
+        loop {
+            let part = db.store.claim_due(7, HOUR_MS).await.unwrap();
+            claimed.extend(part.sagas.iter().map(|saga| saga.id));
+            // Fewer than asked for is no proof that none is left: others may hold locks.
+            if part.sagas.is_empty() {
+                return claimed;
+            }
+        }
+    };
+    let (a, b, c, d) = tokio::join!(claim(), claim(), claim(), claim());
+    let rest = claim().await;
+    let all: Vec<SagaId> = [a, b, c, d, rest].concat();
+    assert_eq!(all.len(), 200);
+    assert_eq!(all.into_iter().collect::<BTreeSet<_>>(), (0..200).map(id).collect());
+}
+
+async fn the_longest_due_come_first(db: Database) {
+    let due = |number: u32, ms: u32| {
+        let mut saga = crate::sagas::saga(number);
+        if let amends_engine::ActionState::InFlight(flight) = &mut saga.steps[0].action {
+            flight.due_at = at(ms);
+        }
+        start_of(saga)
+    };
+    db.store.commit(vec![due(1, 30), due(2, 10), due(3, 20)]).await.unwrap();
+    let far = 500 * 365 * 86_400_000;
+    let mut later = due(4, 0);
+    if let amends_engine::ActionState::InFlight(flight) = &mut later.saga.steps[0].action {
+        flight.due_at = at(0).plus_ms(far);
+    }
+    won(&db.store, later).await;
+    for expected in [2, 3, 1] {
+        assert_eq!(ids(&db.store.claim_due(1, HOUR_MS).await.unwrap()), [id(expected)].into());
+    }
+    assert!(db.store.claim_due(1, HOUR_MS).await.unwrap().sagas.is_empty());
+}
+
+async fn a_claim_is_outside_version_and_journal(db: Database) {
+    let sagas = started(&db.store, [1]).await;
+    let claimed = db.store.claim_due(10, HOUR_MS).await.unwrap();
+    assert_eq!(claimed.sagas, sagas);
+    // Whoever was decided before the claim still wins, and ends it.
+    won(&db.store, next(&sagas[0], |_| {})).await;
+    let again = db.store.claim_due(10, HOUR_MS).await.unwrap();
+    assert_eq!(again.sagas[0].version, 2);
+    crate::sagas::assert_gapless(&db.store, id(1)).await;
+}

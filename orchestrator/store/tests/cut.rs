@@ -1,0 +1,74 @@
+//! A relay between the store and PostgreSQL that can be told to cut the line around a COMMIT.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{UnixListener, UnixStream};
+
+/// Where the line is cut, once.
+#[derive(Clone, Copy)]
+pub(crate) enum Cut {
+    /// The server never hears of the COMMIT.
+    BeforeCommit = 1,
+    /// The server commits; its answer is lost.
+    AfterCommit = 2,
+}
+
+pub(crate) struct Relay {
+    folder: TempDir,
+    order: Arc<AtomicU8>,
+}
+
+impl Relay {
+    /// Listens where `postgres:///...?host=<folder>` looks, and passes on to the server in `server`.
+    pub(crate) fn start(server: &Path) -> Self {
+        let folder = tempfile::Builder::new().prefix("amends-cut").tempdir_in("/tmp").unwrap();
+        let listener = UnixListener::bind(folder.path().join(".s.PGSQL.5432")).unwrap();
+        let order = Arc::new(AtomicU8::new(0));
+        let (server, orders) = (server.join(".s.PGSQL.5432"), Arc::clone(&order));
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(relay(client, server.clone(), Arc::clone(&orders)));
+            }
+        });
+        Self { folder, order }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Orders a cut at the next COMMIT of any connection.
+    pub(crate) fn cut(&self, cut: Cut) {
+        self.order.store(cut as u8, Ordering::SeqCst);
+    }
+}
+
+async fn relay(mut client: UnixStream, server: PathBuf, orders: Arc<AtomicU8>) {
+    let mut server = UnixStream::connect(server).await.unwrap();
+    let (mut from_client, mut from_server) = (vec![0; 65_536], vec![0; 65_536]);
+    let mut cut = 0;
+    loop {
+        tokio::select! {
+            Ok(count @ 1..) = client.read(&mut from_client) => {
+                let message = &from_client[..count];
+                if message.windows(6).any(|word| word == b"COMMIT") {
+                    cut = orders.swap(0, Ordering::SeqCst);
+                }
+                if cut == Cut::BeforeCommit as u8 || server.write_all(message).await.is_err() {
+                    return;
+                }
+            }
+            Ok(count @ 1..) = server.read(&mut from_server) => {
+                let lost = cut == Cut::AfterCommit as u8;
+                if lost || client.write_all(&from_server[..count]).await.is_err() {
+                    return;
+                }
+            }
+            else => return,
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! A database of a test's own, migrated, with the store that is tested.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use amends_store::{Access, Config, Store};
+use sea_orm::{ConnectionTrait as _, DatabaseConnection};
+use tempfile::TempDir;
+
+use crate::postgres::Cluster;
+
+pub(crate) struct Database {
+    pub(crate) store: Store,
+    pub(crate) config: Config,
+    pub(crate) _folder: Option<TempDir>,
+}
+
+impl Database {
+    pub(crate) async fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/sub folder/store.db", folder.path().display());
+        Self::migrated(url, Some(folder)).await
+    }
+
+    pub(crate) async fn postgres() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(1);
+        let name = format!("store{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        Self::migrated(Cluster::shared().create(&name), None).await
+    }
+
+    async fn migrated(url: String, folder: Option<TempDir>) -> Self {
+        let config = Config { url, ..Config::default() };
+        let store = Store::connect(&config, Access::Exclusive).await.unwrap();
+        store.migrate().await.unwrap();
+        Self { store, config, _folder: folder }
+    }
+
+    /// Another store on the same database, with other settings; it takes no lock.
+    pub(crate) async fn with(&self, change: impl FnOnce(&mut Config)) -> Store {
+        let mut config = self.config.clone();
+        change(&mut config);
+        Store::connect(&config, Access::Shared).await.unwrap()
+    }
+
+    /// Another process's view: it writes beside the store.
+    pub(crate) async fn outside(&self) -> DatabaseConnection {
+        sea_orm::Database::connect(&self.config.url.replace(' ', "%20")).await.unwrap()
+    }
+
+    /// Does something to the tables that the store would never do.
+    pub(crate) async fn damage(&self, sql: &str) {
+        let outside = self.outside().await;
+        let result = outside.execute_unprepared(sql).await.unwrap();
+        assert!(result.rows_affected() > 0, "{sql} changed nothing");
+        outside.close().await.unwrap();
+    }
+}
