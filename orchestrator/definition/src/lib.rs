@@ -9,11 +9,16 @@
 
 mod definition;
 mod diagnostics;
+mod expression;
 pub mod limits;
+mod node;
+mod report;
 mod scope;
+mod suggest;
 mod template;
 
 pub use definition::{Definition, Retry, Step, StepKind, Undo};
 pub use diagnostics::{Diagnostic, Diagnostics, Rule};
+pub use expression::{ExpressionError, ExpressionErrorKind};
 pub use scope::{FailureScope, SagaScope, Scope};
-pub use template::{ExpressionError, ExpressionErrorKind, Template};
+pub use template::Template;

@@ -1,42 +1,88 @@
 //! Templates: JSON with expressions in it.
 //!
-//! Invariant: rendering is a pure function of template and scope; it cannot panic, and its cost is
+//! Invariant: rendering is a pure function of template and scope; it does not panic, and its cost is
 //! bounded by the limits of the language.
 
-use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use crate::Scope;
+use serde_json::{Map, Value};
+
+use crate::expression::{Evaluation, Expression, Failure, Names};
+use crate::{ExpressionError, Scope};
 
 /// JSON in which a string that began with `=` is an expression.
 #[derive(Clone, Debug)]
-pub struct Template {}
+pub struct Template {
+    root: Part,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Part {
+    /// Without any expression in it.
+    Literal(Value),
+    Expression(Arc<Expression>),
+    List(Vec<Part>),
+    Map(BTreeMap<String, Part>),
+}
 
 impl Template {
+    pub(crate) const fn new(root: Part) -> Self {
+        Self { root }
+    }
+
     /// The value in this scope.
     ///
     /// # Errors
     /// [`ExpressionError`] of the first expression, in the order of the sorted keys, that has no value.
     pub fn render(&self, scope: &Scope<'_>) -> Result<Value, ExpressionError> {
-        let _ = scope;
-        unimplemented!()
+        if let Part::Literal(value) = &self.root {
+            return Ok(value.clone());
+        }
+        let names = Names::new(scope);
+        render(&self.root, &mut Evaluation::new(&names), &mut String::new())
     }
 }
 
-/// An expression that has no value in its scope. The same scope gives the same error.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("={expression}: {message}")]
-pub struct ExpressionError {
-    /// What kind of error it is.
-    pub kind: ExpressionErrorKind,
-    /// The expression without its `=`.
-    pub expression: String,
-    /// What is wrong, for people.
-    pub message: String,
+/// Renders a part; `pointer` is the way to it.
+fn render(
+    part: &Part,
+    evaluation: &mut Evaluation<'_>,
+    pointer: &mut String,
+) -> Result<Value, ExpressionError> {
+    let below = pointer.len();
+    match part {
+        Part::Literal(value) => Ok(value.clone()),
+        Part::Expression(expression) => {
+            evaluation.evaluate(expression).map_err(|failure| error(failure, expression, pointer))
+        }
+        Part::List(items) => {
+            let mut list = Vec::with_capacity(items.len());
+            for (index, item) in items.iter().enumerate() {
+                pointer.push_str(&format!("/{index}"));
+                list.push(render(item, evaluation, pointer)?);
+                pointer.truncate(below);
+            }
+            Ok(Value::Array(list))
+        }
+        Part::Map(fields) => {
+            let mut map = Map::new();
+            for (key, field) in fields {
+                pointer.push('/');
+                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+                map.insert(key.clone(), render(field, evaluation, pointer)?);
+                pointer.truncate(below);
+            }
+            Ok(Value::Object(map))
+        }
+    }
 }
 
-/// Why an expression has no value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ExpressionErrorKind {
-    /// A field or step is not there.
-    NoSuchKey,
+fn error(failure: Failure, expression: &Expression, pointer: &str) -> ExpressionError {
+    ExpressionError {
+        kind: failure.kind,
+        pointer: pointer.to_owned(),
+        expression: expression.source.clone(),
+        message: failure.message,
+    }
 }
