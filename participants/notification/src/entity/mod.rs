@@ -1,0 +1,3 @@
+//! The participant's own tables, beside the SDK's.
+
+pub(crate) mod mail;
