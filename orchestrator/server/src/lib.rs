@@ -6,4 +6,13 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod config;
 pub mod core;
+pub mod http;
+pub mod idempotency;
+pub mod keys;
+pub mod orders;
+mod run;
+
+pub use config::Config;
+pub use run::run;

@@ -24,7 +24,12 @@ use crate::metrics::Metrics;
 /// which check it was.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
-type Check = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+/// What one check does, and whether the service can do without it.
+#[derive(Clone)]
+struct Check {
+    required: bool,
+    run: Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>,
+}
 
 /// The named checks of one service. Cheap to clone.
 #[derive(Clone)]
@@ -48,7 +53,20 @@ impl Health {
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), String>> + Send + 'static,
     {
-        let check: Check = Arc::new(move || check().boxed());
+        self.insert(name, Check { required: true, run: Arc::new(move || check().boxed()) });
+    }
+
+    /// Adds a check without which the service does its work all the same, perhaps later: `/readyz` shows
+    /// it and stays 200, for a balancer that took every instance away would make it worse.
+    pub fn add_advisory<F, Fut>(&self, name: &'static str, check: F)
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        self.insert(name, Check { required: false, run: Arc::new(move || check().boxed()) });
+    }
+
+    fn insert(&self, name: &'static str, check: Check) {
         self.checks.write().unwrap_or_else(PoisonError::into_inner).insert(name, check);
     }
 
@@ -56,21 +74,21 @@ impl Health {
     pub async fn check(&self) -> Readiness {
         let checks: Vec<(&'static str, Check)> = {
             let checks = self.checks.read().unwrap_or_else(PoisonError::into_inner);
-            checks.iter().map(|(name, check)| (*name, Arc::clone(check))).collect()
+            checks.iter().map(|(name, check)| (*name, check.clone())).collect()
         };
         let running = checks.into_iter().map(|(name, check)| async move {
-            let problem = match tokio::time::timeout(CHECK_TIMEOUT, check()).await {
+            let problem = match tokio::time::timeout(CHECK_TIMEOUT, (check.run)()).await {
                 Ok(result) => result.err(),
                 Err(_) => Some(format!("no answer within {} s", CHECK_TIMEOUT.as_secs())),
             };
-            CheckResult { name: name.to_owned(), ok: problem.is_none(), problem }
+            CheckResult { name: name.to_owned(), ok: problem.is_none(), required: check.required, problem }
         });
         let mut checks = join_all(running).await;
         if self.shutdown.is_cancelled() {
             let problem = Some("the process is shutting down".to_owned());
-            checks.push(CheckResult { name: "shutdown".to_owned(), ok: false, problem });
+            checks.push(CheckResult { name: "shutdown".to_owned(), ok: false, required: true, problem });
         }
-        Readiness { ready: checks.iter().all(|check| check.ok), checks }
+        Readiness { ready: checks.iter().all(|check| check.ok || !check.required), checks }
     }
 
     /// `/livez`, `/readyz`, `/version` and `/metrics`.
@@ -88,7 +106,7 @@ impl Health {
 /// Whether a service can do its work.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Readiness {
-    /// All checks passed.
+    /// All required checks passed.
     pub ready: bool,
     /// Each check, by name.
     pub checks: Vec<CheckResult>,
@@ -101,6 +119,8 @@ pub struct CheckResult {
     pub name: String,
     /// Whether it passed.
     pub ok: bool,
+    /// Whether the service cannot do its work without it.
+    pub required: bool,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
@@ -124,7 +144,7 @@ async fn livez() -> &'static str {
     "alive\n"
 }
 
-/// Every check by name; 503 when one fails.
+/// Every check by name; 503 when a required one fails.
 #[utoipa::path(get, path = "/readyz", tag = "health",
     responses((status = 200, body = Readiness), (status = 503, body = Readiness)))]
 async fn readyz(State(health): State<Health>) -> Response {

@@ -12,6 +12,13 @@ use crate::problem::Limits;
 pub struct HttpConfig {
     /// `host:port`; port 0 takes a free one.
     pub listen: String,
+    /// Most connections at a time; further ones wait in the system's queue. Below the 1,024 file
+    /// descriptors that a process usually has, since databases and broker need some, too.
+    pub connections_max: usize,
+    /// Longest time for a request's head to arrive, and for an idle connection to be kept, in
+    /// milliseconds. Longer than the 60 s for which balancers keep idle connections, so that we are never the
+    /// first to close one.
+    pub head_timeout_ms: u64,
     /// Longest request body, in bytes; a longer one is answered 413. Half of the largest command, since
     /// what comes in here goes out in a command with other things beside it.
     pub body_bytes_max: usize,
@@ -28,6 +35,8 @@ impl HttpConfig {
     pub fn on_port(port: u16) -> Self {
         Self {
             listen: format!("127.0.0.1:{port}"),
+            connections_max: 900,
+            head_timeout_ms: 75_000,
             body_bytes_max: 256 * 1024,
             body_timeout_ms: 10_000,
             drain_timeout_ms: 10_000,

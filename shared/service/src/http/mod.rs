@@ -1,9 +1,10 @@
 //! Serving HTTP: one listener, the layers that every service has, and an end that drains.
 //!
 //! Invariant: after shutdown is asked for, no new connection is taken, running requests are finished, and
-//! the whole takes at most the drain timeout.
+//! what is not finished within the drain timeout is cut off, so that nothing of a request outlives it.
 
 mod config;
+mod connection;
 mod layers;
 pub mod request_id;
 
@@ -11,12 +12,16 @@ use std::io;
 use std::time::Duration;
 
 use axum::Router;
-use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use config::HttpConfig;
 pub use layers::with_layers;
+
+/// How long nothing is accepted after the system refused a connection for want of something (file
+/// descriptors, memory): whoever has one may give it back meanwhile.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// The address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -45,10 +50,10 @@ pub async fn bind(config: &HttpConfig) -> Result<TcpListener, BindError> {
 }
 
 /// Serves the router, wrapped by [`with_layers`], until `shutdown` is cancelled and running requests
-/// are done, or `drain_timeout_ms` have passed.
+/// are done, or `drain_timeout_ms` have passed. When it returns, no clone of the router is left.
 ///
 /// # Errors
-/// When the listener fails for good.
+/// When the listener has no address.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -57,24 +62,36 @@ pub async fn serve(
 ) -> io::Result<()> {
     let address = listener.local_addr()?;
     let router = with_layers(router, config);
-    // Answers are small and written at once: Nagle's algorithm could only hold them back.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY refused");
-        }
-    });
+    let mut connections = JoinSet::new();
     tracing::info!(%address, "listening");
-    let drain = Duration::from_millis(config.drain_timeout_ms);
-    let serving = axum::serve(listener, router).with_graceful_shutdown(shutdown.clone().cancelled_owned());
-    let too_long = async {
-        shutdown.cancelled().await;
-        tokio::time::sleep(drain).await;
-    };
-    tokio::select! {
-        served = async { serving.await } => served,
-        () = too_long => {
-            tracing::warn!(%address, drain_ms = config.drain_timeout_ms, "requests were still running and are cut off");
-            Ok(())
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => break,
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept(), if connections.len() < config.connections_max => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(connection::serve(stream, router.clone(), config.clone(), shutdown.clone()));
+                }
+                Err(error) => refused(&error).await,
+            },
         }
+    }
+    drop(listener);
+    let drained = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(Duration::from_millis(config.drain_timeout_ms), drained).await.is_err() {
+        let count = connections.len();
+        tracing::warn!(%address, count, drain_ms = config.drain_timeout_ms, "requests are cut off");
+        connections.shutdown().await;
+    }
+    Ok(())
+}
+
+async fn refused(error: &io::Error) {
+    // The client gave up in the queue: nothing is wrong here.
+    let gone =
+        [io::ErrorKind::ConnectionRefused, io::ErrorKind::ConnectionAborted, io::ErrorKind::ConnectionReset];
+    if !gone.contains(&error.kind()) {
+        tracing::warn!(%error, "no connection can be accepted at the moment");
+        tokio::time::sleep(ACCEPT_PAUSE).await;
     }
 }

@@ -67,6 +67,15 @@ pub struct ProblemBody {
     pub trace_id: Option<String>,
 }
 
+/// For API descriptions: any operation may answer with a problem.
+#[derive(Debug, utoipa::IntoResponses)]
+#[response(
+    status = "default",
+    description = "A problem (RFC 9457).",
+    content_type = "application/problem+json"
+)]
+pub struct Problems(#[to_schema] pub ProblemBody);
+
 #[derive(Serialize)]
 struct Extensions {
     code: &'static str,

@@ -1,0 +1,75 @@
+//! Settings of the orchestrator. Section `orchestrator` of the configuration.
+
+use std::path::PathBuf;
+
+use amends_service::HttpConfig;
+use serde::{Deserialize, Serialize};
+
+use crate::core::LoopsConfig;
+
+/// Settings of the orchestrator.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The public listener: orders and sagas, for back ends with an API key.
+    pub http: HttpConfig,
+    /// The operators' listener: admin API, health, metrics. Loopback unless told otherwise.
+    pub admin: HttpConfig,
+    /// Its database.
+    pub database: amends_store::Config,
+    /// The folder of saga definitions. What is in the database already is known without it.
+    pub definitions: PathBuf,
+    /// Limits of the API.
+    pub api: ApiConfig,
+    /// Limits of the loops.
+    pub loops: LoopsConfig,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            http: HttpConfig::on_port(8080),
+            admin: HttpConfig::on_port(8081),
+            database: amends_store::Config::default(),
+            definitions: PathBuf::from("saga-definitions"),
+            api: ApiConfig::default(),
+            loops: LoopsConfig::default(),
+        }
+    }
+}
+
+/// Limits of the API.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ApiConfig {
+    /// Longest wait that `Prefer: wait` gets, in seconds. Shorter than the 60 s after which balancers give
+    /// up on a silent request.
+    pub wait_max_s: u32,
+    /// Rows in one answer of a list unless `limit` says otherwise.
+    pub page_count: u32,
+    /// Most rows in one answer of a list: some hundred sagas are a few megabytes.
+    pub page_count_max: u32,
+    /// What `Retry-After` says when too much waits, in seconds. A full queue is empty again in about two.
+    pub retry_after_s: u32,
+    /// How long a known (or unknown) API key is remembered, in milliseconds: so long may a revoked key
+    /// still open the door, and so often does a busy one cost a query.
+    pub key_cache_ms: u64,
+    /// Most API keys remembered, right and wrong ones together, so that guessing cannot fill the memory.
+    pub key_cache_count_max: usize,
+    /// How much of a dead letter's body a list shows, in bytes. A whole body may be half a megabyte.
+    pub dead_letter_preview_bytes: usize,
+}
+
+impl Default for ApiConfig {
+    fn default() -> Self {
+        Self {
+            wait_max_s: 30,
+            page_count: 50,
+            page_count_max: 200,
+            retry_after_s: 1,
+            key_cache_ms: 2_000,
+            key_cache_count_max: 10_000,
+            dead_letter_preview_bytes: 1_024,
+        }
+    }
+}

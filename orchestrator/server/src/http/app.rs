@@ -1,0 +1,38 @@
+//! What the handlers share.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{ApiConfig, Config};
+use crate::core::Core;
+use crate::idempotency::InFlight;
+use crate::keys::Door;
+
+/// State of both routers. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct App(Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) core: Core,
+    pub(super) door: Door,
+    pub(super) api: ApiConfig,
+    pub(super) in_flight: InFlight,
+    /// Ends waits, so that shutting down need not sit them out.
+    pub(super) shutdown: CancellationToken,
+}
+
+impl App {
+    pub(super) fn new(core: Core, config: &Config, shutdown: &CancellationToken) -> Self {
+        let door = Door::new(core.store().clone(), &config.api);
+        let (api, shutdown) = (config.api.clone(), shutdown.clone());
+        Self(Arc::new(Inner { core, door, api, in_flight: InFlight::default(), shutdown }))
+    }
+}
+
+impl std::ops::Deref for App {
+    type Target = Inner;
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}

@@ -1,0 +1,62 @@
+//! Errors of core and store as problems.
+//!
+//! Invariant: what may pass by itself is 503 with `Retry-After`; only a bug is 500.
+
+use amends_service::Problem;
+use amends_store::{Error, ErrorKind};
+use axum::http::StatusCode;
+
+use super::app::App;
+use crate::core::{CoreError, OperateError};
+
+/// The database does not do what it should.
+pub(super) fn of_store(app: &App, error: Error) -> Problem {
+    match error.kind() {
+        ErrorKind::Unavailable | ErrorKind::OutcomeUnknown | ErrorKind::Failed => {
+            tracing::warn!(%error, "the database does not answer as it should");
+            unavailable(app, "the database is not available at the moment; try again shortly")
+        }
+        ErrorKind::Config
+        | ErrorKind::Open
+        | ErrorKind::Locked
+        | ErrorKind::Schema
+        | ErrorKind::Poison
+        | ErrorKind::Unreadable
+        | ErrorKind::DefinitionChanged
+        | ErrorKind::NoSuchKey => Problem::internal(&error),
+    }
+}
+
+/// A saga was not started.
+pub(super) fn of_start(app: &App, error: &CoreError) -> Problem {
+    match error {
+        CoreError::Overloaded => overloaded(app, &error.to_string()),
+        CoreError::Unavailable => unavailable(app, &format!("{error}, under the same Idempotency-Key")),
+        CoreError::Engine(why) => {
+            Problem::bad_request("invalid-input", "the definition cannot take this input")
+                .with_error("#", why)
+        }
+    }
+}
+
+/// An action had no effect.
+pub(super) fn of_operate(app: &App, error: &OperateError) -> Problem {
+    match error {
+        OperateError::NotFound => Problem::not_found(error.to_string()),
+        OperateError::Refused { why, allowed } => {
+            let allowed = if allowed.is_empty() { "nothing".to_owned() } else { allowed.join(", ") };
+            Problem::new(StatusCode::CONFLICT, "refused", format!("{why}; allowed now: {allowed}"))
+        }
+        OperateError::Overloaded => overloaded(app, &error.to_string()),
+        OperateError::Unavailable => unavailable(app, &error.to_string()),
+        OperateError::Failed(_) => Problem::internal(error),
+    }
+}
+
+fn unavailable(app: &App, detail: &str) -> Problem {
+    Problem::unavailable("unavailable", detail, app.api.retry_after_s)
+}
+
+fn overloaded(app: &App, detail: &str) -> Problem {
+    Problem::unavailable("overloaded", detail, app.api.retry_after_s)
+}
