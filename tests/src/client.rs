@@ -7,6 +7,22 @@ use serde_json::Value;
 /// Longer than anything should take; it only keeps a hang from being silent.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How a list says what is in it and where it goes on.
+pub struct List {
+    /// JSON pointer of the items of a page.
+    items: &'static str,
+    /// JSON pointer of the next page's beginning.
+    next: &'static str,
+    /// The parameter that takes it.
+    parameter: &'static str,
+}
+
+/// Of the simulated provider: what each key came to.
+pub(crate) const BOOKS: List = List { items: "/keys/items", next: "/keys/next", parameter: "after" };
+
+/// Of a participant.
+pub(crate) const ITEMS: List = List { items: "/items", next: "/next", parameter: "cursor" };
+
 /// An answer.
 #[derive(Clone, Debug)]
 pub struct Answer {
@@ -91,23 +107,23 @@ impl Client {
         self.send("GET", url, headers, None).await.unwrap_or_else(|error| panic!("{url}: {error}")).ok()
     }
 
-    /// All items of a list that goes on in pages: `next` names the parameter of the next page.
+    /// All items of a list that goes on in pages.
     ///
     /// # Panics
     /// When a page cannot be read.
-    pub async fn all(&self, url: &str, parameter: &str, headers: &[(&str, &str)]) -> Vec<Value> {
+    pub async fn all(&self, url: &str, list: &List, headers: &[(&str, &str)]) -> Vec<Value> {
         let (mut items, mut page) = (Vec::new(), url.to_owned());
         loop {
             let mut answer = self.get(&page, headers).await;
-            let found = answer["items"].as_array_mut().unwrap_or_else(|| panic!("{page} has no items"));
-            items.append(found);
-            let next = match &answer["next"] {
-                Value::Null => return items,
-                Value::String(cursor) => cursor.clone(),
-                other => other.to_string(),
+            let found = answer.pointer_mut(list.items).and_then(Value::as_array_mut);
+            items.append(found.unwrap_or_else(|| panic!("{page} gives no list at {}", list.items)));
+            let next = match answer.pointer(list.next) {
+                None | Some(Value::Null) => return items,
+                Some(Value::String(next)) => next.clone(),
+                Some(next) => next.to_string(),
             };
             let mark = if url.contains('?') { '&' } else { '?' };
-            page = format!("{url}{mark}{parameter}={next}");
+            page = format!("{url}{mark}{}={next}", list.parameter);
         }
     }
 }

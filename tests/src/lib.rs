@@ -8,22 +8,26 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop with a word")]
 
+pub mod audit;
 mod binary;
 mod client;
+mod dice;
 mod nats_server;
 mod patience;
 mod ports;
 mod postgres;
 mod process;
 mod system;
+pub mod traffic;
 mod wire;
 
 pub use binary::amends;
 pub use client::{Answer, Client};
+pub use dice::Dice;
 pub use nats_server::NatsServer;
 pub use patience::{eventually, eventually_with_progress};
 pub use ports::free_port;
 pub use postgres::Cluster;
 pub use process::{Launch, Process};
-pub use system::{SERVICES, System};
+pub use system::{Door, SERVICES, System};
 pub use wire::Wire;

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{Process, Wire, amends, free_port, patience, process::Launch};
+use crate::{Process, amends, free_port, patience, process::Launch};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -87,6 +87,8 @@ fn program() -> &'static Path {
 #[test]
 fn a_wiped_broker_starts_again_empty() {
     use serde_json::json;
+
+    use crate::Wire;
 
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut server = NatsServer::start(folder.path());

@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Cluster {
     // Fields drop in this order: first the server, then its folder.
     _process: Process,
-    folder: TempDir,
+    _folder: TempDir,
     programs: PathBuf,
     port: u16,
 }
@@ -74,7 +74,7 @@ impl Cluster {
                 .status();
             ready.is_ok_and(|status| status.success()).then_some(())
         });
-        Self { _process: process, folder, programs, port }
+        Self { _process: process, _folder: folder, programs, port }
     }
 
     /// The URL of a database on it.
@@ -167,7 +167,7 @@ fn as_owner(program: &Path, owner: Option<(u32, u32)>) -> Command {
 #[test]
 fn a_cluster_comes_and_goes() {
     let cluster = Cluster::start();
-    let folder = cluster.folder.path().to_owned();
+    let folder = cluster._folder.path().to_owned();
     assert_eq!(cluster.create("one"), cluster.url("one"));
     assert_eq!(cluster.databases(), ["one", USER, "template0", "template1"]);
     drop(cluster);

@@ -112,11 +112,17 @@ impl Process {
         self.child.try_wait().expect("a child of ours can be asked")
     }
 
+    /// All of its log so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let text = fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        text.unwrap_or_else(|error| format!("({error})"))
+    }
+
     /// The end of its log.
     #[must_use]
     pub fn tail(&self) -> String {
-        let text = fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-        let text = text.unwrap_or_else(|error| format!("({error})"));
+        let text = self.log();
         let lines: Vec<_> = text.lines().collect();
         let tail = &lines[lines.len().saturating_sub(TAIL_LINES)..];
         format!("--- the end of {}\n{}\n", self.log.display(), tail.join("\n"))

@@ -158,6 +158,12 @@ impl System {
         self.processes.get_mut(name).expect("a started service")
     }
 
+    /// Whether a service was started.
+    #[must_use]
+    pub fn runs(&self, name: &str) -> bool {
+        self.processes.contains_key(name)
+    }
+
     /// A URL of a service's own listener; of the orchestrator the public one.
     #[must_use]
     pub fn url(&self, service: &str, path: &str) -> String {
@@ -203,19 +209,14 @@ impl System {
         self.folder.path()
     }
 
-    /// Places an order; an error when nobody answered.
-    ///
-    /// # Errors
-    /// As of [`Client::send`].
-    pub async fn try_order(&self, idempotency_key: &str, order: &Value) -> Result<Answer, reqwest::Error> {
-        let url = self.url("orchestrator", "/v1/orders");
-        let authorization = self.authorization();
-        let headers = [
-            ("authorization", authorization.as_str()),
-            ("idempotency-key", idempotency_key),
-            ("content-type", "application/json"),
-        ];
-        self.client.send("POST", &url, &headers, Some(order.to_string().into_bytes())).await
+    /// Where orders are placed, to be taken along into tasks.
+    #[must_use]
+    pub fn door(&self) -> Door {
+        Door {
+            client: self.client.clone(),
+            url: self.url("orchestrator", "/v1/orders"),
+            key: self.authorization(),
+        }
     }
 
     /// Puts stock on the shelf.
@@ -243,6 +244,29 @@ impl System {
             text.push_str(&process.tail());
         }
         text
+    }
+}
+
+/// Where orders are placed.
+#[derive(Clone)]
+pub struct Door {
+    client: Client,
+    url: String,
+    key: String,
+}
+
+impl Door {
+    /// Places an order.
+    ///
+    /// # Errors
+    /// When nobody answered.
+    pub async fn order(&self, idempotency_key: &str, order: &Value) -> Result<Answer, reqwest::Error> {
+        let headers = [
+            ("authorization", self.key.as_str()),
+            ("idempotency-key", idempotency_key),
+            ("content-type", "application/json"),
+        ];
+        self.client.send("POST", &self.url, &headers, Some(order.to_string().into_bytes())).await
     }
 }
 

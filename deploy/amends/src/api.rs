@@ -11,6 +11,25 @@ use serde_json::Value;
 /// Longer than any of our services waits for anything, `Prefer: wait` included.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How a list says what is in it and where it goes on.
+pub(crate) struct List {
+    /// JSON pointer of the items of a page.
+    items: &'static str,
+    /// JSON pointer of the next page's beginning.
+    next: &'static str,
+    /// The parameter that takes it.
+    parameter: &'static str,
+}
+
+/// Of the admin API: a saga's journal.
+pub(crate) const JOURNAL: List = List { items: "/entries", next: "/next_after", parameter: "after" };
+
+/// Of the simulated provider: what each key came to.
+pub(crate) const BOOKS: List = List { items: "/keys/items", next: "/keys/next", parameter: "after" };
+
+/// Of a participant.
+pub(crate) const ITEMS: List = List { items: "/items", next: "/next", parameter: "cursor" };
+
 /// A service's API.
 #[derive(Clone)]
 pub(crate) struct Api {
@@ -46,21 +65,21 @@ impl Api {
         self.answer(request).await
     }
 
-    /// All items of a list that goes on in pages; `parameter` names the next page.
-    pub(crate) async fn all(&self, path: &str, parameter: &str, list: &str) -> anyhow::Result<Vec<Value>> {
-        let (mut items, mut query) = (Vec::new(), Vec::new());
+    /// All items of a list that goes on in pages, from `start` on where it is given.
+    pub(crate) async fn all(&self, path: &str, list: &List, start: Option<String>) -> anyhow::Result<Vec<Value>> {
+        let (mut items, mut next) = (Vec::new(), start);
         loop {
+            let query: Vec<_> = next.map(|next| (list.parameter, next)).into_iter().collect();
             let mut answer = self.get(path, &query).await?;
-            let page = answer.pointer_mut(list).with_context(|| format!("{path} has no {list}"))?;
-            match page["items"].as_array_mut() {
+            match answer.pointer_mut(list.items).and_then(Value::as_array_mut) {
                 Some(found) => items.append(found),
-                None => bail!("{path} has no items"),
+                None => bail!("{path} gives no list at {}", list.items),
             }
-            match &page["next"] {
-                Value::Null => return Ok(items),
-                Value::String(next) => query = vec![(parameter, next.clone())],
-                next => query = vec![(parameter, next.to_string())],
-            }
+            next = match answer.pointer(list.next) {
+                None | Some(Value::Null) => return Ok(items),
+                Some(Value::String(next)) => Some(next.clone()),
+                Some(next) => Some(next.to_string()),
+            };
         }
     }
 

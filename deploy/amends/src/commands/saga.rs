@@ -10,7 +10,7 @@ use anyhow::Context;
 use serde_json::Value;
 
 use crate::{
-    api::Api,
+    api::{Api, JOURNAL},
     cli::{Saga, SagaCommand, SagaList},
     narrate,
     output::Output,
@@ -41,7 +41,7 @@ async fn ls(api: &Api, list: &SagaList, output: &mut Output) -> anyhow::Result<(
     if list.json {
         return Ok(output.json(&page)?);
     }
-    let items = page["items"].as_array().context("the answer has no items")?;
+    let items = page["sagas"].as_array().context("the answer has no sagas")?;
     let row = |saga: &Value| {
         vec![
             text(saga, "/id"),
@@ -56,7 +56,7 @@ async fn ls(api: &Api, list: &SagaList, output: &mut Output) -> anyhow::Result<(
         &["SAGA", "DEFINITION", "STATUS", "FLAGS", "FAILURE", "STARTED"],
         &items.iter().map(row).collect::<Vec<_>>(),
     )?;
-    if let Some(next) = page["next"].as_str() {
+    if let Some(next) = page["next_cursor"].as_str() {
         crate::output::say(&format!("more: --cursor {next}"));
     }
     Ok(())
@@ -117,8 +117,7 @@ async fn watch(api: &Api, id: SagaId, json: bool, output: &mut Output) -> anyhow
 
 /// The journal behind `seen`.
 async fn journal(api: &Api, id: SagaId, seen: u64) -> anyhow::Result<Vec<Value>> {
-    let entries = api.all(&format!("v1/sagas/{id}/journal"), "cursor", "").await?;
-    Ok(entries.into_iter().filter(|entry| entry["seq"].as_u64() > Some(seen)).collect())
+    api.all(&format!("v1/sagas/{id}/journal"), &JOURNAL, Some(seen.to_string())).await
 }
 
 fn narrate_entry(entry: &Value, output: &mut Output) -> anyhow::Result<()> {
@@ -141,13 +140,7 @@ fn text(value: &Value, pointer: &str) -> String {
 
 /// The names of the flags that are set.
 fn flags(saga: &Value) -> String {
-    let set: Vec<&str> = match &saga["flags"] {
-        Value::Object(flags) => {
-            flags.iter().filter(|(_, set)| **set == Value::Bool(true)).map(|(name, _)| name.as_str()).collect()
-        }
-        Value::Array(flags) => flags.iter().filter_map(Value::as_str).collect(),
-        _ => Vec::new(),
-    };
+    let set: Vec<&str> = saga["flags"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     if set.is_empty() { "-".to_owned() } else { set.join(",") }
 }
 
@@ -158,9 +151,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_set_flags_are_shown() {
-        assert_eq!(flags(&json!({ "flags": { "held": true, "paused": false, "overdue": true } })), "held,overdue");
-        assert_eq!(flags(&json!({ "flags": {} })), "-");
+    fn flags_are_shown_by_name() {
+        assert_eq!(flags(&json!({ "flags": ["held", "overdue"] })), "held,overdue");
+        assert_eq!(flags(&json!({ "flags": [] })), "-");
     }
 
     #[test]

@@ -24,7 +24,11 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::{cli::Demo, output::say};
+use crate::{
+    api::{BOOKS, ITEMS},
+    cli::Demo,
+    output::say,
+};
 use fates::FATES;
 use stage::Stage;
 use world::{Clients, World};
@@ -60,8 +64,8 @@ async fn show(command: &Demo, world: &mut World) -> anyhow::Result<bool> {
     for fate in &FATES {
         placed.push(play::play(fate, world, &clients).await?);
     }
-    let charges = clients.provider.all("v1/books", "after", "/keys").await?;
-    let stock = clients.inventory.all("inventory", "cursor", "").await?;
+    let charges = clients.provider.all("v1/books", &BOOKS, None).await?;
+    let stock = clients.inventory.all("inventory", &ITEMS, None).await?;
     let mails = clients.mail.get("mails", &[]).await?;
     let mails = mails.as_array().context("the mail catcher gives a list")?;
     let checks = books::audit(&placed, &charges, &stock, mails);

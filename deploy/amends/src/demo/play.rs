@@ -16,7 +16,11 @@ use super::{
     stage::Stage,
     world::{Clients, World},
 };
-use crate::{narrate, role::Role};
+use crate::{
+    api::{BOOKS, JOURNAL},
+    narrate,
+    role::Role,
+};
 
 /// How often the journal is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(40);
@@ -70,13 +74,12 @@ struct Shown {
 
 impl Shown {
     async fn journal(&mut self, stage: Stage, clients: &Clients, id: &str) -> anyhow::Result<()> {
-        for entry in clients.admin.all(&format!("v1/sagas/{id}/journal"), "cursor", "").await? {
+        let path = format!("v1/sagas/{id}/journal");
+        for entry in clients.admin.all(&path, &JOURNAL, Some(self.seen.to_string())).await? {
             let entry: JournalEntry = serde_json::from_value(entry).context("a journal entry")?;
-            if entry.seq > self.seen {
-                self.seen = entry.seq;
-                for line in narrate::entry(&entry) {
-                    stage.step(self.started.elapsed(), &line);
-                }
+            self.seen = entry.seq;
+            for line in narrate::entry(&entry) {
+                stage.step(self.started.elapsed(), &line);
             }
         }
         Ok(())
@@ -91,7 +94,7 @@ async fn forget_answers(clients: &Clients, forget: bool) -> anyhow::Result<()> {
 
 /// Whether the provider has taken the money for this order.
 async fn is_charged(clients: &Clients, id: &str) -> anyhow::Result<bool> {
-    let charges = clients.provider.all("v1/books", "after", "/keys").await?;
+    let charges = clients.provider.all("v1/books", &BOOKS, None).await?;
     let is_its = |charge: &Value| charge["key"].as_str().is_some_and(|key| key.starts_with(id));
     Ok(charges.iter().any(is_its))
 }

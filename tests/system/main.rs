@@ -1,0 +1,21 @@
+//! The whole system as processes, and what it promises: it settles, once, whatever is killed or wiped.
+//!
+//! Every test starts a system of its own. They run one after the other: each uses the whole machine, and
+//! a starved process looks like a dead one.
+
+#![allow(clippy::expect_used, reason = "a test may stop with a word")]
+
+mod crash;
+mod demo;
+mod orders;
+mod poison;
+mod python;
+mod rest;
+
+use tokio::sync::{Mutex, MutexGuard};
+
+/// Held by each test while it runs.
+async fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::const_new(());
+    TURN.lock().await
+}
