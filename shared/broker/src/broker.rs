@@ -11,6 +11,7 @@ use async_nats::{
     connection::State,
     jetstream::{self, context::RequestErrorKind, response::Response},
 };
+use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{
     sync::watch,
@@ -130,8 +131,9 @@ impl Broker {
     /// Hands over what is still to be written (acknowledgements above all), and closes the connection,
     /// for all clones. Waits `close_timeout_ms` at most: what is not written comes again.
     pub async fn close(self) {
+        let connected = self.core.is_connected();
         self.core.stop.cancel();
-        if !self.core.is_connected() {
+        if !connected {
             return;
         }
         let goodbye = async {
@@ -149,7 +151,8 @@ impl Broker {
 
 impl Core {
     pub(crate) fn is_connected(&self) -> bool {
-        self.client.connection_state() == State::Connected
+        // A client that was closed goes on calling itself connected.
+        self.client.connection_state() == State::Connected && !self.stop.is_cancelled()
     }
 
     /// Waits for the connection.
@@ -168,6 +171,17 @@ impl Core {
     /// Waits for the connection, but not past `deadline`; whether it stands.
     pub(crate) async fn connected_by(&self, deadline: Instant) -> bool {
         timeout_at(deadline, self.connected()).await.is_ok()
+    }
+
+    /// Waits until everything that the server sent before this call has arrived, or until it is clear
+    /// that it will not.
+    pub(crate) async fn round_trip(&self) {
+        if self.is_connected() {
+            // Nobody listens there, and the server says so.
+            let nobody = self.client.new_inbox();
+            let answer = self.client.request(nobody, Bytes::new());
+            let _ = timeout(ms(self.config.close_timeout_ms), answer).await;
+        }
     }
 
     /// One request to `JetStream`'s API. Nothing is queued while the connection is down: an answer to a

@@ -6,27 +6,36 @@
 //!
 //! Invariant: `next` ends only by its shutdown token, and never while it holds messages.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use amends_contract::{Stream, Timestamp};
-use async_nats::jetstream::{
-    ErrorCode,
-    consumer::{self, PullConsumer, pull},
-    stream::ConsumerErrorKind,
+use async_nats::{
+    Message,
+    jetstream::{
+        ErrorCode,
+        consumer::{self, PullConsumer, pull},
+        stream::ConsumerErrorKind,
+    },
 };
-use futures::{FutureExt as _, StreamExt as _};
+use futures::future::BoxFuture;
 use metrics::{Counter, counter};
+use serde_json::json;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Broker, Delivery, Error, ProblemKind,
+    broker::Core,
     config::ms,
     health::now,
     jitter, meter,
+    pull::{Pull, Trouble},
     topology::{consumer_differences, wanted_consumer},
 };
 
@@ -59,34 +68,45 @@ pub enum Start {
 pub struct Consumer {
     broker: Broker,
     spec: ConsumerSpec,
-    open: Option<Box<pull::Stream>>,
+    source: Source,
+    /// Arrived and not handed out yet.
+    held: VecDeque<Delivery>,
     incarnation: Incarnation,
-    opened_at: Instant,
     failures: u32,
     delivered: Counter,
     redelivered: Counter,
+}
+
+enum Source {
+    Closed,
+    /// Kept here, so that it gets on however often the caller drops the future of `next`.
+    Opening(BoxFuture<'static, Result<Opened, Error>>),
+    Open(Box<Pull>),
+}
+
+struct Opened {
+    pull: Box<Pull>,
+    created_at: Timestamp,
 }
 
 /// The broker's consumer as we know it: one that was created again is another one.
 struct Incarnation {
     created_at: Option<Timestamp>,
     gone: Arc<AtomicBool>,
+    opened_at: Instant,
 }
 
 impl Consumer {
     pub(crate) fn new(broker: Broker, spec: ConsumerSpec) -> Self {
-        let delivered = counter!(meter::DELIVERED, "consumer" => spec.durable.clone());
-        let redelivered = counter!(meter::REDELIVERED, "consumer" => spec.durable.clone());
-        let incarnation = Incarnation { created_at: None, gone: Arc::default() };
         Self {
+            source: Source::Closed,
+            held: VecDeque::new(),
+            incarnation: Incarnation { created_at: None, gone: Arc::default(), opened_at: Instant::now() },
+            failures: 0,
+            delivered: counter!(meter::DELIVERED, "consumer" => spec.durable.clone()),
+            redelivered: counter!(meter::REDELIVERED, "consumer" => spec.durable.clone()),
             broker,
             spec,
-            open: None,
-            incarnation,
-            opened_at: Instant::now(),
-            failures: 0,
-            delivered,
-            redelivered,
         }
     }
 
@@ -95,179 +115,179 @@ impl Consumer {
     ///
     /// Cancel safe: dropping the future loses no message.
     pub async fn next(&mut self, shutdown: &CancellationToken) -> Option<Vec<Delivery>> {
-        loop {
-            let batch = tokio::select! {
+        while self.held.is_empty() && !shutdown.is_cancelled() {
+            tokio::select! {
                 biased;
-                () = shutdown.cancelled() => {
-                    self.hand_back();
-                    return None;
-                }
-                batch = self.take() => batch,
-            };
-            if !batch.is_empty() {
-                return Some(batch);
+                () = shutdown.cancelled() => {}
+                () = self.step() => {}
+            }
+        }
+        if shutdown.is_cancelled() {
+            self.hand_back().await;
+            return None;
+        }
+        let count = self.held.len().min(self.batch_count_max());
+        Some(self.held.drain(..count).collect())
+    }
+
+    /// Gets on by one: opens the source, or takes what is there.
+    async fn step(&mut self) {
+        match &mut self.source {
+            Source::Closed => self.source = Source::Opening(self.opening()),
+            Source::Opening(opening) => {
+                let outcome = opening.await;
+                self.opened(outcome);
+            }
+            Source::Open(pull) => {
+                let first = pull.next().await;
+                self.sort_in(first);
+                self.take_arrived(self.batch_count_max());
             }
         }
     }
 
-    /// One step: opens the source, or takes what is there. May come back with nothing.
-    async fn take(&mut self) -> Vec<Delivery> {
-        let Some(messages) = self.open.as_mut() else {
-            self.reopen().await;
-            return Vec::new();
-        };
-        let first = messages.next().await;
-        let trouble = !matches!(first, Some(Ok(_)));
-        let mut batch = Vec::new();
-        match first {
-            Some(Ok(message)) => {
-                self.failures = 0;
-                self.push(&mut batch, message);
-            }
-            Some(Err(error)) => self.note(&error.to_string()),
-            None => self.note("the broker ended the deliveries"),
-        }
-        self.drain(&mut batch);
-        if trouble {
-            // What had arrived before the trouble is taken along; the source itself is not trusted again.
-            self.open = None;
-        }
-        batch
-    }
-
-    /// Adds what has already arrived, without waiting.
-    fn drain(&mut self, batch: &mut Vec<Delivery>) {
-        while batch.len() < self.spec.batch_count_max
-            && let Some(messages) = self.open.as_mut()
+    /// Takes what has already arrived, without waiting, until `count_max` are held.
+    fn take_arrived(&mut self, count_max: usize) {
+        while self.held.len() < count_max
+            && let Source::Open(pull) = &mut self.source
+            && let Some(arrival) = pull.arrived()
         {
-            match messages.next().now_or_never() {
-                Some(Some(Ok(message))) => self.push(batch, message),
-                Some(Some(Err(error))) => {
-                    self.note(&error.to_string());
-                    self.open = None;
-                }
-                Some(None) => self.open = None,
-                None => break,
-            }
+            self.sort_in(arrival);
         }
     }
 
-    fn push(&self, batch: &mut Vec<Delivery>, message: async_nats::jetstream::Message) {
+    fn sort_in(&mut self, arrival: Result<Message, Trouble>) {
+        match arrival {
+            Ok(message) => self.hold(message),
+            Err(trouble) => self.give_up(&trouble),
+        }
+    }
+
+    fn hold(&mut self, message: Message) {
         match Delivery::read(message, &self.broker.core.acks, &self.incarnation.gone) {
             Some(delivery) => {
+                self.failures = 0;
                 self.delivered.increment(1);
                 if delivery.is_redelivery() {
                     self.redelivered.increment(1);
                 }
-                batch.push(delivery);
+                self.held.push_back(delivery);
             }
             None => {
-                tracing::warn!(consumer = self.spec.durable, "ignored a message that comes from no stream")
+                tracing::warn!(consumer = self.spec.durable, "ignored a message without a stream's address")
             }
         }
     }
 
-    /// Sends everything that arrived and was not handed out back: without this it would come again only
-    /// after `ack_wait_ms`.
-    fn hand_back(&mut self) {
-        loop {
-            let mut batch = Vec::new();
-            self.drain(&mut batch);
-            if batch.is_empty() {
-                break;
+    /// The source is not trusted any more and will be opened again; what it still holds is taken along.
+    fn give_up(&mut self, trouble: &str) {
+        tracing::debug!(consumer = self.spec.durable, trouble, "the consumer will be opened again");
+        let Source::Open(mut pull) = std::mem::replace(&mut self.source, Source::Closed) else { return };
+        while let Some(arrival) = pull.arrived() {
+            if let Ok(message) = arrival {
+                self.hold(message);
             }
-            batch.iter().for_each(|delivery| delivery.nak_after(0));
         }
-        self.open = None;
-    }
-
-    async fn reopen(&mut self) {
         // One that held for longer than missed heartbeats take to be noticed was in order.
-        if self.opened_at.elapsed() > ms(self.broker.core.config.idle_heartbeat_ms.saturating_mul(3)) {
-            self.failures = 0;
+        let trusted = ms(self.broker.core.config.idle_heartbeat_ms.saturating_mul(3));
+        let held_out = self.incarnation.opened_at.elapsed() > trusted;
+        self.failures = if held_out { 1 } else { self.failures.saturating_add(1) };
+    }
+
+    /// Sends back everything that arrived and was not handed out: without this it would come again only
+    /// after `ack_wait_ms`.
+    async fn hand_back(&mut self) {
+        if matches!(self.source, Source::Open(_)) {
+            // We ask for nothing more; after one trip to the server and back, what we asked for is here.
+            self.broker.core.round_trip().await;
+            self.take_arrived(usize::MAX);
         }
-        if self.failures > 0 {
-            sleep(jitter::backoff(self.failures, self.broker.core.config.reopen_delay_max_ms)).await;
-        }
-        self.broker.core.connected().await;
-        match self.try_open().await {
-            Ok(messages) => {
+        self.held.drain(..).for_each(|delivery| delivery.nak_after(0));
+        self.source = Source::Closed;
+    }
+
+    fn opening(&self) -> BoxFuture<'static, Result<Opened, Error>> {
+        let (broker, spec, failures) = (self.broker.clone(), self.spec.clone(), self.failures);
+        Box::pin(async move {
+            if failures > 0 {
+                sleep(jitter::backoff(failures, broker.core.config.reopen_delay_max_ms)).await;
+            }
+            broker.core.connected().await;
+            open(&broker.core, &spec).await
+        })
+    }
+
+    fn opened(&mut self, outcome: Result<Opened, Error>) {
+        match outcome {
+            Ok(Opened { pull, created_at }) => {
                 counter!(meter::OPENED, "consumer" => self.spec.durable.clone()).increment(1);
-                self.open = Some(Box::new(messages));
+                self.incarnation.be(created_at);
+                self.source = Source::Open(pull);
             }
             Err(error) => {
+                self.failures = self.failures.saturating_add(1);
+                self.source = Source::Closed;
                 let text = format!("consumer {} cannot be opened: {error}", self.spec.durable);
                 self.broker.core.monitor.note(ProblemKind::Topology, &text);
             }
         }
-        // Until a message or time proves it, being open means nothing.
-        self.opened_at = Instant::now();
-        self.failures = self.failures.saturating_add(1);
     }
 
-    async fn try_open(&mut self) -> Result<pull::Stream, Error> {
-        let broker = self.broker.clone();
-        let core = &broker.core;
-        let wanted = wanted_consumer(&core.config, &self.spec, now());
-        let info = match self.info().await? {
-            Some(info) => info,
-            None => {
-                core.reconcile().await?;
-                self.create(&wanted).await?
-            }
-        };
-        let differences = consumer_differences(&info.stream_name, &wanted, &info.config);
-        core.topology.note_differences(&format!("{} {}", info.stream_name, info.name), differences);
-        self.incarnate(info.created.into());
-        PullConsumer::new(wanted, info, core.jetstream.clone())
-            .stream()
-            .max_messages_per_batch(self.spec.batch_count_max.max(1))
-            .heartbeat(ms(core.config.idle_heartbeat_ms))
-            .expires(ms(core.config.pull_expires_ms))
-            .messages()
-            .await
-            .map_err(|error| Error::Unavailable(error.to_string()))
-    }
-
-    /// The consumer as the broker describes it; `None` when it, or its stream, does not exist.
-    async fn info(&self) -> Result<Option<consumer::Info>, Error> {
-        self.broker.core.consumer_info(self.spec.stream, &self.spec.durable).await
-    }
-
-    async fn create(&self, wanted: &pull::Config) -> Result<consumer::Info, Error> {
-        let core = &self.broker.core;
-        let stream = core.names.stream(self.spec.stream);
-        match core.jetstream.create_consumer_on_stream(wanted.clone(), &stream).await {
-            Ok(consumer) => {
-                tracing::info!(stream, consumer = self.spec.durable, "consumer created");
-                Ok(consumer.cached_info().clone())
-            }
-            // Another process was faster, with another start time: then it is there now.
-            Err(error) => match self.info().await? {
-                Some(info) => Ok(info),
-                None => Err(match error.kind() {
-                    ConsumerErrorKind::JetStream(error) => Error::answered(&error),
-                    ConsumerErrorKind::TimedOut => Error::TimedOut(core.config.request_timeout_ms),
-                    _ => Error::Answer(error.to_string()),
-                }),
-            },
-        }
-    }
-
-    /// Answers to deliveries of an earlier consumer of this name must not reach this one.
-    fn incarnate(&mut self, created_at: Timestamp) {
-        if self.incarnation.created_at.replace(created_at).is_some_and(|before| before != created_at) {
-            self.incarnation.gone.store(true, Ordering::Release);
-            self.incarnation.gone = Arc::default();
-        }
-    }
-
-    fn note(&self, trouble: &str) {
-        tracing::debug!(consumer = self.spec.durable, trouble, "the consumer will be opened again");
+    fn batch_count_max(&self) -> usize {
+        self.spec.batch_count_max.max(1)
     }
 }
 
-impl crate::broker::Core {
+impl Incarnation {
+    /// Answers to deliveries of an earlier consumer of this name must not reach this one.
+    fn be(&mut self, created_at: Timestamp) {
+        if self.created_at.replace(created_at).is_some_and(|before| before != created_at) {
+            self.gone.store(true, Ordering::Release);
+            self.gone = Arc::default();
+        }
+        self.opened_at = Instant::now();
+    }
+}
+
+/// Makes sure that stream and consumer exist, and starts pulling.
+async fn open(core: &Core, spec: &ConsumerSpec) -> Result<Opened, Error> {
+    let connection = core.monitor.connection();
+    let wanted = wanted_consumer(&core.config, spec, now());
+    let info = match core.consumer_info(spec.stream, &spec.durable).await? {
+        Some(info) => info,
+        None => {
+            core.reconcile().await?;
+            create(core, spec, &wanted).await?
+        }
+    };
+    let differences = consumer_differences(&info.stream_name, &wanted, &info.config);
+    core.topology.note_differences(&format!("{} {}", info.stream_name, info.name), differences);
+    let created_at = info.created.into();
+    let consumer = PullConsumer::new(wanted, info, core.jetstream.clone());
+    let pull = Pull::open(core, consumer, spec.batch_count_max, connection).await?;
+    Ok(Opened { pull: Box::new(pull), created_at })
+}
+
+async fn create(core: &Core, spec: &ConsumerSpec, wanted: &pull::Config) -> Result<consumer::Info, Error> {
+    let stream = core.names.stream(spec.stream);
+    match core.jetstream.create_consumer_on_stream(wanted.clone(), &stream).await {
+        Ok(consumer) => {
+            tracing::info!(stream, consumer = spec.durable, "consumer created");
+            Ok(consumer.cached_info().clone())
+        }
+        // Another process was faster, with another start time: then it is there now.
+        Err(error) => match core.consumer_info(spec.stream, &spec.durable).await? {
+            Some(info) => Ok(info),
+            None => Err(match error.kind() {
+                ConsumerErrorKind::JetStream(error) => Error::answered(&error),
+                ConsumerErrorKind::TimedOut => Error::TimedOut(core.config.request_timeout_ms),
+                _ => Error::Answer(error.to_string()),
+            }),
+        },
+    }
+}
+
+impl Core {
     /// The consumer as the broker describes it; `None` when it, or its stream, does not exist.
     pub(crate) async fn consumer_info(
         &self,
@@ -275,7 +295,7 @@ impl crate::broker::Core {
         durable: &str,
     ) -> Result<Option<consumer::Info>, Error> {
         let missing = [ErrorCode::CONSUMER_NOT_FOUND, ErrorCode::STREAM_NOT_FOUND];
-        match self.api(format!("CONSUMER.INFO.{}.{durable}", self.names.stream(stream)), &()).await {
+        match self.api(format!("CONSUMER.INFO.{}.{durable}", self.names.stream(stream)), &json!({})).await {
             Ok(info) => Ok(Some(info)),
             Err(error) if missing.iter().any(|code| error.is(*code)) => Ok(None),
             Err(error) => Err(error),

@@ -17,10 +17,7 @@ use std::{
 };
 
 use amends_contract::{Timestamp, header};
-use async_nats::{
-    Client, Subject,
-    jetstream::{AckKind, Message},
-};
+use async_nats::{Client, HeaderMap, Message, Subject, jetstream::AckKind};
 use bytes::Bytes;
 use metrics::{Counter, counter};
 use tokio::sync::{mpsc, oneshot};
@@ -62,22 +59,19 @@ impl Delivery {
 
     /// Reads what the client hands over; `None` for what is no message of a stream.
     pub(crate) fn read(message: Message, queue: &AckQueue, gone: &Arc<AtomicBool>) -> Option<Self> {
-        let info = message.info().ok()?;
-        let stream_seq = info.stream_sequence;
-        let delivered = u64::try_from(info.delivered).unwrap_or(1);
-        let stored_at = Timestamp::from(info.published);
-        let message = message.message;
-        let headers = message.headers.iter().flat_map(async_nats::HeaderMap::iter);
+        let reply = message.reply?;
+        let address = AckAddress::read(&reply)?;
+        let headers = message.headers.iter().flat_map(HeaderMap::iter);
         Some(Self {
             subject: message.subject.to_string(),
             body: message.payload,
             headers: headers
                 .filter_map(|(name, values)| Some((name.to_string(), values.first()?.to_string())))
                 .collect(),
-            stream_seq,
-            delivered,
-            stored_at,
-            answers: Some(Answers { reply: message.reply?, queue: queue.clone(), gone: Arc::clone(gone) }),
+            stream_seq: address.stream_seq,
+            delivered: address.delivered,
+            stored_at: address.stored_at,
+            answers: Some(Answers { queue: queue.clone(), gone: Arc::clone(gone), reply }),
         })
     }
 
@@ -125,6 +119,35 @@ impl fmt::Debug for Delivery {
             .field("delivered", &self.delivered)
             .field("bytes", &self.body.len())
             .finish_non_exhaustive()
+    }
+}
+
+/// The subject that a delivery is acknowledged on; it tells where the message comes from. NATS ADR-15:
+/// `$JS.ACK.[<domain>.<account>.]<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<ns>.<pending>`,
+/// the first two and whatever may follow only in the longer form.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct AckAddress {
+    stream_seq: u64,
+    delivered: u64,
+    stored_at: Timestamp,
+}
+
+impl AckAddress {
+    const PREFIX: &str = "$JS.ACK.";
+    const SHORT_FORM: usize = 7;
+
+    pub(crate) fn is_one(reply: &str) -> bool {
+        reply.starts_with(Self::PREFIX)
+    }
+
+    fn read(reply: &str) -> Option<Self> {
+        let tokens = reply.strip_prefix(Self::PREFIX)?;
+        let long = tokens.split('.').count() > Self::SHORT_FORM;
+        let mut numbers = tokens.split('.').skip(if long { 4 } else { 2 }).map(str::parse::<i64>);
+        let mut number = || u64::try_from(numbers.next()?.ok()?).ok();
+        let (delivered, stream_seq, _, nanoseconds) = (number()?, number()?, number()?, number()?);
+        let stored_at = Timestamp::from_unix_ms(i64::try_from(nanoseconds / 1_000_000).ok()?);
+        Some(Self { stream_seq, delivered, stored_at })
     }
 }
 
@@ -202,6 +225,29 @@ async fn write(client: Client, mut receiver: mpsc::Receiver<Entry>) {
                 AckKind::Nak(_) => naked.increment(1),
                 AckKind::Progress | AckKind::Next | AckKind::Term => {}
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_forms_of_the_ack_subject_are_read() {
+        let address =
+            |stream_seq, delivered| Some(AckAddress { stream_seq, delivered, stored_at: STORED_AT });
+        const STORED_AT: Timestamp = Timestamp::from_unix_ms(1_790_230_470_084);
+        let tail = "1790230470084404000.42";
+        assert_eq!(AckAddress::read(&format!("$JS.ACK.S.c.3.100.7.{tail}")), address(100, 3));
+        assert_eq!(AckAddress::read(&format!("$JS.ACK._.hash.S.c.3.100.7.{tail}")), address(100, 3));
+        assert_eq!(AckAddress::read(&format!("$JS.ACK.hub.hash.S.c.1.2.3.{tail}.token")), address(2, 1));
+    }
+
+    #[test]
+    fn other_subjects_are_no_addresses() {
+        for subject in ["", "_INBOX.x.1", "$JS.ACK.", "$JS.ACK.S.c.1.2.3", "$JS.ACK.S.c.1.-2.3.4.5"] {
+            assert_eq!(AckAddress::read(subject), None, "{subject}");
         }
     }
 }

@@ -98,7 +98,7 @@ impl Broker {
     /// # Errors
     /// [`Error::Unavailable`] when there is no connection, no `JetStream`, or a stream is missing.
     pub async fn probe(&self) -> Result<Probe, Error> {
-        let account: Account = self.core.api("INFO".to_owned(), &()).await?;
+        let account: Account = self.core.api("INFO".to_owned(), &json!({})).await?;
         for stream in Stream::ALL {
             if self.core.stream_info(stream).await?.is_none() {
                 return Err(Error::Unavailable(format!("stream {} is missing", self.names().stream(stream))));

@@ -21,6 +21,7 @@ mod jitter;
 mod ledger;
 pub mod meter;
 mod publisher;
+mod pull;
 mod reconcile;
 mod topology;
 

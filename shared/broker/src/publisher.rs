@@ -77,8 +77,10 @@ impl Publisher {
         if core.is_connected() {
             return true;
         }
-        let patience_ms = core.config.publish_timeout_ms.saturating_sub(core.monitor.disconnected_ms());
-        core.connected_by(deadline.min(Instant::now() + ms(patience_ms))).await
+        match core.config.publish_timeout_ms.saturating_sub(core.monitor.disconnected_ms()) {
+            0 => false,
+            patience_ms => core.connected_by(deadline.min(Instant::now() + ms(patience_ms))).await,
+        }
     }
 
     /// Sends the messages at the indices `open` and waits for their answers, in that order.
@@ -116,7 +118,7 @@ impl Publisher {
     fn not_sent(&self, message: &Outgoing, error: &async_nats::PublishError) -> PublishError {
         match error.kind() {
             PublishErrorKind::MaxPayloadExceeded => PublishError::TooLarge {
-                bytes: message.body.len(),
+                bytes: message.body.len() + header_bytes(message),
                 bytes_max: self.broker.core.client.max_payload(),
             },
             PublishErrorKind::InvalidSubject => {
@@ -146,17 +148,26 @@ impl Publisher {
 
 fn headers(message: &Outgoing) -> Result<HeaderMap, PublishError> {
     let mut headers = HeaderMap::new();
-    let texts = [
+    for (name, text) in header_lines(message) {
+        let value: HeaderValue =
+            text.parse().map_err(|error| PublishError::Invalid(format!("header {name}: {error}")))?;
+        headers.insert(name, value);
+    }
+    Ok(headers)
+}
+
+fn header_lines(message: &Outgoing) -> impl Iterator<Item = (&'static str, &str)> {
+    [
         (header::CONTENT_TYPE, Some(message.content_type)),
         (header::MESSAGE_ID, message.message_id.as_deref()),
         (header::TRACEPARENT, message.traceparent.as_deref()),
-    ];
-    for (name, text) in texts {
-        if let Some(text) = text {
-            let value: HeaderValue =
-                text.parse().map_err(|error| PublishError::Invalid(format!("header {name}: {error}")))?;
-            headers.insert(name, value);
-        }
-    }
-    Ok(headers)
+    ]
+    .into_iter()
+    .filter_map(|(name, text)| Some((name, text?)))
+}
+
+/// What the headers take on the wire: `NATS/1.0`, a line each, an empty line.
+fn header_bytes(message: &Outgoing) -> usize {
+    let lines: usize = header_lines(message).map(|(name, text)| name.len() + 2 + text.len() + 2).sum();
+    10 + lines + 2
 }

@@ -15,6 +15,7 @@ use std::{
 use amends_contract::{Stream, Timestamp};
 use async_nats::jetstream::{ErrorCode, stream};
 use metrics::counter;
+use serde_json::json;
 use tokio::{
     sync::{Mutex as AsyncMutex, Notify, watch},
     time::sleep,
@@ -163,7 +164,7 @@ impl Core {
 
     /// The stream as the broker describes it; `None` when it does not exist.
     pub(crate) async fn stream_info(&self, stream: Stream) -> Result<Option<stream::Info>, Error> {
-        match self.api(format!("STREAM.INFO.{}", self.names.stream(stream)), &()).await {
+        match self.api(format!("STREAM.INFO.{}", self.names.stream(stream)), &json!({})).await {
             Ok(info) => Ok(Some(info)),
             Err(error) if error.is(ErrorCode::STREAM_NOT_FOUND) => Ok(None),
             Err(error) => Err(error),

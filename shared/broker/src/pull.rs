@@ -1,0 +1,129 @@
+//! One open line to a consumer at the broker: asks for messages ahead of need, and tells when the line
+//! is dead.
+//!
+//! It is ours because the client library's own stream asks while it is being emptied, takes a stored
+//! message with a status line for a word of the server, and hides its heartbeats.
+//!
+//! Invariant: after any [`Trouble`] the line is only good for what has already arrived.
+
+use std::time::Duration;
+
+use async_nats::{
+    Message, StatusCode, Subject, Subscriber,
+    jetstream::consumer::{PullConsumer, pull::BatchConfig},
+};
+use futures::{FutureExt as _, StreamExt as _};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
+
+use crate::{Error, broker::Core, config::ms, delivery::AckAddress};
+
+/// Why a line is given up.
+pub(crate) type Trouble = String;
+
+pub(crate) struct Pull {
+    consumer: PullConsumer,
+    inbox: Subject,
+    arrivals: Subscriber,
+    request: BatchConfig,
+    /// Messages asked for and not received.
+    asked: usize,
+    silence_max: Duration,
+    /// When the silence becomes trouble, counted from the moment nothing more had arrived: what is
+    /// buffered proves that the broker lives, however late it is looked at.
+    silent_until: Option<Instant>,
+    connection: watch::Receiver<bool>,
+}
+
+impl Pull {
+    /// Opens a line. `connection` was taken before anything was asked about the consumer: a connection
+    /// lost since then is noticed.
+    pub(crate) async fn open(
+        core: &Core,
+        consumer: PullConsumer,
+        batch_count_max: usize,
+        connection: watch::Receiver<bool>,
+    ) -> Result<Self, Error> {
+        let inbox = Subject::from(core.client.new_inbox());
+        let arrivals = core
+            .client
+            .subscribe(inbox.clone())
+            .await
+            .map_err(|error| Error::Unavailable(format!("cannot subscribe: {error}")))?;
+        let heartbeat = ms(core.config.idle_heartbeat_ms);
+        let request = BatchConfig {
+            batch: batch_count_max.max(1),
+            expires: Some(ms(core.config.pull_expires_ms)),
+            idle_heartbeat: heartbeat,
+            ..BatchConfig::default()
+        };
+        let silence_max = heartbeat.saturating_mul(2);
+        Ok(Self { consumer, inbox, arrivals, request, asked: 0, silence_max, silent_until: None, connection })
+    }
+
+    /// Waits for a message. Cancel safe.
+    pub(crate) async fn next(&mut self) -> Result<Message, Trouble> {
+        loop {
+            // Asking at half keeps messages coming while the last ones are worked on.
+            if self.asked <= self.request.batch / 2 {
+                let request = self.consumer.request_batch(self.request.clone(), self.inbox.clone());
+                request.await.map_err(|error| format!("cannot ask for messages: {error}"))?;
+                self.asked += self.request.batch;
+            }
+            if let Some(arrival) = self.arrived() {
+                return arrival;
+            }
+            let silent_until = *self.silent_until.get_or_insert_with(|| Instant::now() + self.silence_max);
+            tokio::select! {
+                biased;
+                arrival = self.arrivals.next() => {
+                    let message = arrival.ok_or("the connection is closed")?;
+                    if let Some(message) = self.sort(message)? {
+                        return Ok(message);
+                    }
+                }
+                _ = self.connection.changed() => return Err("the connection was lost".to_owned()),
+                () = sleep_until(silent_until) => return Err("the broker is silent".to_owned()),
+            }
+        }
+    }
+
+    /// The next thing that has already arrived, without waiting and without asking for more.
+    pub(crate) fn arrived(&mut self) -> Option<Result<Message, Trouble>> {
+        loop {
+            let message = self.arrivals.next().now_or_never()??;
+            match self.sort(message) {
+                Ok(Some(message)) => return Some(Ok(message)),
+                Ok(None) => {}
+                Err(trouble) => return Some(Err(trouble)),
+            }
+        }
+    }
+
+    /// Tells messages of the stream from words of the server.
+    fn sort(&mut self, message: Message) -> Result<Option<Message>, Trouble> {
+        self.silent_until = None;
+        if message.reply.as_ref().is_some_and(|reply| AckAddress::is_one(reply)) {
+            self.asked = self.asked.saturating_sub(1);
+            return Ok(Some(message));
+        }
+        match message.status {
+            None | Some(StatusCode::IDLE_HEARTBEAT) => Ok(None),
+            // A request is over; it says how much of it was not served.
+            Some(StatusCode::TIMEOUT) => {
+                let unserved = message
+                    .headers
+                    .as_ref()
+                    .and_then(|headers| headers.get("Nats-Pending-Messages")?.as_str().parse::<usize>().ok());
+                self.asked = self.asked.saturating_sub(unserved.unwrap_or(self.asked));
+                Ok(None)
+            }
+            Some(StatusCode::NO_RESPONDERS) => Err("there is no such consumer".to_owned()),
+            Some(status) => {
+                Err(format!("{status} {}", message.description.as_deref().unwrap_or("without a reason")))
+            }
+        }
+    }
+}
