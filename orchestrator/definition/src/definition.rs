@@ -50,8 +50,7 @@ impl Definition {
         source: &str,
         schemas: &dyn Fn(&str) -> Result<String, String>,
     ) -> Result<Self, Diagnostics> {
-        let _ = (file_name, source, schemas);
-        unimplemented!()
+        crate::compile::compile(file_name, source, schemas)
     }
 
     /// Name and version.

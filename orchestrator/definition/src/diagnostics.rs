@@ -131,7 +131,7 @@ pub struct Diagnostics {
 impl Diagnostics {
     /// Takes the mistakes, found in any order, and the file's text.
     pub(crate) fn new(source: Arc<str>, mut entries: Vec<Diagnostic>) -> Self {
-        entries.sort_by(|a, b| (a.span.start, a.rule).cmp(&(b.span.start, b.rule)));
+        entries.sort_by_key(|entry| (entry.span.start, entry.rule));
         entries.dedup_by(|a, b| a.span == b.span && a.rule == b.rule && a.message == b.message);
         Self { source, entries }
     }

@@ -7,12 +7,18 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod compile;
 mod definition;
 mod diagnostics;
+mod draft;
 mod expression;
 pub mod limits;
+mod names;
 mod node;
+mod read;
 mod report;
+mod rules;
+mod schema;
 mod scope;
 mod suggest;
 mod template;

@@ -64,9 +64,19 @@ impl Report {
         start + text.char_indices().nth(column - 1).map_or(text.len(), |(byte, _)| byte)
     }
 
-    /// `Err` with all mistakes, if there are any.
-    pub(crate) fn finish(self) -> Result<(), Diagnostics> {
-        if self.found.is_empty() { Ok(()) } else { Err(Diagnostics::new(self.source, self.found)) }
+    /// The value, if there is one and nothing was reported; else everything that was.
+    pub(crate) fn finish<T>(mut self, value: Option<T>) -> Result<T, Diagnostics> {
+        match value {
+            Some(value) if self.found.is_empty() => Ok(value),
+            Some(_) => Err(Diagnostics::new(self.source, self.found)),
+            None => {
+                if self.found.is_empty() {
+                    // Cannot be, and if it is, a message is better than a panic.
+                    self.add(0..0, Rule::Yaml, "the definition cannot be read", "report this");
+                }
+                Err(Diagnostics::new(self.source, self.found))
+            }
+        }
     }
 
     fn clip(&self, span: Range<usize>) -> Range<usize> {

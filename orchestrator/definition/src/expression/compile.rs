@@ -121,6 +121,9 @@ fn syntax(source: &str, errors: &cel::ParseErrors) -> Flaw {
     let line = usize::try_from(line).unwrap_or(1).max(1);
     let before: usize = source.split_inclusive('\n').take(line - 1).map(|line| line.chars().count()).sum();
     let offset = before + usize::try_from(column).unwrap_or(1).saturating_sub(1);
+    let message = message.trim_start_matches("Syntax error: ");
+    // What the grammar would have liked instead is a list of its tokens.
+    let message = message.split(" expecting {").next().unwrap_or(message);
     let message: String = message.chars().take(CHARACTERS_MAX).collect();
     let remedy = "write CEL (https://cel.dev): texts in quotes, fields after a dot, steps as steps['name']";
     Flaw::new(offset, Rule::Expression, format!("this is no expression: {message}"), remedy)

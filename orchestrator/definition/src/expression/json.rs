@@ -256,7 +256,7 @@ impl Iterable for JsonMap<'_> {
     }
 }
 
-fn text<'b>(key: &'b dyn Val) -> Result<&'b str, ExecutionError> {
+fn text(key: &dyn Val) -> Result<&str, ExecutionError> {
     key.downcast_ref::<CelString<'_>>().map(CelString::inner).ok_or_else(|| ExecutionError::UnexpectedType {
         got: key.get_type().name().to_owned(),
         want: CelString::cel_type().name().to_owned(),

@@ -16,7 +16,7 @@ mod json;
 mod output;
 mod path;
 
-pub(crate) use compile::{Compiled, Flaw, compile};
+pub(crate) use compile::compile;
 pub(crate) use error::Failure;
 pub use error::{ExpressionError, ExpressionErrorKind};
 pub(crate) use evaluate::{Evaluation, Expression};

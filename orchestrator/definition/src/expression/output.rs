@@ -182,7 +182,7 @@ fn keys(map: &dyn Val) -> Result<BTreeSet<String>, Failure> {
     Ok(sorted)
 }
 
-pub(super) fn text<'b>(val: &'b dyn Val) -> Option<&'b str> {
+pub(super) fn text(val: &dyn Val) -> Option<&str> {
     val.downcast_ref::<CelString<'_>>().map(CelString::inner)
 }
 

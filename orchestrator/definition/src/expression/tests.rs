@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::evaluate::Program;
 use super::{Evaluation, Expression, Names, compile};
-use crate::limits::{EXPRESSION_DEPTH_MAX, LIST_LEN_MAX};
+use crate::limits::LIST_LEN_MAX;
 use crate::{FailureScope, SagaScope, Scope};
 
 fn input() -> Value {

@@ -1,0 +1,168 @@
+//! Compiling any text: never a panic, always the same answer, every diagnostic at a real place.
+
+use std::fs;
+
+use amends_definition::limits::{DIAGNOSTICS_MAX, SOURCE_BYTES_MAX, STEPS_MAX};
+use proptest::prelude::*;
+
+use crate::{compile, folder};
+
+/// Compiles twice, and holds what is true of every answer.
+fn check(source: &str) {
+    let answer = compile("any.yaml", source);
+    match (&answer, compile("any.yaml", source)) {
+        (Ok(first), Ok(second)) => assert_eq!(first.digest, second.digest),
+        (Err(first), Err(second)) => {
+            assert_eq!(first.to_string(), second.to_string());
+            assert!(first.iter().next().is_some());
+            for diagnostic in first.iter() {
+                let line = source.split('\n').nth(diagnostic.line - 1).unwrap_or_default();
+                assert_eq!(diagnostic.snippet, line.strip_suffix('\r').unwrap_or(line));
+                assert!(diagnostic.column <= line.chars().count() + 1);
+                assert!(!diagnostic.message.is_empty() && !diagnostic.remedy.is_empty());
+            }
+        }
+        _ => panic!("compiling twice gives two answers"),
+    }
+}
+
+fn order() -> String {
+    fs::read_to_string(folder().join("order.v1.yaml")).unwrap()
+}
+
+/// Pieces that YAML, the language, or CEL gives a meaning to.
+fn pieces() -> impl Strategy<Value = String> {
+    let piece = prop::sample::select(vec![
+        "saga: ",
+        "order",
+        "version: ",
+        "1",
+        "steps:",
+        "\n",
+        "\n  ",
+        "\n- ",
+        "\n  - ",
+        "name: ",
+        "kind: ",
+        "pivot",
+        "compensatable",
+        "retriable",
+        "call: ",
+        "a.b",
+        "undo: ",
+        "none",
+        "because: ",
+        "with: ",
+        "{",
+        "}",
+        "[",
+        "]",
+        ", ",
+        ": ",
+        "=input",
+        "\"=steps['a'].b\"",
+        "&x ",
+        "*x",
+        "<<: ",
+        "!!binary ",
+        "? ",
+        "|",
+        ">",
+        "'",
+        "\"",
+        "#",
+        "---",
+        "...",
+        "%YAML 1.2",
+        "\t",
+        "24h",
+        "-1",
+        "1e999",
+        ".nan",
+        "~",
+        "\u{0}",
+        "\u{feff}",
+        "\u{85}",
+        "ü",
+        "on_compensated:",
+        "retry: ",
+        "after: ",
+        "when: ",
+        "labels: ",
+        "input: ",
+        "99999999999999999999",
+    ]);
+    prop::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat())
+}
+
+/// The order saga with one stretch of it replaced.
+fn mutations() -> impl Strategy<Value = String> {
+    let order = order();
+    let end = order.len();
+    (0..=end, 0..40_usize, prop_oneof![pieces(), ".{0,20}"]).prop_map(move |(start, len, new)| {
+        let (start, stop) = (start.min(end), (start + len).min(end));
+        format!("{}{new}{}", &order[..start], &order[stop..])
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_text(source in "(?s).{0,400}") {
+        check(&source);
+    }
+
+    #[test]
+    fn pieces_of_definitions(source in pieces()) {
+        check(&source);
+    }
+
+    #[test]
+    fn mutated_definitions(source in mutations()) {
+        check(&source);
+    }
+}
+
+#[test]
+fn hostile_texts_are_refused_quickly() {
+    let bomb = format!(
+        "a: &a [x]\n{}",
+        (b'b'..=b'z')
+            .map(|c| {
+                let (c, before) = (char::from(c), char::from(c - 1));
+                format!("{c}: &{c} [{}]\n", vec![format!("*{before}"); 10].join(", "))
+            })
+            .collect::<String>()
+    );
+    for source in [
+        "[".repeat(100_000),
+        "{a: ".repeat(100_000),
+        "- ".repeat(100_000),
+        format!("{}{}", "[".repeat(1000), "]".repeat(1000)),
+        "? ".repeat(10_000),
+        "x".repeat(SOURCE_BYTES_MAX + 1),
+        "k: v\n".repeat(SOURCE_BYTES_MAX / 5),
+        (0..20_000).map(|key| format!("k{key}: v\n")).collect(),
+        bomb,
+    ] {
+        check(&source);
+    }
+}
+
+#[test]
+fn mistakes_are_told_up_to_a_limit() {
+    let steps = "- {nam: a}\n".repeat(STEPS_MAX);
+    let answer = compile("any.yaml", &format!("saga: a\nversion: 1\nsteps:\n{steps}"));
+    assert_eq!(answer.unwrap_err().iter().count(), DIAGNOSTICS_MAX);
+}
+
+#[test]
+fn line_endings_and_a_byte_order_mark_change_nothing_but_the_digest() {
+    let unix = compile("order.v1.yaml", &order()).unwrap();
+    let dos = compile("order.v1.yaml", &order().replace('\n', "\r\n")).unwrap();
+    let marked = compile("order.v1.yaml", &format!("\u{feff}{}", order())).unwrap();
+    assert_eq!(format!("{:?}", unix.steps), format!("{:?}", dos.steps));
+    assert_eq!(format!("{:?}", unix.steps), format!("{:?}", marked.steps));
+    assert_ne!(unix.digest, dos.digest);
+}
