@@ -38,12 +38,11 @@ impl Layer {
         Self { values: nested(key, value), source, guessed }
     }
 
-    /// The same with text for what was guessed to be something else.
-    pub(super) fn as_text(&self) -> Self {
-        match &self.guessed {
-            None => self.clone(),
-            Some((key, text)) => Self { values: nested(key, Value::from(text.as_str())), ..self.clone() },
-        }
+    /// Makes text of the value under this key if it was guessed to be something else; `None` if not.
+    pub(super) fn correct_guess(&mut self, key: &str) -> Option<()> {
+        let (_, text) = self.guessed.take_if(|(guessed, _)| guessed == key)?;
+        self.values = nested(key, Value::from(text));
+        Some(())
     }
 }
 

@@ -67,25 +67,29 @@ impl Sources {
         T: Default + Serialize + DeserializeOwned,
     {
         let defaults = Value::serialize(T::default()).map_err(|error| ConfigError::default(&error))?;
-        let layers = self.layers(&defaults)?;
+        let mut layers = self.layers(&defaults)?;
         let unknown: Vec<UnknownKey> =
             layers.iter().flat_map(|layer| unknown::keys(&defaults, layer)).collect();
         if !unknown.is_empty() {
             return Err(ConfigError::Unknown(unknown));
         }
-        let figment = merge(&T::default(), &layers);
-        let (figment, value) = match figment.extract() {
-            Ok(value) => (figment, value),
-            Err(error) => {
-                // What stood under a key without default was read as number or boolean; it may be text.
-                let layers: Vec<Layer> = layers.iter().map(Layer::as_text).collect();
-                let figment = merge(&T::default(), &layers);
-                let value = figment.extract().map_err(|_| ConfigError::invalid(error))?;
-                (figment, value)
+        let (figment, value) = loop {
+            let figment = merge(&T::default(), &layers);
+            match figment.extract() {
+                Ok(value) => break (figment, value),
+                Err(error) if as_text(&mut layers, &error.path.join(".")) => {}
+                Err(error) => return Err(ConfigError::invalid(error)),
             }
         };
         Ok(Loaded { value, settings: settings(&figment)? })
     }
+}
+
+/// What stood under a key without default was read as number or boolean: that was wrong for this key, so
+/// it may be text. Whether there was such a guess left to be corrected.
+fn as_text(layers: &mut [Layer], key: &str) -> bool {
+    let corrected = layers.iter_mut().filter_map(|layer| layer.correct_guess(key)).count();
+    corrected > 0
 }
 
 fn merge<T: Serialize>(defaults: &T, layers: &[Layer]) -> Figment {

@@ -28,7 +28,7 @@ pub(super) fn shown(key: &str, value: &Value) -> String {
         Value::Empty(..) => "null".to_owned(),
         Value::String(_, text) if is_secret(key) && text.is_empty() => "\"\"".to_owned(),
         _ if is_secret(key) => format!("\"{HIDDEN}\""),
-        Value::String(_, text) => json(&redact_url(text)),
+        Value::String(_, text) => json(redact_url(text)),
         Value::Array(_, items) => {
             let items: Vec<String> = items.iter().map(|item| shown(key, item)).collect();
             format!("[{}]", items.join(","))

@@ -51,7 +51,9 @@ fn nearest(defaults: &Value, key: &str) -> Option<String> {
     // A single underscore in place of the separator is the likeliest slip in the environment.
     let plain = |key: &str| key.replace('.', "_");
     let likeness = |candidate: &String| strsim::jaro_winkler(&plain(candidate), &plain(key));
-    let best = known.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    // That the table is known does not help.
+    let is_helpful = |candidate: &String| !key.starts_with(&format!("{candidate}."));
+    let best = known.into_iter().filter(is_helpful).max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
     (likeness(&best) >= LIKENESS_MIN).then_some(best)
 }
 

@@ -19,7 +19,6 @@ use super::{HttpConfig, request_id};
 use crate::problem::Problem;
 
 /// Wraps the router's handlers; [`super::serve`] does it already, tests of a bare router need it.
-#[must_use]
 pub fn with_layers(router: Router, config: &HttpConfig) -> Router {
     router
         .fallback(no_route)

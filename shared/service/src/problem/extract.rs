@@ -3,6 +3,8 @@
 //! Invariant: a NUL character never reaches a handler: PostgreSQL's text cannot hold one, and that would
 //! come back as an internal error.
 
+use std::collections::BTreeSet;
+
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, Request};
 use axum::http::request::Parts;
@@ -137,9 +139,15 @@ fn read_query<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
         Problem::bad_request("invalid-query", "the query has a parameter that cannot be used here")
             .with_error(pointer, detail)
     };
-    let mut pairs = form_urlencoded::parse(query.as_bytes());
-    if let Some((key, _)) = pairs.find(|(key, value)| key.contains('\0') || value.contains('\0')) {
-        return Err(wrong(format!("?{}", key.replace('\0', "%00")), "contains %00".to_owned()));
+    let mut seen = BTreeSet::new();
+    for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+        let shown = format!("?{}", key.replace('\0', "%00"));
+        if key.contains('\0') || value.contains('\0') {
+            return Err(wrong(shown, "contains %00".to_owned()));
+        }
+        if !seen.insert(key) {
+            return Err(wrong(shown, "is given more than once".to_owned()));
+        }
     }
     let deserializer = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
     serde_path_to_error::deserialize(deserializer).map_err(|error| {
