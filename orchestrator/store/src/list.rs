@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 
 use amends_contract::{DefinitionRef, SagaId, Timestamp, Token};
 use amends_engine::{Saga, Status};
-use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, Order, Query, SimpleExpr};
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, FromQueryResult as _, PaginatorTrait as _,
-    QueryFilter as _, QueryOrder as _, QueryResult, QuerySelect as _, QueryTrait as _, Select,
+    QueryFilter as _, QueryOrder as _, QueryResult, QuerySelect, QueryTrait as _, Select,
 };
 use uuid::Uuid;
 
@@ -138,12 +138,12 @@ impl Store {
         cursor: Option<SagaId>,
         limit: u32,
     ) -> Result<Page<SagaRow, SagaId>, Error> {
-        let mut query = filter.apply(Entity::find());
+        let (mut query, id) = filter.select();
         if let Some(cursor) = cursor {
-            query = query.filter(Column::Id.lt(cursor.uuid()));
+            query = query.filter(id.clone().lt(cursor.uuid()));
         }
         // One more tells whether there is a next page.
-        let query = query.order_by_desc(Column::Id).limit(u64::from(limit) + 1);
+        let query = query.order_by(id, Order::Desc).limit(u64::from(limit) + 1);
         let statement = query.build(self.reader().get_database_backend());
         let found = self.reader().query_all_raw(statement).await?;
         let more = found.len() > limit as usize;
@@ -173,13 +173,37 @@ impl Store {
             }
         }
         let attention = SagaFilter { flags: vec![Flag::NeedsAttention], ..SagaFilter::default() };
-        let needs_attention = attention.apply(Entity::find()).count(self.reader()).await?;
+        let needs_attention = attention.select().0.count(self.reader()).await?;
         Ok(Counts { by_status, needs_attention })
     }
 }
 
 impl SagaFilter {
-    fn apply(&self, mut query: Select<Entity>) -> Select<Entity> {
+    /// The sagas, and the expression of their id to page by.
+    fn select(&self) -> (Select<Entity>, SimpleExpr) {
+        let mut labels = self.labels.iter();
+        let mut query = Entity::find();
+        let mut id = Column::Id.into_expr();
+        if let Some((name, value)) = labels.next() {
+            // Its index is in the order of ids within a value: a page of a common value costs a page.
+            let joined = (saga_label::Entity, saga_label::Column::SagaId);
+            QuerySelect::query(&mut query)
+                .inner_join(joined.0, Expr::col(joined).equals((Entity, Column::Id)));
+            query = query.filter(label_is(name, value));
+            id = Expr::col(joined);
+        }
+        for (name, value) in labels {
+            let labelled = Query::select()
+                .column(saga_label::Column::SagaId)
+                .from(saga_label::Entity)
+                .cond_where(label_is(name, value))
+                .take();
+            query = query.filter(Column::Id.in_subquery(labelled));
+        }
+        (self.narrow(query, &id), id)
+    }
+
+    fn narrow(&self, mut query: Select<Entity>, id: &SimpleExpr) -> Select<Entity> {
         if !self.statuses.is_empty() {
             query = query.filter(Column::Status.is_in(self.statuses.iter().map(|status| status.as_str())));
         }
@@ -193,15 +217,6 @@ impl SagaFilter {
         if let Some(version) = self.version {
             query = query.filter(Column::DefinitionVersion.eq(i64::from(version)));
         }
-        for (name, value) in &self.labels {
-            let labelled = Query::select()
-                .column(saga_label::Column::SagaId)
-                .from(saga_label::Entity)
-                .and_where(Expr::col(saga_label::Column::Name).eq(name.as_str()))
-                .and_where(Expr::col(saga_label::Column::Value).eq(indexed(value)))
-                .take();
-            query = query.filter(Column::Id.in_subquery(labelled));
-        }
         if let Some(code) = &self.failure_code {
             query = query.filter(Column::FailureCode.eq(indexed(code)));
         }
@@ -209,13 +224,18 @@ impl SagaFilter {
             query = query.filter(Column::FailureStep.eq(step.as_str()));
         }
         if let Some(from) = self.made_from {
-            query = query.filter(Column::Id.gte(first_id(from)));
+            query = query.filter(id.clone().gte(first_id(from)));
         }
         if let Some(before) = self.made_before {
-            query = query.filter(Column::Id.lt(first_id(before)));
+            query = query.filter(id.clone().lt(first_id(before)));
         }
         query
     }
+}
+
+fn label_is(name: &str, value: &str) -> Condition {
+    use saga_label::Column;
+    Condition::all().add(Column::Name.eq(name)).add(Column::Value.eq(indexed(value)))
 }
 
 /// The lowest id that can be made at this moment (RFC 9562, 5.7: 48 bits of milliseconds come first).

@@ -35,6 +35,11 @@ async fn pages_neither_skip_nor_repeat(db: Database) {
     let expected: Vec<Vec<_>> =
         [(7..=10), (3..=6), (1..=2)].into_iter().map(|range| range.rev().map(id).collect()).collect();
     assert_eq!(pages, expected);
+    let customer =
+        SagaFilter { labels: [("customer".to_owned(), "c1".to_owned())].into(), ..everything.clone() };
+    let page = db.store.sagas(&customer, None, 1).await.unwrap();
+    let next = db.store.sagas(&customer, page.next, 100).await.unwrap();
+    assert_eq!((page.rows[0].id, next.rows[0].id), (id(100), id(10)));
     let exact = db.store.sagas(&everything, Some(id(5)), 4).await.unwrap();
     assert_eq!((exact.rows.len(), exact.next), (4, None));
 }
@@ -48,10 +53,13 @@ async fn every_filter_narrows(db: Database) {
     let mut other = crate::sagas::saga(7);
     other.definition.name = token("return");
     other.definition.version = 3;
+    other.labels.insert(token("kind"), "b2b".to_owned());
     won(store, start_of(other)).await;
 
     let filter = SagaFilter::default;
     let label = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
+    let mut both = label("customer", "c1");
+    both.extend(label("kind", "b2b"));
     let cases = [
         (filter(), vec![7, 6, 5, 4, 3, 2, 1]),
         (SagaFilter { statuses: vec![Status::Completed, Status::Compensated], ..filter() }, vec![3, 2]),
@@ -63,6 +71,8 @@ async fn every_filter_narrows(db: Database) {
         (SagaFilter { version: Some(1), ..filter() }, vec![6, 5, 4, 3, 2, 1]),
         (SagaFilter { labels: label("customer", "c0"), ..filter() }, vec![6, 3]),
         (SagaFilter { labels: label("customer", "c"), ..filter() }, vec![]),
+        (SagaFilter { labels: both.clone(), ..filter() }, vec![7]),
+        (SagaFilter { labels: both, made_before: Some(at(7)), ..filter() }, vec![]),
         (SagaFilter { failure_code: Some("out-of-stock".to_owned()), ..filter() }, vec![3]),
         (SagaFilter { failure_step: Some("reserve-stock".to_owned()), ..filter() }, vec![3]),
         (SagaFilter { failure_step: Some("charge".to_owned()), ..filter() }, vec![]),

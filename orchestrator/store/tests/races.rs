@@ -51,6 +51,7 @@ async fn hammer(store: Store, ids: Vec<SagaId>, seed: u64, rounds: u32) -> usize
 
 async fn committers_of_the_same_sagas_do_not_deadlock(db: Database) {
     let ids: Vec<SagaId> = started(&db.store, 1..=20).await.iter().map(|saga| saga.id).collect();
+    db.join_like_large_tables().await;
     // A deadlock that is tried again would go unseen.
     let store = db.with(|config| config.commit_tries_max = 1).await;
     let tasks = (0..TASKS).map(|n| tokio::spawn(hammer(store.clone(), ids.clone(), u64::from(n), 40)));
@@ -108,6 +109,7 @@ async fn one_key_has_one_winner_among_many(db: Database) {
 
 async fn claims_and_commits_do_not_deadlock(db: Database) {
     let ids: Vec<SagaId> = started(&db.store, 1..=30).await.iter().map(|saga| saga.id).collect();
+    db.join_like_large_tables().await;
     let store = db.with(|config| config.commit_tries_max = 1).await;
     let committing =
         (0..2).map(|n| tokio::spawn(hammer(store.clone(), ids.clone(), 70 + n, 30))).collect::<Vec<_>>();
