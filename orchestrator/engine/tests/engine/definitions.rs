@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 /// Compiles a definition of a test.
 pub(crate) fn compile(source: &str) -> Definition {
-    Definition::compile("test.v1.yaml", source, &|path| Err(format!("there is no {path}")))
+    let name = source.trim_start().lines().next().and_then(|line| line.strip_prefix("saga: ")).unwrap();
+    Definition::compile(&format!("{name}.v1.yaml"), source, &|path| Err(format!("there is no {path}")))
         .unwrap_or_else(|diagnostics| panic!("{diagnostics}"))
 }
 
@@ -31,6 +32,7 @@ steps:
   - name: reserve-stock
     kind: compensatable
     call: inventory.reserve-stock
+    pending_max: 2m
     with: { lines: =input.lines }
     undo: inventory.release-stock
 
@@ -38,24 +40,26 @@ steps:
     kind: compensatable
     call: payment.charge-payment
     with: { amount: =input.total, customer: =input.customer_id }
-    pending_max: 1h
+    pending_max: 2m
     undo: { call: payment.refund-payment, retry: { attempts: 4, cap: 20s } }
 
   - name: confirm-stock
     kind: pivot
     call: inventory.confirm-stock
     with: { reservation: \"=steps['reserve-stock'].reservation_id\" }
-    pending_max: 1h
+    pending_max: 2m
 
   - name: send-confirmation
     kind: retriable
     call: notification.send-confirmation
+    pending_max: 2m
     with: { to: =input.email, order: =saga.id }
 
 on_compensated:
   - name: send-rejection
     kind: retriable
     call: notification.send-rejection
+    pending_max: 2m
     with: { to: =input.email, order: =saga.id, reason: =failure.code }
 ";
 
@@ -87,12 +91,14 @@ steps:
   - name: book
     kind: compensatable
     call: carrier.book
+    pending_max: 2m
     with: { parcel: =input.parcel }
     undo: { call: carrier.unbook, with: { reason: =input.reason } }
 
   - name: announce
     kind: compensatable
     call: notification.announce
+    pending_max: 2m
     with: { parcel: =input.parcel }
     undo: none
     because: an announcement cannot be unsaid
@@ -100,6 +106,7 @@ steps:
   - name: label
     kind: compensatable
     call: carrier.label
+    pending_max: 2m
     with: { parcel: =input.parcel }
     undo: carrier.unlabel
 ";

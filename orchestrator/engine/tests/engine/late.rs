@@ -15,15 +15,29 @@ fn given_up() -> Script {
 #[test]
 fn a_late_success_is_noted_while_the_undo_goes_on() {
     let script = given_up().reply_to("charge-payment", 1, succeeded(json!({ "charge_id": "ch-1" })));
-    assert_snapshot!(script.text(), @"");
+    assert_snapshot!(script.text(), @r#"
+    +30s reply charge-payment do#1 succeeded {"output":{"charge_id":"ch-1"}}
+      succeeded charge-payment output={"charge_id":"ch-1"}
+      = compensating, due +40s
+    "#);
     let script = script.mark().reply("charge-payment/undo", undone());
-    assert_snapshot!(script.text(), @"");
+    assert_snapshot!(script.text(), @r#"
+    +30s reply charge-payment undo#1 undone
+      undone charge-payment
+      decided reserve-stock undo attempts=3 due_at=+40s
+      -> inventory.release-stock reserve-stock undo#1 undoes do/1 of +30s {"lines":[{"quantity":2,"sku":"TEA-1"}]}
+      = compensating, due +40s
+    "#);
 }
 
 #[test]
 fn a_late_rejection_changes_neither_plan_nor_direction() {
     let script = given_up().reply_to("charge-payment", 2, rejected("card-declined"));
-    assert_snapshot!(script.text(), @"");
+    assert_snapshot!(script.text(), @r#"
+    +30s reply charge-payment do#2 rejected {"code":"card-declined","message":"no: card-declined"}
+      rejected charge-payment code=card-declined message="no: card-declined"
+      = compensating, due +40s
+    "#);
     assert_eq!(script.state("charge-payment/undo"), "sent");
 }
 
@@ -31,7 +45,11 @@ fn a_late_rejection_changes_neither_plan_nor_direction() {
 fn a_late_cancellation_is_what_the_undo_asked_for() {
     let script = given_up().reply("charge-payment/undo", Outcome::NothingToUndo).mark();
     let script = script.reply("charge-payment", Outcome::Cancelled);
-    assert_snapshot!(script.text(), @"");
+    assert_snapshot!(script.text(), @"
+    +30s reply charge-payment do#3 cancelled
+      cancelled charge-payment
+      = compensating, due +40s
+    ");
 }
 
 #[test]
@@ -42,14 +60,25 @@ fn a_late_reply_is_kept_even_when_all_is_over() {
         .reply("send-rejection", ok())
         .mark()
         .reply("charge-payment", ok());
-    assert_snapshot!(script.text(), @"");
+    assert_snapshot!(script.text(), @"
+    +30s reply charge-payment do#3 succeeded
+      succeeded charge-payment
+      = compensated
+    ");
 }
 
 #[test]
 fn a_success_after_nothing_to_undo_is_an_alarm() {
     let script = given_up().reply("charge-payment/undo", Outcome::NothingToUndo).mark();
     let script = script.reply("charge-payment", ok()).reply("charge-payment", ok());
-    assert_snapshot!(script.text(), @"");
+    assert_snapshot!(script.text(), @"
+    +30s reply charge-payment do#3 succeeded
+      succeeded charge-payment
+      alarmed charge-payment alarm=succeeded_after_nothing_to_undo
+      = compensating, needs attention, alarm, due +40s
+    +30s reply charge-payment do#3 succeeded
+      ignored: duplicate
+    ");
     let script = script.reply("reserve-stock/undo", undone()).reply("send-rejection", ok());
     assert!(script.saga.flags().needs_attention, "it stays for ever");
 }
@@ -58,17 +87,34 @@ fn a_success_after_nothing_to_undo_is_an_alarm() {
 fn a_success_after_a_final_no_is_an_alarm_once() {
     let rejected = order().reply("reserve-stock", rejected("out-of-stock")).mark();
     let script = rejected.reply("reserve-stock", ok()).reply("reserve-stock", ok());
-    assert_snapshot!(script.text(), @"");
+    assert_snapshot!(script.text(), @"
+    +0s reply reserve-stock do#1 succeeded
+      alarmed reserve-stock alarm=succeeded_after_rejected
+      = compensating, needs attention, alarm, due +10s
+    +0s reply reserve-stock do#1 succeeded
+      ignored: duplicate
+    ");
     let cancelled = order().charged().cancel().reply("confirm-stock", Outcome::Cancelled).mark();
     let script = cancelled.reply("confirm-stock", ok());
-    assert_snapshot!(script.text(), @"");
+    assert_snapshot!(script.text(), @"
+    +0s reply confirm-stock do#2 succeeded
+      alarmed confirm-stock alarm=succeeded_after_cancelled
+      = compensating, needs attention, alarm, due +10s
+    ");
 }
 
 #[test]
 fn nothing_to_undo_after_a_success_is_an_alarm() {
     let script = order().reserved().reply("charge-payment", rejected("no")).mark();
     let script = script.reply("reserve-stock/undo", Outcome::NothingToUndo);
-    assert_snapshot!(script.text(), @"");
+    assert_snapshot!(script.text(), @r#"
+    +0s reply reserve-stock undo#1 nothing_to_undo
+      nothing_to_undo reserve-stock
+      alarmed reserve-stock alarm=nothing_to_undo_after_succeeded
+      decided send-rejection do attempts=3 data={"order":"0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10","reason":"no","to":"ada@example.org"} due_at=+10s
+      -> notification.send-rejection send-rejection do#1 of +0s {"order":"0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10","reason":"no","to":"ada@example.org"}
+      = compensating, needs attention, alarm, due +10s
+    "#);
 }
 
 #[test]
@@ -89,7 +135,13 @@ fn a_late_success_frees_an_undo_that_waited_for_it() {
         script = script.reply("charge-payment/undo", Outcome::Pending).timer();
     }
     let script = script.mark().reply("charge-payment", ok());
-    assert_snapshot!(script.text(), @"");
+    assert_snapshot!(script.text(), @r#"
+    +150s reply charge-payment do#3 succeeded
+      succeeded charge-payment
+      sent charge-payment undo due_at=+160s left=4 send_no=13
+      -> payment.refund-payment charge-payment undo#13 undoes do/1 of +30s {"amount":{"amount":998,"currency":"EUR"},"customer":"c-1"}
+      = compensating, due +160s
+    "#);
     let stays = given_up().reply("charge-payment/undo", Outcome::Conflict).reply("charge-payment", ok());
     assert_eq!(stays.state("charge-payment/undo"), "stuck", "a conflict is another matter");
 }

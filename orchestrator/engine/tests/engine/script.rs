@@ -133,7 +133,6 @@ impl Script {
         self.input(Input::Timer { blind, down })
     }
 
-
     pub(crate) fn cancel(self) -> Self {
         self.operator(OperatorAction::Cancel, "changed my mind")
     }
