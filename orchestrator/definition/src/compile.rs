@@ -32,6 +32,7 @@ pub(crate) fn compile(
 }
 
 fn definition(draft: Draft, source: Arc<str>) -> Option<Definition> {
+    let labels = draft.labels.into_iter().map(|(name, label)| Some((name, label.template?)));
     Some(Definition {
         name: draft.name?.value,
         version: draft.version?.value,
@@ -39,7 +40,7 @@ fn definition(draft: Draft, source: Arc<str>) -> Option<Definition> {
         source,
         description: draft.description,
         input_schema: draft.input_schema,
-        labels: draft.labels.into_iter().map(|(name, label)| (name, label.template)).collect(),
+        labels: labels.collect::<Option<_>>()?,
         deadline_ms: draft.deadline_ms,
         retention_ms: draft.retention_ms,
         steps: steps(draft.steps)?,
@@ -58,7 +59,7 @@ fn step(draft: StepDraft, above: Option<usize>) -> Option<Step> {
         name: draft.name?.value,
         kind,
         call: draft.call?.value,
-        with: template(draft.with),
+        with: template(draft.with)?,
         undo: undo(draft.undo, kind)?,
         retry: draft.retry,
         resend_after_ms: draft.resend_after_ms,
@@ -68,8 +69,11 @@ fn step(draft: StepDraft, above: Option<usize>) -> Option<Step> {
 }
 
 /// A command without data carries an empty object, so that participants always find one.
-fn template(draft: Option<TemplateDraft>) -> Template {
-    draft.map_or_else(|| Template::new(Part::Literal(Value::Object(Map::new()))), |draft| draft.template)
+fn template(draft: Option<TemplateDraft>) -> Option<Template> {
+    match draft {
+        None => Some(Template::new(Part::Literal(Value::Object(Map::new())))),
+        Some(draft) => draft.template,
+    }
 }
 
 /// `None` for what the rules have refused, `Some(None)` where no undo belongs.
@@ -78,7 +82,10 @@ fn undo(draft: UndoDraft, kind: StepKind) -> Option<Option<Undo>> {
         (StepKind::Pivot | StepKind::Retriable, UndoDraft::Absent) => Some(None),
         (StepKind::Compensatable, UndoDraft::None { because, .. }) => Some(Some(Undo::None { because })),
         (StepKind::Compensatable, UndoDraft::Call { call, with, retry, resend_after_ms }) => {
-            let with = with.map(|with| with.template);
+            let with = match with {
+                None => None,
+                Some(with) => Some(with.template?),
+            };
             Some(Some(Undo::Call { call: call.value, with, retry, resend_after_ms }))
         }
         _ => None,

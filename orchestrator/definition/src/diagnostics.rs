@@ -163,11 +163,17 @@ impl fmt::Display for Diagnostics {
     }
 }
 
+/// Whether a character could move a terminal's cursor or turn the direction of the text around it.
+pub(crate) const fn steers(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// The same text, of the same length, without what could steer a terminal.
 fn printable(source: &str) -> String {
     let mut text = String::with_capacity(source.len());
     for character in source.chars() {
-        if character.is_control() && !matches!(character, '\n' | '\t') {
+        if steers(character) && !matches!(character, '\n' | '\t') {
             text.extend(std::iter::repeat_n(' ', character.len_utf8()));
         } else {
             text.push(character);

@@ -75,6 +75,7 @@ pub(crate) enum UndoDraft {
 /// A template and the paths that its expressions use.
 #[derive(Debug)]
 pub(crate) struct TemplateDraft {
-    pub(crate) template: Template,
+    /// `None` when any part of it is wrong; the paths of the others are there all the same.
+    pub(crate) template: Option<Template>,
     pub(crate) paths: Vec<At<Path>>,
 }

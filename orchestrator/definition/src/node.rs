@@ -78,6 +78,7 @@ pub(crate) fn parse(report: &mut Report) -> Option<Node> {
     };
     match document {
         Ok(mut node) => {
+            tell_big_integers(report.source(), &mut node);
             refuse_duplicates(report, &mut node);
             Some(node)
         }
@@ -125,6 +126,22 @@ fn report_error(report: &mut Report, error: &serde_saphyr::Error) {
     let message = serde_saphyr::MessageFormatter::format_message(&text, error).into_owned();
     let remedy = "mend the YAML: texts with a colon, a hash, a brace or a bracket stand in quotes";
     report.add(span, Rule::Yaml, message, remedy);
+}
+
+/// The parser gives a whole number that is larger than any of its own as one with a fraction, which would
+/// change it in silence.
+fn tell_big_integers(source: &str, node: &mut Node) {
+    match &mut node.yaml {
+        Yaml::List(items) => items.iter_mut().for_each(|item| tell_big_integers(source, item)),
+        Yaml::Map(entries) => entries.iter_mut().for_each(|(_, value)| tell_big_integers(source, value)),
+        Yaml::Float(_) => {
+            let text = source.get(node.span.clone()).unwrap_or_default();
+            if !text.contains(['.', 'e', 'E']) {
+                node.yaml = Yaml::BigInt;
+            }
+        }
+        Yaml::Null | Yaml::Bool(_) | Yaml::Int(_) | Yaml::BigInt | Yaml::Text(_) => {}
+    }
 }
 
 /// Reports repeated keys and keeps the first of each, since that is where the reader looks first.

@@ -5,6 +5,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::diagnostics::steers;
 use crate::limits::DIAGNOSTICS_MAX;
 use crate::{Diagnostic, Diagnostics, Rule};
 
@@ -17,7 +18,7 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn new(file: &str, source: Arc<str>) -> Self {
-        Self { file: file.into(), source, found: Vec::new() }
+        Self { file: one_line(file).into(), source, found: Vec::new() }
     }
 
     pub(crate) fn source(&self) -> &str {
@@ -89,7 +90,7 @@ impl Report {
 /// Messages quote the file: what would break the line or steer a terminal is written as an escape.
 fn one_line(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut line, character| {
-        if character.is_control() {
+        if steers(character) {
             line.extend(character.escape_default());
         } else {
             line.push(character);

@@ -83,7 +83,7 @@ fn check_order(report: &mut Report, steps: &[StepDraft]) {
 
 fn check_compensated_kind(report: &mut Report, step: &StepDraft) {
     let Some(kind) = step.kind.as_ref().filter(|kind| kind.value != StepKind::Retriable) else { return };
-    let message = format!("a step of `on_compensated` is {}", kind.value);
+    let message = format!("a step of `on_compensated` is of kind {}", kind.value);
     report.add(
         kind.span.clone(),
         Rule::KindOrder,
@@ -117,7 +117,7 @@ fn check_undo(report: &mut Report, step: &StepDraft) {
         }
         (StepKind::Pivot | StepKind::Retriable, UndoDraft::Call { call: At { span, .. }, .. })
         | (StepKind::Pivot | StepKind::Retriable, UndoDraft::None { span, .. }) => {
-            let message = format!("`{name}` is {} and says how it is undone", kind.value);
+            let message = format!("`{name}` is of kind {} and says how it is undone", kind.value);
             let remedy = "remove `undo`: only a compensatable step is ever undone";
             report.add(span.clone(), Rule::Undo, message, remedy);
         }

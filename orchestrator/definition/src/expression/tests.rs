@@ -435,13 +435,13 @@ fn flaws_are_told_when_loaded() {
     ]), @r#"
         expression at 0: the expression is empty (write an expression behind the `=`; a text that is just `=` is written "='='")
     input.
-        expression at 6: this is no expression: Syntax error: no viable alternative at input '.' (write CEL (https://cel.dev): texts in quotes, fields after a dot, steps as steps['name'])
+        expression at 6: this is no expression: no viable alternative at input '.' (write CEL (https://cel.dev): texts in quotes, fields after a dot, steps as steps['name'])
     input total
-        expression at 6: this is no expression: Syntax error: extraneous input 'total' expecting <EOF> (write CEL (https://cel.dev): texts in quotes, fields after a dot, steps as steps['name'])
+        expression at 6: this is no expression: extraneous input 'total' expecting <EOF> (write CEL (https://cel.dev): texts in quotes, fields after a dot, steps as steps['name'])
     1 +
-        expression at 3: this is no expression: Syntax error: mismatched input '<EOF>' expecting {'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER} (write CEL (https://cel.dev): texts in quotes, fields after a dot, steps as steps['name'])
+        expression at 3: this is no expression: mismatched input '<EOF>' (write CEL (https://cel.dev): texts in quotes, fields after a dot, steps as steps['name'])
     'open
-        expression at 0: this is no expression: Syntax error: token recognition error at: ''open' (write CEL (https://cel.dev): texts in quotes, fields after a dot, steps as steps['name'])
+        expression at 0: this is no expression: token recognition error at: ''open' (write CEL (https://cel.dev): texts in quotes, fields after a dot, steps as steps['name'])
     input.lines.mop(l, l)
         unknown-function at 12: there is no function `mop` (did you mean `map`?)
     siez(input.lines)
@@ -483,7 +483,7 @@ fn flaws_are_told_when_loaded() {
     Order{total: 1}
         expression at 5: messages with a type name are no part of the language (write a mapping with quoted keys: {'amount': 1})
     @cost
-        expression at 0: this is no expression: Syntax error: token recognition error at: '@' (write CEL (https://cel.dev): texts in quotes, fields after a dot, steps as steps['name'])
+        expression at 0: this is no expression: token recognition error at: '@' (write CEL (https://cel.dev): texts in quotes, fields after a dot, steps as steps['name'])
     siez(1) + mop(2)
         unknown-function at 0: there is no function `siez` (did you mean `size`?); unknown-function at 10: there is no function `mop` (did you mean `map`?)
     "#);
@@ -505,8 +505,8 @@ fn long_and_deep_expressions_are_refused() {
     expression-limit at 32: the expression is nested more than 3
     expression-limit at 133: the expression is nested more than 
     expression-limit at 422: the expression is nested more than 
-    expression at 672: this is no expression: Syntax error: Othe
-    expression at 1000: this is no expression: Syntax error: ext
+    expression at 672: this is no expression: OtherError(ParseEr
+    expression at 1000: this is no expression: extraneous input
     "#);
 }
 

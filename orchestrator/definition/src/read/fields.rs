@@ -81,7 +81,7 @@ fn refuse(report: &mut Report, key: &Key, words: &Words) {
         None => format!("{} may say {}", words.what, list(words.known)),
     };
     let shown: String = word.chars().take(80).collect();
-    let message = format!("{} has no `{shown}` in this language", words.what);
+    let message = format!("`{shown}` is no word of {}", words.what);
     report.add(key.span.clone(), Rule::UnknownKey, message, remedy);
 }
 

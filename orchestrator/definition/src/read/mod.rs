@@ -124,7 +124,8 @@ fn labels(report: &mut Report, node: &Node) -> BTreeMap<Token, TemplateDraft> {
             report.add(value.span.clone(), Rule::Label, message, "write an expression, or a text in quotes");
             continue;
         };
-        if let (Some(name), Some(value)) = (name, template::template(report, value)) {
+        let value = template::template(report, value);
+        if let Some(name) = name {
             labels.insert(name.value, value);
         }
     }

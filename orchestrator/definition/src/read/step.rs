@@ -84,8 +84,8 @@ fn call(report: &mut Report, node: &Node, what: &str) -> Option<At<amends_contra
 /// `with`: a mapping, or an expression that gives one.
 fn data(report: &mut Report, node: &Node) -> Option<crate::draft::TemplateDraft> {
     match &node.yaml {
-        Yaml::Map(_) => template(report, node),
-        Yaml::Text(text) if text.starts_with('=') => template(report, node),
+        Yaml::Map(_) => Some(template(report, node)),
+        Yaml::Text(text) if text.starts_with('=') => Some(template(report, node)),
         other => {
             let message = format!("`with` is a mapping, and {} was found", other.kind());
             let remedy = "write `with: { name: =input.name }`, or `with: =input` for all of it";

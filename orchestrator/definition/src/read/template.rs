@@ -15,11 +15,11 @@ use crate::{Rule, Template};
 
 use super::values::nul;
 
-/// Reads a template; `None` when any part of it is wrong.
-pub(super) fn template(report: &mut Report, node: &Node) -> Option<TemplateDraft> {
+/// Reads a template.
+pub(super) fn template(report: &mut Report, node: &Node) -> TemplateDraft {
     let mut paths = Vec::new();
-    let root = part(report, node, &mut paths)?;
-    Some(TemplateDraft { template: Template::new(root), paths })
+    let root = part(report, node, &mut paths);
+    TemplateDraft { template: root.map(Template::new), paths }
 }
 
 fn part(report: &mut Report, node: &Node, paths: &mut Vec<At<Path>>) -> Option<Part> {
@@ -104,11 +104,22 @@ fn expression(report: &mut Report, node: &Node, source: &str, paths: &mut Vec<At
         Err(flaws) => {
             for flaw in flaws {
                 let span = place(report.source(), &node.span, source, flaw.offset, 1);
-                report.add(span, flaw.rule, flaw.message, flaw.remedy);
+                let remedy = if flaw.rule == Rule::Expression && is_cut_off(report.source(), &node.span) {
+                    "inside of { } and [ ], an expression with a comma stands in quotes".to_owned()
+                } else {
+                    flaw.remedy
+                };
+                report.add(span, flaw.rule, flaw.message, remedy);
             }
             None
         }
     }
+}
+
+/// Whether a plain text ends at a comma, which inside of brackets YAML takes for its own.
+fn is_cut_off(file: &str, node: &Range<usize>) -> bool {
+    let is_plain = file.get(node.start..).is_some_and(|text| text.starts_with('='));
+    is_plain && file.get(node.end..).is_some_and(|rest| rest.trim_start_matches(' ').starts_with(','))
 }
 
 /// Where a place in an expression (in characters) stands in the file. Exact where the expression stands

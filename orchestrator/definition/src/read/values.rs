@@ -16,6 +16,9 @@ use crate::report::Report;
 const QUOTED_CHARACTERS_MAX: usize = 80;
 
 pub(super) fn quoted(text: &str) -> String {
+    if text.is_empty() {
+        return "an empty text".to_owned();
+    }
     let short: String = text.chars().take(QUOTED_CHARACTERS_MAX).collect();
     format!("`{short}`")
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use amends_definition::Definition;
 use amends_definition::limits::{DIAGNOSTICS_MAX, SOURCE_BYTES_MAX, STEPS_MAX};
 use proptest::prelude::*;
 
@@ -165,4 +166,52 @@ fn line_endings_and_a_byte_order_mark_change_nothing_but_the_digest() {
     assert_eq!(format!("{:?}", unix.steps), format!("{:?}", dos.steps));
     assert_eq!(format!("{:?}", unix.steps), format!("{:?}", marked.steps));
     assert_ne!(unix.digest, dos.digest);
+}
+
+#[test]
+fn schemas_are_read_only_where_they_make_sense() {
+    let source = "saga: a\nversion: 1\ninput: s.json\nsteps:\n- {name: b, kind: pivot, call: c.d}\n";
+    let refuse = |schema: Result<&str, &str>| {
+        let answer = Definition::compile("a.yaml", source, &|path| {
+            assert_eq!(path, "s.json");
+            schema.map(str::to_owned).map_err(str::to_owned)
+        });
+        let message = answer.err().map(|diagnostics| diagnostics.iter().next().unwrap().message.clone());
+        message.unwrap_or_else(|| "fine".to_owned())
+    };
+    let huge = format!("\"{}\"", "x".repeat(300_000));
+    let answers = [
+        refuse(Err("no such file")),
+        refuse(Ok("{ \"$schema\": ")),
+        refuse(Ok(&huge)),
+        refuse(Ok("true")),
+        refuse(Ok("{ \"type\": \"object\" }")),
+        refuse(Ok("{ \"$schema\": \"http://json-schema.org/draft-07/schema#\" }")),
+        refuse(Ok("{ \"$schema\": \"https://json-schema.org/draft/2020-12/schema\" }")),
+    ];
+    insta::assert_snapshot!(answers.join("\n"), @r#"
+    the schema s.json cannot be read: no such file
+    the schema s.json is not JSON: EOF while parsing a value at line 1 column 13
+    the schema s.json has 300002 bytes; at most 262144 are read
+    the schema s.json does not say of which draft it is
+    the schema s.json does not say of which draft it is
+    the schema s.json is of another draft: "http://json-schema.org/draft-07/schema#"
+    fine
+    "#);
+}
+
+#[test]
+fn diagnostics_cannot_steer_a_terminal() {
+    for source in [
+        "\"\\e[31mred\\a\\u2028\\u202e\": 1\n",
+        "saga: \"\\e[2J\"\n",
+        "# \u{202e}\nsaga: 1\n",
+        "k\u{9b}31m: 1\n",
+        "a\u{7f}b: 1\n",
+    ] {
+        let text = compile("\u{1b}[31m.yaml", source).unwrap_err().to_string();
+        let steers =
+            |character: char| (character.is_control() && character != '\n') || character == '\u{202e}';
+        assert!(!text.contains(steers), "{text:?}");
+    }
 }
