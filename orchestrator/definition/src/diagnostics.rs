@@ -164,7 +164,7 @@ impl fmt::Display for Diagnostics {
 }
 
 /// Whether a character could move a terminal's cursor or turn the direction of the text around it.
-pub(crate) const fn steers(character: char) -> bool {
+pub(crate) fn steers(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
