@@ -15,10 +15,13 @@ use amends_contract::{Cause, Outcome};
 use futures::FutureExt;
 use metrics::gauge;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
     time::{sleep, timeout},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
 
 use crate::{
     CallOutcome, External, Intent,
@@ -37,7 +40,7 @@ pub(crate) struct Call {
     /// Whether no call can have been made before.
     pub(crate) first: bool,
     /// Its place in memory.
-    pub(crate) room: OwnedSemaphorePermit,
+    pub(crate) _room: OwnedSemaphorePermit,
 }
 
 /// A call that has ended.
@@ -60,13 +63,15 @@ pub(crate) struct Calls {
     core: Arc<Core>,
     post: Arc<Post>,
     /// By effect id: all calls that wait, run, or are being settled.
-    held: Mutex<BTreeSet<String>>,
+    held: watch::Sender<BTreeSet<String>>,
     /// By effect id.
     askers: Mutex<BTreeMap<String, Asker>>,
     running: Semaphore,
     tasks: TaskTracker,
     finished: mpsc::UnboundedSender<Finished>,
     shutdown: CancellationToken,
+    /// Cancelled when nothing of it shall go on.
+    killed: CancellationToken,
 }
 
 impl Calls {
@@ -81,13 +86,19 @@ impl Calls {
         Arc::new(Self {
             core,
             post,
-            held: Mutex::default(),
+            held: watch::Sender::default(),
             askers: Mutex::default(),
             running,
             tasks: TaskTracker::new(),
             finished,
             shutdown,
+            killed: CancellationToken::new(),
         })
+    }
+
+    /// Kills all calls when it is dropped.
+    pub(crate) fn kill_on_drop(&self) -> DropGuard {
+        self.killed.clone().drop_guard()
     }
 
     /// Makes a call for a command that asks for it.
@@ -105,7 +116,7 @@ impl Calls {
     /// Makes a call.
     pub(crate) fn start(self: &Arc<Self>, call: Call) {
         let effect = call.intent.effect.to_string();
-        if lock(&self.held).insert(effect) {
+        if self.held.send_if_modified(|held| held.insert(effect)) {
             gauge!(meter::CALLS_HELD).increment(1.0);
             self.tasks.spawn(Arc::clone(self).make(call));
         }
@@ -113,12 +124,12 @@ impl Calls {
 
     /// All effects whose calls this process has in hand.
     pub(crate) fn held(&self) -> Vec<String> {
-        lock(&self.held).iter().cloned().collect()
+        self.held.borrow().iter().cloned().collect()
     }
 
     /// A call is settled, or left for later.
     pub(crate) fn let_go(&self, effect: &str) {
-        if lock(&self.held).remove(effect) {
+        if self.held.send_if_modified(|held| held.remove(effect)) {
             gauge!(meter::CALLS_HELD).decrement(1.0);
         }
     }
@@ -139,7 +150,16 @@ impl Calls {
         let longest = Duration::from_millis(self.core.config.drain_ms);
         if timeout(longest, self.tasks.wait()).await.is_err() {
             tracing::warn!("external calls were still running; their outcome will be found out");
+            self.killed.cancel();
+            self.tasks.wait().await;
         }
+    }
+
+    /// Waits until none is in hand.
+    #[cfg(test)]
+    pub(crate) async fn until_idle(&self) {
+        let idle = self.held.subscribe().wait_for(BTreeSet::is_empty).await.map(drop);
+        assert_eq!(idle.ok(), Some(()));
     }
 
     async fn make(self: Arc<Self>, call: Call) {
@@ -149,7 +169,11 @@ impl Calls {
             turn = self.running.acquire() => turn.ok(),
         };
         let outcome = match turn {
-            Some(_turn) => Some(self.outcome(&call).await),
+            Some(_turn) => tokio::select! {
+                biased;
+                () = self.killed.cancelled() => return,
+                outcome = self.outcome(&call) => Some(outcome),
+            },
             None => None,
         };
         // The receiver is gone only when the process is ending; the row is found open then.
@@ -175,6 +199,7 @@ impl Calls {
         tokio::select! {
             // Unanswered, the command comes again, to whoever lives then.
             () = self.shutdown.cancelled() => return,
+            () = self.killed.cancelled() => return,
             () = sleep(Duration::from_millis(self.core.config.pending_after_ms)) => {}
         }
         if let Some(asker) = self.take_asker(&effect) {

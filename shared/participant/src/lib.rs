@@ -39,6 +39,10 @@ mod runner;
 mod settle;
 mod step;
 mod task;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+#[cfg(test)]
+mod tests;
 mod work;
 
 pub use config::{Config, Pools};
@@ -46,6 +50,7 @@ pub use database::Database;
 pub use error::Error;
 pub use external::{CallOutcome, External, Intent, Prepared};
 pub use handler::{Handler, HandlerError, read_data};
+pub use outbox::emit;
 pub use participant::{Locks, Participant};
 pub use work::{Undone, Work};
 

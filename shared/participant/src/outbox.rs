@@ -5,11 +5,12 @@
 use amends_contract::{Event, Timestamp};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter,
     sea_query::{Expr, LockBehavior, LockType, OnConflict, Query},
 };
 
 use crate::{
+    database::dialect,
     entity::{
         event_outbox::{Column, Entity, Model},
         event_stream,
@@ -31,6 +32,15 @@ pub(crate) async fn insert(db: &impl ConnectionTrait, events: &[Event], now: Tim
     };
     rows::insert(db, "event_outbox", &columns, events.iter().map(row).collect()).await?;
     Ok(())
+}
+
+/// Writes events in a transaction of the service's own, such as a request's; they are published after its
+/// commit. An event's id must derive from its cause, so that writing it twice makes one.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn emit(db: &DatabaseTransaction, events: &[Event]) -> Result<(), DbErr> {
+    insert(db, events, dialect::now(db).await?).await
 }
 
 /// Whether there is anything to publish.

@@ -98,14 +98,16 @@ impl Participant {
         config: Config,
         shutdown: CancellationToken,
     ) -> Result<(), Error> {
+        let migrations = self.migrations.clone();
+        let core = self.checked(db, config)?;
+        migration::migrate(&core.db, &migrations).await?;
+        run::run(core, broker, shutdown).await
+    }
+
+    pub(crate) fn checked(self, db: Database, config: Config) -> Result<Core, Error> {
         if !self.mistakes.is_empty() {
             return Err(Error::Wiring(self.mistakes.join("; ")));
         }
-        self.migrate(&db).await?;
-        run::run(self.core(db, config)?, broker, shutdown).await
-    }
-
-    pub(crate) fn core(self, db: Database, config: Config) -> Result<Core, Error> {
         let name = Token::new(&self.name).map_err(|error| Error::Wiring(error.to_string()))?;
         Ok(Core::new(name, self.routes, self.locks, db, config))
     }

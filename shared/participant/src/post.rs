@@ -107,6 +107,14 @@ impl Post {
         });
     }
 
+    /// Waits until nothing is on its way.
+    #[cfg(test)]
+    pub(crate) async fn idle(&self) {
+        self.running.close();
+        self.running.wait().await;
+        self.running.reopen();
+    }
+
     /// Waits until everything is published, or given up.
     pub(crate) async fn finish(&self) {
         self.running.close();

@@ -110,7 +110,7 @@ fn take_up(runner: &Runner, row: &Model) {
         cause: task.cause,
         external: Arc::clone(external),
         first: row.calls == 1,
-        room,
+        _room: room,
     });
 }
 

@@ -7,8 +7,11 @@ use std::sync::Arc;
 
 use amends_broker::{Broker, ConsumerSpec, Delivery, Start};
 use amends_contract::{Names, Stream};
-use tokio::{sync::mpsc, task::JoinHandle};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::mpsc;
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::AbortOnDropHandle,
+};
 
 use crate::{
     Error,
@@ -20,6 +23,7 @@ use crate::{
     purge, recover,
     runner::Runner,
     settle::Settler,
+    task::Acknowledge,
 };
 
 /// How far back a new consumer begins, in minutes: what is older and still wanted is sent again.
@@ -39,9 +43,9 @@ pub(crate) async fn run(core: Core, broker: Broker, shutdown: CancellationToken)
         names: broker.names().clone(),
     };
     let loops = [
-        tokio::spawn(recover::run(inside.runner.clone())),
-        tokio::spawn(events.run(broker.topology_changes(), shutdown.clone())),
-        tokio::spawn(purge::run(Arc::clone(&core), shutdown.clone())),
+        spawn(recover::run(inside.runner.clone())),
+        spawn(events.run(broker.topology_changes(), shutdown.clone())),
+        spawn(purge::run(Arc::clone(&core), shutdown.clone())),
     ];
     commands(&inside.runner, &broker, &shutdown).await;
     for one in loops {
@@ -61,17 +65,22 @@ async fn commands(runner: &Runner, broker: &Broker, shutdown: &CancellationToken
         batch_count_max: runner.core.config.batch_count_max,
     });
     while let Some(deliveries) = consumer.next(shutdown).await {
-        take(runner, broker.names(), deliveries).await;
+        take(runner, broker.names(), deliveries, |delivery| Box::new(delivery.clone())).await;
     }
 }
 
 /// Handles one batch of deliveries: what cannot be read is set aside, the rest is run.
-pub(crate) async fn take(runner: &Runner, names: &Names, deliveries: Vec<Delivery>) {
+/// `answer` gives what acknowledges a delivery.
+pub(crate) async fn take(
+    runner: &Runner,
+    names: &Names,
+    deliveries: Vec<Delivery>,
+    answer: impl Fn(&Delivery) -> Box<dyn Acknowledge>,
+) {
     let mut tasks = Vec::with_capacity(deliveries.len());
     let mut letters = Vec::new();
     for delivery in deliveries {
-        let message = Box::new(delivery.clone());
-        let read = inbound::read(&runner.core, names, &delivery, message);
+        let read = inbound::read(&runner.core, names, &delivery, answer(&delivery));
         tasks.extend(read.tasks);
         letters.extend(read.dead.map(|(dead, parcel)| runner.post.dead(&dead, parcel)));
         if let Some(parcel) = read.empty {
@@ -85,8 +94,9 @@ pub(crate) async fn take(runner: &Runner, names: &Names, deliveries: Vec<Deliver
 /// What handles commands and calls, without what brings them.
 pub(crate) struct Inside {
     pub(crate) runner: Runner,
-    settler: JoinHandle<()>,
+    settler: AbortOnDropHandle<()>,
     drained: CancellationToken,
+    _kill: DropGuard,
 }
 
 impl Inside {
@@ -100,10 +110,11 @@ impl Inside {
         let (sender, finished) = mpsc::unbounded_channel();
         let calls = Calls::new(Arc::clone(core), Arc::clone(&post), sender, shutdown.clone());
         let drained = CancellationToken::new();
+        let kill = calls.kill_on_drop();
         let settler = Settler::new(Arc::clone(core), Arc::clone(&post), Arc::clone(&calls));
-        let settler = tokio::spawn(settler.run(finished, drained.clone()));
+        let settler = spawn(settler.run(finished, drained.clone()));
         let runner = Runner { core: Arc::clone(core), post, calls, shutdown: shutdown.clone() };
-        Self { runner, settler, drained }
+        Self { runner, settler, drained, _kill: kill }
     }
 
     /// Waits for the running calls, records how they ended, and publishes the last replies.
@@ -115,7 +126,12 @@ impl Inside {
     }
 }
 
-async fn join(task: JoinHandle<()>) {
+/// A task that ends with its handle: who drops a running participant kills it.
+fn spawn(task: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<()> {
+    AbortOnDropHandle::new(tokio::spawn(task))
+}
+
+async fn join(task: AbortOnDropHandle<()>) {
     if let Err(error) = task.await {
         tracing::error!(%error, "a loop ended by accident");
     }

@@ -99,7 +99,7 @@ impl Settler {
             if batch.is_empty() {
                 continue;
             }
-            batch.sort_by(|a, b| a.call.intent.effect.to_string().cmp(&b.call.intent.effect.to_string()));
+            batch.sort_by_cached_key(|one| one.call.intent.effect.to_string());
             let error = match self.attempt(&batch).await {
                 Ok(writes) => {
                     setbacks = 0;
@@ -357,6 +357,8 @@ impl Settler {
                 let (parcel, traceparent) = asker.map(|asker| (asker.parcel, asker.traceparent)).unzip();
                 letters.push(self.post.reply(body, traceparent.flatten(), parcel));
             }
+            // Its room first: who waits for it to be let go may want that.
+            drop(finished);
             self.calls.let_go(&effect);
         }
         if !writes.woken.is_empty() || self.core.starved.swap(false, Ordering::Relaxed) {

@@ -215,7 +215,7 @@ fn call(batch: &mut Batch<'_>, task: &Task, data: Value, undone: Option<Undone>)
             cause: task.cause,
             external,
             first: true,
-            room,
+            _room: room,
         })),
         _ => {
             batch.core.starved.store(true, Ordering::Relaxed);
