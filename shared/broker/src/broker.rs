@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use amends_contract::Names;
 use async_nats::{
-    Client,
+    Event,
     connection::State,
-    jetstream::{self, context::RequestErrorKind, response::Response},
+    jetstream::{context::RequestErrorKind, response::Response},
 };
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
@@ -20,12 +20,12 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
-    Config, Consumer, ConsumerSpec, Difference, Error, Health, Publisher,
+    Config, Consumer, ConsumerSpec, Difference, Error, Health, ProblemKind, Publisher,
     config::ms,
-    connect::connect,
     delivery::AckQueue,
     health::Monitor,
     ledger::Ledger,
+    link::{CurrentLink, Link},
     reconcile::{Topology, watch},
 };
 
@@ -41,8 +41,8 @@ pub struct Broker {
 pub(crate) struct Core {
     pub(crate) config: Config,
     pub(crate) names: Names,
-    pub(crate) client: Client,
-    pub(crate) jetstream: jetstream::Context,
+    name: String,
+    link: CurrentLink,
     pub(crate) monitor: Arc<Monitor>,
     pub(crate) acks: AckQueue,
     pub(crate) ledger: Arc<Ledger>,
@@ -59,18 +59,20 @@ impl Broker {
     pub async fn connect(config: &Config, name: &str) -> Result<Self, Error> {
         let names = Names::new(&config.prefix).map_err(|error| Error::Config(format!("prefix: {error}")))?;
         let monitor = Arc::new(Monitor::new(config.problem_memory_ms));
-        let client = connect(config, name, &monitor).await?;
+        let link = CurrentLink::new(Link::start(config, name, &monitor).await?);
+        let ledger = Ledger::new(&names, &link.get().client, config.outstanding_max);
+        ledger.attach(&link.get().client).await?;
         let stop = CancellationToken::new();
         let core = Arc::new(Core {
             config: config.clone(),
-            names: names.clone(),
-            jetstream: jetstream::new(client.clone()),
+            names,
+            name: name.to_owned(),
+            acks: AckQueue::start(link.clone(), config.ack_queue_max, config.nak_delay_max_ms),
+            link,
             monitor,
-            acks: AckQueue::start(client.clone(), config.ack_queue_max, config.nak_delay_max_ms),
-            ledger: Ledger::start(&client, &names, config.outstanding_max).await?,
+            ledger,
             topology: Topology::new(),
             stop: stop.clone(),
-            client,
         });
         tokio::spawn(watch(Arc::clone(&core), stop.clone()));
         Ok(Self { core, _alive: Arc::new(stop.drop_guard()) })
@@ -107,7 +109,7 @@ impl Broker {
     /// The state of the connection and what went wrong lately. Asks nobody.
     #[must_use]
     pub fn health(&self) -> Health {
-        let server = self.core.client.try_server_info();
+        let server = self.core.link().client.try_server_info();
         self.core.monitor.snapshot(
             self.core.is_connected(),
             server.map(|info| format!("{} {}", info.server_name, info.version)),
@@ -138,8 +140,9 @@ impl Broker {
         }
         let goodbye = async {
             self.core.acks.flush().await;
-            let _ = self.core.client.flush().await;
-            let _ = self.core.client.drain().await;
+            let link = self.core.link();
+            let _ = link.client.flush().await;
+            let _ = link.client.drain().await;
         };
         if timeout(ms(self.core.config.close_timeout_ms), goodbye).await.is_err() {
             tracing::warn!(
@@ -150,9 +153,28 @@ impl Broker {
 }
 
 impl Core {
+    /// The client of the moment.
+    pub(crate) fn link(&self) -> Arc<Link> {
+        self.link.get()
+    }
+
+    /// Puts a new client in the place of a dead one.
+    pub(crate) async fn revive(&self) -> Result<(), Error> {
+        if !self.link().is_dead() {
+            return Ok(());
+        }
+        self.monitor.hear(&Event::Disconnected);
+        self.monitor
+            .note(ProblemKind::Server, "the client died of something it received; a new one takes over");
+        let link = Link::start(&self.config, &self.name, &self.monitor).await?;
+        self.ledger.attach(&link.client).await?;
+        self.link.replace(link);
+        Ok(())
+    }
+
     pub(crate) fn is_connected(&self) -> bool {
         // A client that was closed goes on calling itself connected.
-        self.client.connection_state() == State::Connected && !self.stop.is_cancelled()
+        self.link().client.connection_state() == State::Connected && !self.stop.is_cancelled()
     }
 
     /// Waits for the connection.
@@ -178,8 +200,9 @@ impl Core {
     pub(crate) async fn round_trip(&self) {
         if self.is_connected() {
             // Nobody listens there, and the server says so.
-            let nobody = self.client.new_inbox();
-            let answer = self.client.request(nobody, Bytes::new());
+            let link = self.link();
+            let nobody = link.client.new_inbox();
+            let answer = link.client.request(nobody, Bytes::new());
             let _ = timeout(ms(self.config.close_timeout_ms), answer).await;
         }
     }
@@ -194,7 +217,7 @@ impl Core {
         if !self.is_connected() {
             return Err(Error::Unavailable("not connected".to_owned()));
         }
-        match self.jetstream.request::<_, _, Response<T>>(subject, payload).await {
+        match self.link().jetstream.request::<_, _, Response<T>>(subject, payload).await {
             Ok(Response::Ok(answer)) => Ok(answer),
             Ok(Response::Err { error }) => Err(Error::answered(&error)),
             Err(error) => Err(match error.kind() {

@@ -20,6 +20,7 @@ use async_nats::{
     jetstream::{
         ErrorCode,
         consumer::{self, PullConsumer, pull},
+        message::StreamMessage,
         stream::ConsumerErrorKind,
     },
 };
@@ -37,6 +38,7 @@ use crate::{
     jitter, meter,
     pull::{Pull, Trouble},
     topology::{consumer_differences, wanted_consumer},
+    unreadable::unreadable,
 };
 
 /// Which messages, and by what name the broker remembers how far we are.
@@ -72,6 +74,8 @@ pub struct Consumer {
     /// Arrived and not handed out yet.
     held: VecDeque<Delivery>,
     incarnation: Incarnation,
+    /// The server that the connection was lost to last. If it still runs, it was not the reason.
+    lost_server: Option<String>,
     failures: u32,
     delivered: Counter,
     redelivered: Counter,
@@ -86,7 +90,8 @@ enum Source {
 
 struct Opened {
     pull: Box<Pull>,
-    created_at: Timestamp,
+    info: consumer::Info,
+    unreadable: Vec<StreamMessage>,
 }
 
 /// The broker's consumer as we know it: one that was created again is another one.
@@ -102,6 +107,7 @@ impl Consumer {
             source: Source::Closed,
             held: VecDeque::new(),
             incarnation: Incarnation { created_at: None, gone: Arc::default(), opened_at: Instant::now() },
+            lost_server: None,
             failures: 0,
             delivered: counter!(meter::DELIVERED, "consumer" => spec.durable.clone()),
             redelivered: counter!(meter::REDELIVERED, "consumer" => spec.durable.clone()),
@@ -159,7 +165,13 @@ impl Consumer {
     fn sort_in(&mut self, arrival: Result<Message, Trouble>) {
         match arrival {
             Ok(message) => self.hold(message),
-            Err(trouble) => self.give_up(&trouble),
+            Err(trouble) => {
+                if matches!(trouble, Trouble::Connection) {
+                    self.lost_server = Some(self.broker.core.link().client.server_info().server_id);
+                }
+                self.give_up(&trouble.to_string());
+                self.broker.core.topology.hint();
+            }
         }
     }
 
@@ -200,28 +212,37 @@ impl Consumer {
         if matches!(self.source, Source::Open(_)) {
             // We ask for nothing more; after one trip to the server and back, what we asked for is here.
             self.broker.core.round_trip().await;
-            self.take_arrived(usize::MAX);
         }
+        self.hand_back_arrived();
+    }
+
+    fn hand_back_arrived(&mut self) {
+        self.take_arrived(usize::MAX);
         self.held.drain(..).for_each(|delivery| delivery.nak_after(0));
         self.source = Source::Closed;
     }
 
     fn opening(&self) -> BoxFuture<'static, Result<Opened, Error>> {
         let (broker, spec, failures) = (self.broker.clone(), self.spec.clone(), self.failures);
+        let lost_server = self.lost_server.clone();
         Box::pin(async move {
             if failures > 0 {
                 sleep(jitter::backoff(failures, broker.core.config.reopen_delay_max_ms)).await;
             }
             broker.core.connected().await;
-            open(&broker.core, &spec).await
+            open(&broker.core, &spec, lost_server).await
         })
     }
 
     fn opened(&mut self, outcome: Result<Opened, Error>) {
         match outcome {
-            Ok(Opened { pull, created_at }) => {
+            Ok(Opened { pull, info, unreadable }) => {
                 counter!(meter::OPENED, "consumer" => self.spec.durable.clone()).increment(1);
-                self.incarnation.be(created_at);
+                self.incarnation.be(info.created.into());
+                self.lost_server = None;
+                let gone = &self.incarnation.gone;
+                let looked_up = |message| Delivery::looked_up(message, &self.broker.core, &info, gone);
+                self.held.extend(unreadable.into_iter().map(looked_up));
                 self.source = Source::Open(pull);
             }
             Err(error) => {
@@ -238,6 +259,12 @@ impl Consumer {
     }
 }
 
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        self.hand_back_arrived();
+    }
+}
+
 impl Incarnation {
     /// Answers to deliveries of an earlier consumer of this name must not reach this one.
     fn be(&mut self, created_at: Timestamp) {
@@ -250,7 +277,7 @@ impl Incarnation {
 }
 
 /// Makes sure that stream and consumer exist, and starts pulling.
-async fn open(core: &Core, spec: &ConsumerSpec) -> Result<Opened, Error> {
+async fn open(core: &Core, spec: &ConsumerSpec, lost_server: Option<String>) -> Result<Opened, Error> {
     let connection = core.monitor.connection();
     let wanted = wanted_consumer(&core.config, spec, now());
     let info = match core.consumer_info(spec.stream, &spec.durable).await? {
@@ -262,15 +289,21 @@ async fn open(core: &Core, spec: &ConsumerSpec) -> Result<Opened, Error> {
     };
     let differences = consumer_differences(&info.stream_name, &wanted, &info.config);
     core.topology.note_differences(&format!("{} {}", info.stream_name, info.name), differences);
-    let created_at = info.created.into();
-    let consumer = PullConsumer::new(wanted, info, core.jetstream.clone());
+    let link = core.link();
+    let unreadable = match lost_server {
+        Some(server) if server == link.client.server_info().server_id => {
+            unreadable(core, spec, &info).await?
+        }
+        _ => Vec::new(),
+    };
+    let consumer = PullConsumer::new(wanted, info.clone(), link.jetstream.clone());
     let pull = Pull::open(core, consumer, spec.batch_count_max, connection).await?;
-    Ok(Opened { pull: Box::new(pull), created_at })
+    Ok(Opened { pull: Box::new(pull), info, unreadable })
 }
 
 async fn create(core: &Core, spec: &ConsumerSpec, wanted: &pull::Config) -> Result<consumer::Info, Error> {
     let stream = core.names.stream(spec.stream);
-    match core.jetstream.create_consumer_on_stream(wanted.clone(), &stream).await {
+    match core.link().jetstream.create_consumer_on_stream(wanted.clone(), &stream).await {
         Ok(consumer) => {
             tracing::info!(stream, consumer = spec.durable, "consumer created");
             Ok(consumer.cached_info().clone())

@@ -17,12 +17,12 @@ use std::{
 };
 
 use amends_contract::{Timestamp, header};
-use async_nats::{Client, HeaderMap, Message, Subject, jetstream::AckKind};
+use async_nats::{HeaderMap, Message, Subject, jetstream::AckKind};
 use bytes::Bytes;
 use metrics::{Counter, counter};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{config::ms, jitter, meter};
+use crate::{config::ms, jitter, link::CurrentLink, meter};
 
 /// A delivered message. It comes again after `ack_wait_ms` unless it is acknowledged.
 #[derive(Clone)]
@@ -61,18 +61,32 @@ impl Delivery {
     pub(crate) fn read(message: Message, queue: &AckQueue, gone: &Arc<AtomicBool>) -> Option<Self> {
         let reply = message.reply?;
         let address = AckAddress::read(&reply)?;
+        let mut delivery = Self::new(&message.subject, message.payload, &address, reply, queue, gone);
         let headers = message.headers.iter().flat_map(HeaderMap::iter);
-        Some(Self {
-            subject: message.subject.to_string(),
-            body: message.payload,
-            headers: headers
-                .filter_map(|(name, values)| Some((name.to_string(), values.first()?.to_string())))
-                .collect(),
+        delivery.headers = headers
+            .filter_map(|(name, values)| Some((name.to_string(), values.first()?.to_string())))
+            .collect();
+        Some(delivery)
+    }
+
+    /// A delivery without headers.
+    pub(crate) fn new(
+        subject: &str,
+        body: Bytes,
+        address: &AckAddress,
+        reply: Subject,
+        queue: &AckQueue,
+        gone: &Arc<AtomicBool>,
+    ) -> Self {
+        Self {
+            subject: subject.to_owned(),
+            body,
+            headers: BTreeMap::new(),
             stream_seq: address.stream_seq,
             delivered: address.delivered,
             stored_at: address.stored_at,
             answers: Some(Answers { queue: queue.clone(), gone: Arc::clone(gone), reply }),
-        })
+        }
     }
 
     /// Whether it has been delivered before.
@@ -127,9 +141,9 @@ impl fmt::Debug for Delivery {
 /// the first two and whatever may follow only in the longer form.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct AckAddress {
-    stream_seq: u64,
-    delivered: u64,
-    stored_at: Timestamp,
+    pub(crate) stream_seq: u64,
+    pub(crate) delivered: u64,
+    pub(crate) stored_at: Timestamp,
 }
 
 impl AckAddress {
@@ -148,6 +162,16 @@ impl AckAddress {
         let (delivered, stream_seq, _, nanoseconds) = (number()?, number()?, number()?, number()?);
         let stored_at = Timestamp::from_unix_ms(i64::try_from(nanoseconds / 1_000_000).ok()?);
         Some(Self { stream_seq, delivered, stored_at })
+    }
+
+    /// The short form. The server goes by the stream's number alone.
+    pub(crate) fn write(&self, stream: &str, consumer: &str) -> Subject {
+        let Self { stream_seq, delivered, stored_at } = self;
+        let nanoseconds = i128::from(stored_at.unix_ms()) * 1_000_000;
+        let prefix = Self::PREFIX;
+        Subject::from(format!(
+            "{prefix}{stream}.{consumer}.{delivered}.{stream_seq}.{stream_seq}.{nanoseconds}.0"
+        ))
     }
 }
 
@@ -180,9 +204,9 @@ pub(crate) struct AckQueue {
 
 impl AckQueue {
     /// Starts the task that writes the answers; it ends with the last clone of the queue.
-    pub(crate) fn start(client: Client, length_max: usize, nak_delay_max_ms: u64) -> Self {
+    pub(crate) fn start(link: CurrentLink, length_max: usize, nak_delay_max_ms: u64) -> Self {
         let (sender, receiver) = mpsc::channel(length_max.max(1));
-        tokio::spawn(write(client, receiver));
+        tokio::spawn(write(link, receiver));
         Self { sender, nak_delay_max_ms, dropped: counter!(meter::ACKS_DROPPED) }
     }
 
@@ -201,13 +225,14 @@ impl AckQueue {
     }
 }
 
-async fn write(client: Client, mut receiver: mpsc::Receiver<Entry>) {
+async fn write(link: CurrentLink, mut receiver: mpsc::Receiver<Entry>) {
     /// Answers taken from the queue at once.
     const CHUNK: usize = 256;
     let (acked, naked) = (counter!(meter::ACKED), counter!(meter::NAKED));
     let dropped = counter!(meter::ACKS_DROPPED);
     let mut entries = Vec::with_capacity(CHUNK);
     while receiver.recv_many(&mut entries, CHUNK).await > 0 {
+        let link = link.get();
         for entry in entries.drain(..) {
             let (reply, kind, gone) = match entry {
                 Entry::Answer { reply, kind, gone } => (reply, kind, gone),
@@ -216,7 +241,7 @@ async fn write(client: Client, mut receiver: mpsc::Receiver<Entry>) {
                     continue;
                 }
             };
-            if gone.load(Ordering::Acquire) || client.publish(reply, kind.into()).await.is_err() {
+            if gone.load(Ordering::Acquire) || link.client.publish(reply, kind.into()).await.is_err() {
                 dropped.increment(1);
                 continue;
             }
@@ -242,6 +267,9 @@ mod tests {
         assert_eq!(AckAddress::read(&format!("$JS.ACK.S.c.3.100.7.{tail}")), address(100, 3));
         assert_eq!(AckAddress::read(&format!("$JS.ACK._.hash.S.c.3.100.7.{tail}")), address(100, 3));
         assert_eq!(AckAddress::read(&format!("$JS.ACK.hub.hash.S.c.1.2.3.{tail}.token")), address(2, 1));
+        let written = address(100, 2).unwrap().write("S", "c");
+        assert_eq!(written.as_str(), "$JS.ACK.S.c.2.100.100.1790230470084000000.0");
+        assert_eq!(AckAddress::read(&written), address(100, 2));
     }
 
     #[test]

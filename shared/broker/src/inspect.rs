@@ -3,17 +3,13 @@
 //! Invariant: nothing here changes anything at the broker.
 
 use amends_contract::{Stream, Timestamp};
-use async_nats::jetstream::{
-    ErrorCode,
-    account::Account,
-    message::StreamMessage,
-    stream::{Info, RawMessage},
-};
+pub(crate) use async_nats::jetstream::stream::RawMessage;
+use async_nats::jetstream::{ErrorCode, account::Account, message::StreamMessage, stream::Info};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::{Broker, Error};
+use crate::{Broker, Error, broker::Core};
 
 /// What identifies a stream's content: a stream created again has another `created_at`, one that lost
 /// its end another `last_seq`.
@@ -70,7 +66,7 @@ pub struct StoredMessage {
     pub seq: u64,
     /// When the broker stored it.
     pub stored_at: Timestamp,
-    /// The headers, all values.
+    /// The headers, all values; none when they cannot be read.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Bytes,
@@ -171,23 +167,42 @@ impl Broker {
     /// # Errors
     /// When the broker is away or does not answer.
     pub async fn message(&self, stream: Stream, seq: u64) -> Result<Option<StoredMessage>, Error> {
+        match self.core.raw_message(stream, &json!({ "seq": seq })).await? {
+            None => Ok(None),
+            Some(raw) => match StreamMessage::try_from(raw.clone()) {
+                Ok(message) => Ok(Some(stored(message))),
+                Err(_) => without_headers(raw).map(|message| Some(stored(message))),
+            },
+        }
+    }
+}
+
+impl Core {
+    /// A message as the API answers it; `None` when it, or the stream, does not exist.
+    pub(crate) async fn raw_message(
+        &self,
+        stream: Stream,
+        query: &serde_json::Value,
+    ) -> Result<Option<RawMessage>, Error> {
         #[derive(Deserialize)]
         struct Found {
             message: RawMessage,
         }
         let missing =
             [ErrorCode::NO_MESSAGE_FOUND, ErrorCode::SEQUENCE_NOT_FOUND, ErrorCode::STREAM_NOT_FOUND];
-        let subject = format!("STREAM.MSG.GET.{}", self.names().stream(stream));
-        match self.core.api::<Found>(subject, &json!({ "seq": seq })).await {
-            Ok(found) => {
-                let message = StreamMessage::try_from(found.message)
-                    .map_err(|error| Error::Answer(format!("message {seq}: {error}")))?;
-                Ok(Some(stored(message)))
-            }
+        match self.api::<Found>(format!("STREAM.MSG.GET.{}", self.names.stream(stream)), query).await {
+            Ok(found) => Ok(Some(found.message)),
             Err(error) if missing.iter().any(|code| error.is(*code)) => Ok(None),
             Err(error) => Err(error),
         }
     }
+}
+
+/// The message, its headers left away.
+pub(crate) fn without_headers(raw: RawMessage) -> Result<StreamMessage, Error> {
+    let seq = raw.sequence;
+    StreamMessage::try_from(RawMessage { headers: None, ..raw })
+        .map_err(|error| Error::Answer(format!("message {seq}: {error}")))
 }
 
 fn position(info: &Info) -> StreamPosition {

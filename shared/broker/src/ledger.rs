@@ -61,30 +61,32 @@ struct Batch {
 }
 
 impl Ledger {
-    /// Subscribes to the inbox and starts the task that reads it; it ends with the connection.
-    pub(crate) async fn start(
-        client: &Client,
-        names: &Names,
-        outstanding_max: usize,
-    ) -> Result<Arc<Self>, Error> {
-        let inbox = client.new_inbox();
-        let answers = client
-            .subscribe(format!("{inbox}.>"))
-            .await
-            .map_err(|error| Error::Config(format!("cannot subscribe to our own inbox: {error}")))?;
-        let permits = Semaphore::new(outstanding_max.clamp(1, Semaphore::MAX_PERMITS));
+    pub(crate) fn new(names: &Names, client: &Client, outstanding_max: usize) -> Arc<Self> {
         let meters = Stream::ALL.map(|stream| Meter {
             stream: names.stream(stream),
             published: counter!(meter::PUBLISHED, "stream" => stream.token()),
             duplicates: counter!(meter::PUBLISH_DUPLICATES, "stream" => stream.token()),
         });
-        let ledger = Arc::new(Self { inbox, meters: meters.into(), open: Mutex::default(), permits });
-        let reader = Arc::clone(&ledger);
+        Arc::new(Self {
+            inbox: client.new_inbox(),
+            meters: meters.into(),
+            open: Mutex::default(),
+            permits: Semaphore::new(outstanding_max.clamp(1, Semaphore::MAX_PERMITS)),
+        })
+    }
+
+    /// Subscribes to the inbox and starts the task that reads it; it ends with the client.
+    pub(crate) async fn attach(self: &Arc<Self>, client: &Client) -> Result<(), Error> {
+        let answers = client
+            .subscribe(format!("{}.>", self.inbox))
+            .await
+            .map_err(|error| Error::Unavailable(format!("cannot subscribe to our own inbox: {error}")))?;
+        let ledger = Arc::clone(self);
         tokio::spawn(answers.for_each(move |message| {
-            reader.enter(&message);
+            ledger.enter(&message);
             std::future::ready(())
         }));
-        Ok(ledger)
+        Ok(())
     }
 
     /// Opens a page for `slots` messages.

@@ -19,11 +19,13 @@ mod health;
 mod inspect;
 mod jitter;
 mod ledger;
+mod link;
 pub mod meter;
 mod publisher;
 mod pull;
 mod reconcile;
 mod topology;
+mod unreadable;
 
 pub use amends_contract::{Names, Stream};
 pub use broker::Broker;

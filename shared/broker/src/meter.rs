@@ -28,3 +28,5 @@ pub const ACKS_DROPPED: &str = "amends_broker_acks_dropped_total";
 pub const OPENED: &str = "amends_broker_consumer_opened_total";
 /// Counter: times a stream was found or made new, or went back.
 pub const TOPOLOGY_CHANGES: &str = "amends_broker_topology_changes_total";
+/// Counter by `consumer`: messages handed over without their headers, which cannot be read.
+pub const UNREADABLE: &str = "amends_broker_unreadable_total";

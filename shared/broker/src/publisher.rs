@@ -87,6 +87,7 @@ impl Publisher {
     async fn attempt(&self, batch: &[Outgoing], open: &[usize]) -> Vec<Answer> {
         let core = &self.broker.core;
         let timeout_ms = core.config.publish_timeout_ms;
+        let link = core.link();
         let mut page = core.ledger.batch(open.len());
         for (slot, index) in open.iter().enumerate() {
             let message = &batch[*index];
@@ -100,7 +101,7 @@ impl Publisher {
             let sent = timeout_at(Instant::now() + ms(timeout_ms), async {
                 let reply = page.send_slot(slot).await;
                 let (subject, body) = (message.subject.clone(), message.body.clone());
-                core.client.publish_with_reply_and_headers(subject, reply, headers, body).await
+                link.client.publish_with_reply_and_headers(subject, reply, headers, body).await
             });
             match sent.await {
                 Ok(Ok(())) => {}
@@ -119,7 +120,7 @@ impl Publisher {
         match error.kind() {
             PublishErrorKind::MaxPayloadExceeded => PublishError::TooLarge {
                 bytes: message.body.len() + header_bytes(message),
-                bytes_max: self.broker.core.client.max_payload(),
+                bytes_max: self.broker.core.link().client.max_payload(),
             },
             PublishErrorKind::InvalidSubject => {
                 PublishError::Invalid(format!("{:?} is no subject", message.subject))

@@ -6,7 +6,7 @@
 //!
 //! Invariant: after any [`Trouble`] the line is only good for what has already arrived.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use async_nats::{
     Message, StatusCode, Subject, Subscriber,
@@ -21,7 +21,22 @@ use tokio::{
 use crate::{Error, broker::Core, config::ms, delivery::AckAddress};
 
 /// Why a line is given up.
-pub(crate) type Trouble = String;
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    /// The connection is gone.
+    Connection,
+    /// The consumer, or the stream, or the broker as such.
+    Consumer(String),
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connection => f.write_str("the connection was lost"),
+            Self::Consumer(text) => f.write_str(text),
+        }
+    }
+}
 
 pub(crate) struct Pull {
     consumer: PullConsumer,
@@ -46,8 +61,9 @@ impl Pull {
         batch_count_max: usize,
         connection: watch::Receiver<bool>,
     ) -> Result<Self, Error> {
-        let inbox = Subject::from(core.client.new_inbox());
-        let arrivals = core
+        let link = core.link();
+        let inbox = Subject::from(link.client.new_inbox());
+        let arrivals = link
             .client
             .subscribe(inbox.clone())
             .await
@@ -69,7 +85,7 @@ impl Pull {
             // Asking at half keeps messages coming while the last ones are worked on.
             if self.asked <= self.request.batch / 2 {
                 let request = self.consumer.request_batch(self.request.clone(), self.inbox.clone());
-                request.await.map_err(|error| format!("cannot ask for messages: {error}"))?;
+                request.await.map_err(|_| Trouble::Connection)?;
                 self.asked += self.request.batch;
             }
             if let Some(arrival) = self.arrived() {
@@ -79,13 +95,15 @@ impl Pull {
             tokio::select! {
                 biased;
                 arrival = self.arrivals.next() => {
-                    let message = arrival.ok_or("the connection is closed")?;
+                    let message = arrival.ok_or(Trouble::Connection)?;
                     if let Some(message) = self.sort(message)? {
                         return Ok(message);
                     }
                 }
-                _ = self.connection.changed() => return Err("the connection was lost".to_owned()),
-                () = sleep_until(silent_until) => return Err("the broker is silent".to_owned()),
+                _ = self.connection.changed() => return Err(Trouble::Connection),
+                () = sleep_until(silent_until) => {
+                    return Err(Trouble::Consumer("the broker is silent".to_owned()));
+                }
             }
         }
     }
@@ -120,9 +138,10 @@ impl Pull {
                 self.asked = self.asked.saturating_sub(unserved.unwrap_or(self.asked));
                 Ok(None)
             }
-            Some(StatusCode::NO_RESPONDERS) => Err("there is no such consumer".to_owned()),
+            Some(StatusCode::NO_RESPONDERS) => Err(Trouble::Consumer("there is no such consumer".to_owned())),
             Some(status) => {
-                Err(format!("{status} {}", message.description.as_deref().unwrap_or("without a reason")))
+                let reason = message.description.as_deref().unwrap_or("without a reason");
+                Err(Trouble::Consumer(format!("{status} {reason}")))
             }
         }
     }

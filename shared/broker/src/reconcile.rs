@@ -140,7 +140,7 @@ impl Core {
 
     /// A stream that we have seen, or that others of a cluster may see, is perhaps only without a leader.
     fn may_come_back(&self, seen: &BTreeMap<Stream, Seen>, stream: Stream) -> bool {
-        seen.contains_key(&stream) || self.client.server_info().cluster.is_some()
+        seen.contains_key(&stream) || self.link().client.server_info().cluster.is_some()
     }
 
     async fn create(&self, stream: Stream) -> Result<(), Error> {
@@ -172,7 +172,8 @@ impl Core {
     }
 }
 
-/// Reconciles until `stop`: on every connect, on a hint, and every `watch_interval_ms`.
+/// Reconciles until `stop`: on every connect, on a hint, and every `watch_interval_ms`. Revives the
+/// client on the way.
 pub(crate) async fn watch(core: Arc<Core>, stop: CancellationToken) {
     let mut connection = core.monitor.connection();
     let mut failures = 0_u32;
@@ -187,6 +188,9 @@ pub(crate) async fn watch(core: Arc<Core>, stop: CancellationToken) {
             // Whoever woke us woke every other process, too.
             () = core.topology.hint.notified() => sleep(ms(jitter::spread(0))).await,
             _ = connection.changed() => sleep(ms(jitter::spread(0))).await,
+        }
+        if let Err(error) = core.revive().await {
+            core.monitor.note(ProblemKind::Connection, &error.to_string());
         }
         if !core.is_connected() {
             continue;

@@ -157,11 +157,11 @@ async fn a_new_consumer_starts_where_its_spec_says() {
             broker.consumer_status(Stream::Command, "none").await.unwrap()
         }) => {}
     }
+    drop(recent);
     publish(&broker, 3..5).await;
     assert_eq!(consume(&mut none, 3..5).await.len(), 2);
 
     // A process that starts later asks for another start time; that is no difference.
-    drop(recent);
     let mut again = broker.consumer(starting("recent", Start::MinutesBack(5)));
     assert_eq!(consume(&mut again, 3..5).await.len(), 2);
     assert_eq!(broker.health().differences, []);
@@ -187,6 +187,27 @@ async fn shutdown_ends_the_source_and_sends_back_what_was_not_handed_out() {
     let mut successor = broker.consumer(spec("inventory"));
     let rest = consume(&mut successor, handed_out.len() as u64..40).await;
     assert_eq!(rest.len(), 40 - handed_out.len(), "what was acknowledged before the close stays so");
+}
+
+#[tokio::test]
+async fn a_dropped_consumer_sends_back_what_had_arrived() {
+    let server = Server::start();
+    let broker = ready(&Config { ack_wait_ms: 3_600_000, ..config(&server) }).await;
+    let mut first = broker.consumer(spec("inventory"));
+    publish(&broker, 0..1).await;
+    consume(&mut first, 0..1).await;
+    // It has asked for more, so these come to it although nobody waits.
+    publish(&broker, 1..4).await;
+    eventually("their arrival", async || {
+        let status = broker.consumer_status(Stream::Command, "inventory").await.unwrap()?;
+        (status.delivered_seq == 4).then_some(())
+    })
+    .await;
+    // Answers and messages share one connection: what was delivered before this answer has arrived.
+    broker.probe().await.unwrap();
+    drop(first);
+    let again = consume(&mut broker.consumer(spec("inventory")), 1..4).await;
+    assert!(again.iter().all(|delivery| delivery.is_redelivery()), "{again:?}");
 }
 
 #[tokio::test]

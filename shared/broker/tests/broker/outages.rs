@@ -168,7 +168,9 @@ async fn a_purged_stream_goes_on() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_while_the_broker_is_killed_again_and_again() {
     let mut server = Server::start();
-    let broker = ready(&Config { publish_timeout_ms: 1_000, ..config(&server) }).await;
+    // What was on its way when the server died comes again after the time to acknowledge.
+    let config = Config { publish_timeout_ms: 1_000, ack_wait_ms: 1_000, ..config(&server) };
+    let broker = ready(&config).await;
     let mut consumer = broker.consumer(spec("inventory"));
     let publishing = tokio::spawn({
         let broker = broker.clone();
