@@ -56,7 +56,13 @@ impl Api {
     }
 
     /// `POST` or `PUT` of JSON; `once` is the Idempotency-Key, where there has to be one.
-    pub(crate) async fn send(&self, method: Method, path: &str, body: &Value, once: Option<&str>) -> anyhow::Result<Value> {
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: &Value,
+        once: Option<&str>,
+    ) -> anyhow::Result<Value> {
         let request = self.http.request(method, self.url(path)?).json(body);
         let request = match once {
             Some(key) => request.header("Idempotency-Key", key),
@@ -66,7 +72,12 @@ impl Api {
     }
 
     /// All items of a list that goes on in pages, from `start` on where it is given.
-    pub(crate) async fn all(&self, path: &str, list: &List, start: Option<String>) -> anyhow::Result<Vec<Value>> {
+    pub(crate) async fn all(
+        &self,
+        path: &str,
+        list: &List,
+        start: Option<String>,
+    ) -> anyhow::Result<Vec<Value>> {
         let (mut items, mut next) = (Vec::new(), start);
         loop {
             let query: Vec<_> = next.map(|next| (list.parameter, next)).into_iter().collect();
@@ -92,11 +103,9 @@ impl Api {
             request = request.bearer_auth(key);
         }
         // `without_url`: the URL is said once, here.
-        let response = request
-            .send()
-            .await
-            .map_err(reqwest::Error::without_url)
-            .with_context(|| format!("{} does not answer: is it running, and is this its address?", self.base))?;
+        let response = request.send().await.map_err(reqwest::Error::without_url).with_context(|| {
+            format!("{} does not answer: is it running, and is this its address?", self.base)
+        })?;
         let status = response.status();
         let body = response.text().await.context("the answer broke off")?;
         let body: Value = serde_json::from_str(&body).unwrap_or(Value::String(body));

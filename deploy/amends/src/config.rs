@@ -75,7 +75,10 @@ mod tests {
         };
         let shared = ("DATABASE_URL", "postgres://db/all");
         assert_eq!(url(&[shared]), "postgres://db/all");
-        assert_eq!(url(&[shared, ("AMENDS_ORCHESTRATOR__DATABASE__URL", "postgres://db/own")]), "postgres://db/own");
+        assert_eq!(
+            url(&[shared, ("AMENDS_ORCHESTRATOR__DATABASE__URL", "postgres://db/own")]),
+            "postgres://db/own"
+        );
     }
 
     #[test]

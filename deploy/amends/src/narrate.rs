@@ -2,8 +2,8 @@
 //!
 //! Invariant: every decision has words; a new one does not compile without.
 
-use amends_engine::{Ask, Decision, Ending, Failure, HeldBy, Input, JournalEntry, OperatorAction};
 use amends_contract::{Direction, Token};
+use amends_engine::{Ask, Decision, Ending, Failure, HeldBy, Input, JournalEntry, OperatorAction};
 
 /// How a line is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,9 @@ fn words(decision: &Decision) -> (Option<&Token>, String, Mood) {
     use Mood::{Bad, Good, Neutral};
     match decision {
         Decision::Started { steps, .. } => (None, format!("started: {}", names(steps)), Neutral),
-        Decision::Decided { step, effect, .. } => (Some(step), format!("{}asked for", undo(*effect)), Neutral),
+        Decision::Decided { step, effect, .. } => {
+            (Some(step), format!("{}asked for", undo(*effect)), Neutral)
+        }
         Decision::Sent { step, effect, send_no, ask, .. } => {
             (Some(step), format!("{}{} (sending {send_no})", undo(*effect), asked_again(*ask)), Neutral)
         }
@@ -67,12 +69,16 @@ fn words(decision: &Decision) -> (Option<&Token>, String, Mood) {
         Decision::Held { step, effect, by, .. } => {
             (Some(step), format!("{}held: {}", undo(*effect), outage(*by)), Bad)
         }
-        Decision::DeadlineMoved { deadline_at } => (None, format!("the deadline moves to {deadline_at}"), Neutral),
+        Decision::DeadlineMoved { deadline_at } => {
+            (None, format!("the deadline moves to {deadline_at}"), Neutral)
+        }
         Decision::Succeeded { step, .. } => (Some(step), "done".to_owned(), Good),
         Decision::Rejected { step, code, message } => {
             (Some(step), format!("rejected: {code}: {message}"), Bad)
         }
-        Decision::Cancelled { step } => (Some(step), "cancelled: it never ran and never will".to_owned(), Neutral),
+        Decision::Cancelled { step } => {
+            (Some(step), "cancelled: it never ran and never will".to_owned(), Neutral)
+        }
         Decision::Unknown { step } => {
             (Some(step), "given up without an outcome: its undo settles it".to_owned(), Bad)
         }
@@ -85,9 +91,11 @@ fn words(decision: &Decision) -> (Option<&Token>, String, Mood) {
         Decision::Alarmed { step, alarm } => {
             (Some(step), format!("ALARM: the participant contradicts itself: {alarm:?}"), Bad)
         }
-        Decision::Doubted { failure } => {
-            (None, format!("would turn back ({}), but the pivot is in flight: asking for its fate", why(failure)), Bad)
-        }
+        Decision::Doubted { failure } => (
+            None,
+            format!("would turn back ({}), but the pivot is in flight: asking for its fate", why(failure)),
+            Bad,
+        ),
         Decision::Resolved => (None, "the pivot did happen: going on".to_owned(), Good),
         Decision::Turned { failure, undo } => {
             let plan = if undo.is_empty() { "nothing".to_owned() } else { names(undo) };

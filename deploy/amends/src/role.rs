@@ -47,7 +47,9 @@ impl Role {
             Self::Notification => {
                 Box::pin(amends_notification::run(config.notification, config.nats, shutdown)).await
             }
-            Self::Orchestrator => Box::pin(amends_server::run(config.orchestrator, config.nats, shutdown)).await,
+            Self::Orchestrator => {
+                Box::pin(amends_server::run(config.orchestrator, config.nats, shutdown)).await
+            }
         }
     }
 }

@@ -21,7 +21,9 @@ pub(crate) async fn run(command: &Key, settings: &Settings, output: &mut Output)
         Key::Create { scope, name, json } => {
             let text = create(&config, name, scope).await?;
             if *json {
-                output.json(&json!({ "key": text.reveal(), "prefix": text.prefix(), "name": name, "scopes": scope }))?;
+                output.json(
+                    &json!({ "key": text.reveal(), "prefix": text.prefix(), "name": name, "scopes": scope }),
+                )?;
             } else {
                 // For people beside it, so that `KEY=$(amends key create ..)` takes the key alone.
                 say("This is the only time that the key is shown:");
@@ -50,7 +52,11 @@ pub(crate) async fn run(command: &Key, settings: &Settings, output: &mut Output)
 }
 
 /// Makes a key; the database and its tables, too, if this comes first.
-pub(crate) async fn create(config: &amends_server::Config, name: &str, scopes: &[Scope]) -> anyhow::Result<KeyText> {
+pub(crate) async fn create(
+    config: &amends_server::Config,
+    name: &str,
+    scopes: &[Scope],
+) -> anyhow::Result<KeyText> {
     let store = open(config, Access::Shared).await?;
     store.migrate().await?;
     let created = keys::create(&store, name, scopes).await?;

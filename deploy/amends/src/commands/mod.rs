@@ -5,7 +5,7 @@
 
 mod config;
 mod definition;
-mod key;
+pub(crate) mod key;
 mod mail_catcher;
 mod migrate;
 mod saga;

@@ -121,8 +121,9 @@ async fn journal(api: &Api, id: SagaId, seen: u64) -> anyhow::Result<Vec<Value>>
 }
 
 fn narrate_entry(entry: &Value, output: &mut Output) -> anyhow::Result<()> {
-    let entry: JournalEntry = serde_json::from_value(entry.clone())
-        .context("a journal entry of another version: use --json, or an `amends` of the orchestrator's version")?;
+    let entry: JournalEntry = serde_json::from_value(entry.clone()).context(
+        "a journal entry of another version: use --json, or an `amends` of the orchestrator's version",
+    )?;
     for line in narrate::entry(&entry) {
         let step = line.step.as_ref().map_or("", |step| step.as_str());
         output.line(format_args!("{}  {step:<18}{}", entry.at, line.text))?;

@@ -38,7 +38,12 @@ pub(crate) fn verdict(fate: &Fate, order: &Value) -> Check {
 ///
 /// `charges` are the `keys` of the provider's books, `stock` the list of inventory, `mails` what the
 /// mail server was given.
-pub(crate) fn audit(placed: &[Placed<'_>], charges: &[Value], stock: &[Value], mails: &[Value]) -> Vec<Check> {
+pub(crate) fn audit(
+    placed: &[Placed<'_>],
+    charges: &[Value],
+    stock: &[Value],
+    mails: &[Value],
+) -> Vec<Check> {
     let mut checks: Vec<_> = placed.iter().map(|placed| verdict(placed.fate, &placed.order)).collect();
     checks.push(money(placed, charges));
     checks.extend(STOCK.iter().map(|(sku, received)| shelf(placed, sku, *received, stock)));
@@ -67,12 +72,25 @@ fn money(placed: &[Placed<'_>], charges: &[Value]) -> Check {
         (wanted, found) = (wanted + total, found + charged);
     }
     ok &= net.is_empty();
-    (ok, format!("money: the provider keeps {} of the {} that confirmed orders cost, each charged once", euros(found), euros(wanted)))
+    (
+        ok,
+        format!(
+            "money: the provider keeps {} of the {} that confirmed orders cost, each charged once",
+            euros(found),
+            euros(wanted)
+        ),
+    )
 }
 
 fn shelf(placed: &[Placed<'_>], sku: &str, received: u64, stock: &[Value]) -> Check {
     let of = |placed: &Placed<'_>| {
-        placed.fate.lines.iter().filter(|(line, ..)| *line == sku).map(|(_, quantity, _)| quantity).sum::<u64>()
+        placed
+            .fate
+            .lines
+            .iter()
+            .filter(|(line, ..)| *line == sku)
+            .map(|(_, quantity, _)| quantity)
+            .sum::<u64>()
     };
     let sold: u64 = placed.iter().filter(|placed| placed.fate.ends == Ends::Confirmed).map(of).sum();
     let Some(item) = stock.iter().find(|item| item["sku"] == sku) else {
@@ -84,7 +102,12 @@ fn shelf(placed: &[Placed<'_>], sku: &str, received: u64, stock: &[Value]) -> Ch
         && on_hand.checked_add(deducted) == Some(received)
         && reserved == 0
         && deducted == sold;
-    (ok, format!("stock: {sku}: {on_hand} on hand + {deducted} sold = {received} received, {reserved} reserved"))
+    (
+        ok,
+        format!(
+            "stock: {sku}: {on_hand} on hand + {deducted} sold = {received} received, {reserved} reserved"
+        ),
+    )
 }
 
 fn letters(placed: &[Placed<'_>], mails: &[Value]) -> Check {
@@ -132,9 +155,7 @@ mod tests {
             })
             .collect();
         let confirmed = || placed.iter().filter(|placed| placed.fate.ends == Ends::Confirmed);
-        let charge = |placed: &Placed<'_>| {
-            json!({ "key": format!("{}/charge-payment/do/1", placed.id), "net": placed.fate.total() })
-        };
+        let charge = |placed: &Placed<'_>| json!({ "key": format!("{}/charge-payment/do/1", placed.id), "net": placed.fate.total() });
         let charges = confirmed().map(charge).collect();
         let sold = |sku: &str| -> u64 {
             let lines = confirmed().flat_map(|placed| placed.fate.lines);
@@ -164,7 +185,11 @@ mod tests {
     #[test]
     fn each_kind_of_fraud_is_found() {
         assert_eq!(wrong(|books| books.placed[0].order = json!({ "status": "pending" })), 1, "not settled");
-        assert_eq!(wrong(|books| books.placed[1].order["failure"]["code"] = json!("other")), 1, "another reason");
+        assert_eq!(
+            wrong(|books| books.placed[1].order["failure"]["code"] = json!("other")),
+            1,
+            "another reason"
+        );
         assert_eq!(wrong(|books| books.charges.push(books.charges[0].clone())), 1, "charged twice");
         assert_eq!(wrong(|books| books.charges.clear()), 1, "nothing charged");
         let stranger = json!({ "key": "stranger/charge-payment/do/1", "net": 1 });

@@ -38,7 +38,12 @@ struct Ports {
 
 impl DemoBroker {
     /// Takes the server at `url`, or starts one in `scratch`; `run` is unique to this demo.
-    pub(crate) async fn start(url: Option<String>, run: &str, scratch: &Path, stage: &Stage) -> anyhow::Result<Self> {
+    pub(crate) async fn start(
+        url: Option<String>,
+        run: &str,
+        scratch: &Path,
+        stage: &Stage,
+    ) -> anyhow::Result<Self> {
         let mut defaults = amends_broker::Config::default();
         let streams = &mut defaults.streams;
         for limits in [&mut streams.command, &mut streams.reply, &mut streams.event, &mut streams.dead] {
@@ -56,7 +61,8 @@ impl DemoBroker {
                 Ok(Self { config, own: None })
             }
             None => {
-                let found = nats_server::find_or_install(&Places::from_env(), &|line| stage.note(line)).await?;
+                let found =
+                    nats_server::find_or_install(&Places::from_env(), &|line| stage.note(line)).await?;
                 let (child, url) = start_own(&found.path, scratch).await?;
                 stage.note(&format!("broker: nats-server {} ({})", found.version, found.path.display()));
                 Ok(Self { config: amends_broker::Config { url: url.into(), ..defaults }, own: Some(child) })
@@ -91,9 +97,9 @@ impl DemoBroker {
             return own.stop(STOP_PATIENCE).await.context("nats-server does not stop");
         }
         let broker = Broker::connect(&self.config, "amends-demo-cleaner").await?;
-        tokio::time::timeout(STOP_PATIENCE, broker.connected())
-            .await
-            .with_context(|| format!("the streams of {} stay behind: the broker is away", self.config.prefix))?;
+        tokio::time::timeout(STOP_PATIENCE, broker.connected()).await.with_context(|| {
+            format!("the streams of {} stay behind: the broker is away", self.config.prefix)
+        })?;
         for stream in Stream::ALL {
             admin::delete_stream(&broker, stream).await?;
         }
@@ -141,7 +147,8 @@ async fn check_version(config: &amends_broker::Config) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("no broker answers at NATS_URL ({})", config.url))?;
     let health = broker.health();
-    let version = health.server.as_deref().and_then(|server| Version::parse_number(server.rsplit(' ').next()?));
+    let version =
+        health.server.as_deref().and_then(|server| Version::parse_number(server.rsplit(' ').next()?));
     broker.close().await;
     match version {
         Some(version) if version < OLDEST => {

@@ -58,10 +58,6 @@ impl Child {
         Ok(Self { name: name.to_owned(), inner, log })
     }
 
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
     /// Its process id while it runs.
     pub(crate) fn pid(&self) -> Option<u32> {
         self.inner.id()

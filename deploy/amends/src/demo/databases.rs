@@ -36,10 +36,9 @@ impl Databases {
         let connection = connect(server).await?;
         for owner in OWNERS {
             let name = name(run, owner);
-            connection
-                .execute_unprepared(&format!("CREATE DATABASE \"{name}\""))
-                .await
-                .with_context(|| format!("{name} cannot be made: may the user of DATABASE_URL create databases?"))?;
+            connection.execute_unprepared(&format!("CREATE DATABASE \"{name}\"")).await.with_context(
+                || format!("{name} cannot be made: may the user of DATABASE_URL create databases?"),
+            )?;
         }
         connection.close().await.context("the connection to PostgreSQL does not close")
     }
@@ -73,7 +72,10 @@ impl Databases {
         match self {
             Self::Sqlite => "SQLite, a file for each service".to_owned(),
             Self::Postgres { run, .. } => {
-                format!("PostgreSQL, a database for each service: {}", OWNERS.map(|owner| name(run, owner)).join(", "))
+                format!(
+                    "PostgreSQL, a database for each service: {}",
+                    OWNERS.map(|owner| name(run, owner)).join(", ")
+                )
             }
         }
     }
@@ -109,7 +111,10 @@ mod tests {
         assert_ne!(run, unique_run());
         for owner in OWNERS {
             let name = name(&run, owner);
-            assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'), "{name}");
+            assert!(
+                name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'),
+                "{name}"
+            );
             // PostgreSQL cuts longer ones silently.
             assert!(name.len() <= 63, "{name}");
         }

@@ -86,9 +86,7 @@ impl Fate {
     /// The body of `POST /v1/orders`.
     pub(crate) fn order(&self) -> Value {
         let customer = self.email.split('@').next().unwrap_or_default();
-        let line = |(sku, quantity, price): &(&str, u64, i64)| {
-            json!({ "sku": sku, "quantity": quantity, "unit_price": { "amount": price, "currency": "EUR" } })
-        };
+        let line = |(sku, quantity, price): &(&str, u64, i64)| json!({ "sku": sku, "quantity": quantity, "unit_price": { "amount": price, "currency": "EUR" } });
         json!({
             "customer_id": customer,
             "email": self.email,
@@ -99,6 +97,9 @@ impl Fate {
 
     /// What it costs, in cents.
     pub(crate) fn total(&self) -> i64 {
-        self.lines.iter().map(|(_, quantity, price)| i64::try_from(*quantity).unwrap_or(i64::MAX) * price).sum()
+        self.lines
+            .iter()
+            .map(|(_, quantity, price)| i64::try_from(*quantity).unwrap_or(i64::MAX) * price)
+            .sum()
     }
 }

@@ -14,6 +14,7 @@ pub(crate) fn init(path: &Path) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(LogConfig::default().filter).context("the default filter")?;
     let lines = tracing_subscriber::fmt::layer().with_writer(Arc::new(file)).with_ansi(false);
     tracing_subscriber::registry().with(filter).with(lines).try_init().context("logs")?;
-    Metrics::of_process();
+    // The first call starts the recording.
+    let _ = Metrics::of_process();
     Ok(())
 }

@@ -93,8 +93,14 @@ fn box_lines(clients: &Clients, world: &World) -> Vec<String> {
     lines.push(String::new());
     lines.push("Try an order:".to_owned());
     lines.push(format!("  curl -s {}v1/orders -H 'Authorization: Bearer {}' \\", places.orders, places.key));
-    lines.push("    -H 'Idempotency-Key: my-first' -H 'Content-Type: application/json' -H 'Prefer: wait=5' \\".to_owned());
-    lines.push(r#"    -d '{"customer_id":"me","email":"me@shop.example","lines":[{"sku":"TEA-1","quantity":1,"#.to_owned());
+    lines.push(
+        "    -H 'Idempotency-Key: my-first' -H 'Content-Type: application/json' -H 'Prefer: wait=5' \\"
+            .to_owned(),
+    );
+    lines.push(
+        r#"    -d '{"customer_id":"me","email":"me@shop.example","lines":[{"sku":"TEA-1","quantity":1,"#
+            .to_owned(),
+    );
     lines.push(r#"         "unit_price":{"amount":850,"currency":"EUR"}}]}'"#.to_owned());
     lines.push("Look at it as an operator:".to_owned());
     lines.push(format!("  AMENDS_ADMIN_URL={} AMENDS_API_KEY={} amends saga ls", places.admin, places.key));

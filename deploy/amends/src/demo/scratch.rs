@@ -22,7 +22,8 @@ pub(crate) struct Scratch {
 impl Scratch {
     /// Makes it, with the definitions in it.
     pub(crate) fn new() -> anyhow::Result<Self> {
-        let folder = tempfile::Builder::new().prefix("amends-demo-").tempdir().context("no temporary folder")?;
+        let folder =
+            tempfile::Builder::new().prefix("amends-demo-").tempdir().context("no temporary folder")?;
         let scratch = Self { folder };
         fs::create_dir_all(scratch.definitions().join("schemas"))?;
         fs::write(scratch.definitions().join("order.v1.yaml"), DEFINITION)?;

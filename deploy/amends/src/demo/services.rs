@@ -66,7 +66,8 @@ impl Services {
             let program = env::current_exe().context("the path of this program is unknown")?;
             // In the environment, not as flags: everybody may read those, and there are passwords.
             let variable = |key: &str| format!("AMENDS_{}", key.to_ascii_uppercase().replace('.', "__"));
-            let env: Vec<_> = self.settings.iter().map(|(key, value)| (variable(key), value.clone())).collect();
+            let env: Vec<_> =
+                self.settings.iter().map(|(key, value)| (variable(key), value.clone())).collect();
             Running::Process(Child::start(role.name(), &program, &[role.name().into()], &env, &self.logs)?)
         } else {
             let stop = CancellationToken::new();
@@ -132,7 +133,8 @@ impl Services {
 /// The usual port if nobody has it, else a free one.
 pub(crate) fn port(usual: u16, taken: &mut Vec<u16>) -> anyhow::Result<u16> {
     let random = std::iter::repeat_with(|| rand::random_range(PORTS)).take(1_000);
-    let is_free = |port: &u16| !taken.contains(port) && TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    let is_free =
+        |port: &u16| !taken.contains(port) && TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
     let port = std::iter::once(usual).chain(random).find(is_free).context("no loopback port is free")?;
     taken.push(port);
     Ok(port)

@@ -110,7 +110,8 @@ impl World {
     /// Starts all of it, and waits until each service can do its work.
     pub(crate) async fn start(&mut self, as_processes: bool) -> anyhow::Result<Clients> {
         let variable = |name| env::var(name).ok().filter(|value| !value.is_empty());
-        let broker = DemoBroker::start(variable("NATS_URL"), &self.run, self.scratch.path(), &self.stage).await?;
+        let broker =
+            DemoBroker::start(variable("NATS_URL"), &self.run, self.scratch.path(), &self.stage).await?;
         let broker = self.broker.insert(broker);
         let (url, broker_settings) = (broker.url(), broker.settings());
 
@@ -136,7 +137,10 @@ impl World {
         for role in Role::ALL {
             services.start(role)?;
         }
-        self.stage.note(&format!("services: {}", if as_processes { "a process each" } else { "in this process; payment in its own, to be killed" }));
+        self.stage.note(&format!(
+            "services: {}",
+            if as_processes { "a process each" } else { "in this process; payment in its own, to be killed" }
+        ));
         let clients = self.clients(&ports, key, url, describe, mail_api)?;
         self.ready(&ports).await?;
         for (sku, quantity) in STOCK {
@@ -258,7 +262,8 @@ impl World {
 
 impl Mail {
     async fn start(port: u16) -> anyhow::Result<Self> {
-        let catcher = Catcher::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.context("no mail server")?;
+        let catcher =
+            Catcher::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.context("no mail server")?;
         let config = HttpConfig::on_port(port);
         let listener = http::bind(&config).await?;
         let (stop, router) = (CancellationToken::new(), catcher.router());

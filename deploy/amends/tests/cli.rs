@@ -1,0 +1,159 @@
+//! The command line as a user meets it: what it prints where, and with which exit code it ends.
+//!
+//! Everything runs in a folder of its own and without a broker.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+
+/// Runs `amends` in this folder, without any setting of ours.
+fn amends(folder: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_amends"));
+    for (name, _) in std::env::vars_os() {
+        if name == "DATABASE_URL" || name.to_string_lossy().starts_with("AMENDS_") {
+            command.env_remove(name);
+        }
+    }
+    command.current_dir(folder).args(arguments).envs(env.iter().copied()).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    assert!(output.status.success(), "{}", stderr(output));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn wrong_usage_ends_with_2() {
+    let folder = tempfile::tempdir().unwrap();
+    for arguments in [
+        &[][..],
+        &["nonsense"],
+        &["key", "create", "--name", "x"],
+        &["key", "create", "--name", "x", "--scope", "everything"],
+        &["saga", "show", "not-an-id"],
+        &["inventory", "--set", "novalue"],
+    ] {
+        let output = amends(folder.path(), arguments, &[]);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn wrong_configuration_ends_with_78_and_says_where() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("amends.toml"), "[inventory]\ndatabse = 1\n").unwrap();
+    let ends = |arguments: &[&str], env: &[(&str, &str)]| {
+        let output = amends(folder.path(), arguments, env);
+        assert_eq!(output.status.code(), Some(78), "{arguments:?}: {}", stderr(&output));
+        stderr(&output)
+    };
+    let misspelt = ends(&["config", "show"], &[("AMENDS_INVENTORY__DATABSE__URL", "sqlite://x.db")]);
+    assert!(misspelt.contains("AMENDS_INVENTORY__DATABASE__URL"), "{misspelt}");
+    let in_file = ends(&["inventory", "--config", "amends.toml"], &[]);
+    assert!(in_file.contains("amends.toml") && in_file.contains("inventory.databse"), "{in_file}");
+    let flag = ends(&["orchestrator", "--set", "orchestrator.loops.batch_count_max=many"], &[]);
+    assert!(flag.contains("orchestrator.loops.batch_count_max"), "{flag}");
+    let absent = ends(&["config", "show"], &[("AMENDS_CONFIG", "absent.toml")]);
+    assert!(absent.contains("absent.toml"), "{absent}");
+}
+
+#[test]
+fn a_configuration_shows_where_each_value_came_from() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("amends.toml"), "[log]\nformat = \"json\"\n").unwrap();
+    let env = [
+        ("AMENDS_NATS__URL", "nats://me:s3cret@broker:4222"),
+        ("DATABASE_URL", "postgres://me:s3cret@db/amends"),
+        ("AMENDS_API_KEY", "amk_of_somebody"),
+    ];
+    let arguments =
+        ["config", "show", "--json", "--config", "amends.toml", "--set", "payment.http.listen=[::1]:1"];
+    let shown = stdout(&amends(folder.path(), &arguments, &env));
+    assert!(!shown.contains("s3cret") && !shown.contains("amk_of_somebody"), "{shown}");
+    let settings: Vec<Value> = serde_json::from_str(&shown).unwrap();
+    let source = |key: &str| {
+        let setting = settings.iter().find(|setting| setting["key"] == key).unwrap();
+        setting["source"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(source("nats.url"), "env AMENDS_NATS__URL");
+    assert_eq!(source("orchestrator.database.url"), "env DATABASE_URL");
+    assert_eq!(source("log.format"), "file amends.toml");
+    assert_eq!(source("payment.http.listen"), "flag --set");
+    assert_eq!(source("inventory.http.listen"), "default");
+
+    let plain = stdout(&amends(folder.path(), &["config", "show"], &[]));
+    assert!(plain.contains("inventory.http.listen\t\"127.0.0.1:8082\"\tdefault\n"), "{plain}");
+}
+
+#[test]
+fn definitions_are_validated() {
+    let folder = tempfile::tempdir().unwrap();
+    let order = concat!(env!("CARGO_MANIFEST_DIR"), "/../../saga-definitions/order.v1.yaml");
+    let good = stdout(&amends(folder.path(), &["definition", "validate", order], &[]));
+    assert!(good.contains("order.v1 is good"), "{good}");
+
+    std::fs::write(folder.path().join("bad.v1.yaml"), "saga: bad\nversion: 1\nsteps: []\ncolour: blue\n")
+        .unwrap();
+    let output = amends(folder.path(), &["definition", "validate", order, "bad.v1.yaml"], &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("order.v1 is good") && text.contains("bad.v1.yaml:"), "{text}");
+
+    let output = amends(folder.path(), &["definition", "validate", "--json", "bad.v1.yaml"], &[]);
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(found["file"], "bad.v1.yaml");
+    assert!(found["errors"][0]["line"].as_u64().is_some_and(|line| line > 0), "{found}");
+}
+
+#[test]
+fn keys_are_made_listed_and_revoked() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| stdout(&amends(folder.path(), arguments, &[]));
+    let key = run(&["key", "create", "--name", "shop", "--scope", "order,operate"]);
+    assert_eq!(key.lines().count(), 1, "the key alone: {key}");
+    let prefix = key.rsplit_once('_').unwrap().0.to_owned();
+
+    let listed: Vec<Value> = serde_json::from_str(&run(&["key", "ls", "--json"])).unwrap();
+    assert_eq!(listed.len(), 1);
+    assert_eq!(
+        (&listed[0]["prefix"], &listed[0]["revoked_at"]),
+        (&Value::from(prefix.as_str()), &Value::Null)
+    );
+    assert!(!run(&["key", "ls"]).contains(key.trim()), "the secret part is shown once");
+
+    run(&["key", "revoke", &prefix]);
+    let listed: Vec<Value> = serde_json::from_str(&run(&["key", "ls", "--json"])).unwrap();
+    assert!(listed[0]["revoked_at"].is_string(), "{listed:?}");
+    let output = amends(folder.path(), &["key", "revoke", "amk_000000000000"], &[]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+}
+
+#[test]
+fn databases_are_migrated_each_in_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = stdout(&amends(folder.path(), &["migrate"], &[]));
+    for owner in ["orchestrator", "inventory", "payment", "notification"] {
+        assert!(said.contains(&format!("{owner}: up to date")), "{said}");
+        assert!(folder.path().join("amends-data").join(owner).with_extension("db").is_file(), "{owner}");
+    }
+    let again = stdout(&amends(folder.path(), &["migrate", "payment"], &[]));
+    assert_eq!(again, "payment: up to date\n");
+}
+
+#[test]
+fn an_orchestrator_that_is_away_is_said_so() {
+    let folder = tempfile::tempdir().unwrap();
+    // Nobody listens on port 1.
+    let output = amends(folder.path(), &["saga", "ls", "--url", "http://127.0.0.1:1"], &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("does not answer: is it running"), "{}", stderr(&output));
+}
