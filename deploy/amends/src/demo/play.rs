@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use amends_contract::Timestamp;
 use amends_engine::JournalEntry;
 use anyhow::{Context, bail};
 use reqwest::Method;
@@ -42,7 +43,7 @@ pub(crate) async fn play(
     let once = format!("demo-{}-{}", world.run, fate.email);
     let order = clients.shop.send(Method::POST, "v1/orders", &fate.order(), Some(&once)).await?;
     let id = order["id"].as_str().context("an accepted order has an id")?.to_owned();
-    let mut shown = Shown { seen: 0, started };
+    let mut shown = Shown { seen: 0, first_at: None };
     let mut twisted = false;
     loop {
         world.alive().await?;
@@ -69,7 +70,8 @@ pub(crate) async fn play(
 /// What of a journal has been shown.
 struct Shown {
     seen: u64,
-    started: Instant,
+    /// The moment of its first entry, from which the others are counted.
+    first_at: Option<Timestamp>,
 }
 
 impl Shown {
@@ -78,8 +80,10 @@ impl Shown {
         for entry in clients.admin.all(&path, &JOURNAL, Some(self.seen.to_string())).await? {
             let entry: JournalEntry = serde_json::from_value(entry).context("a journal entry")?;
             self.seen = entry.seq;
+            let first_at = *self.first_at.get_or_insert(entry.at);
+            let after = Duration::from_millis(entry.at.ms_since(first_at));
             for line in narrate::entry(&entry) {
-                stage.step(self.started.elapsed(), &line);
+                stage.step(after, &line);
             }
         }
         Ok(())
