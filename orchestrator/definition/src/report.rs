@@ -43,7 +43,7 @@ impl Report {
             file: Arc::clone(&self.file),
             line: before.matches('\n').count() + 1,
             column: before[line_start..].chars().count() + 1,
-            snippet: self.source[line_start..].lines().next().unwrap_or_default().to_owned(),
+            snippet: first_line(&self.source[line_start..]).to_owned(),
             rule,
             message: one_line(&message.into()),
             remedy: one_line(&remedy.into()),
@@ -61,7 +61,7 @@ impl Report {
             self.source.match_indices('\n').nth(line - 2).map(|(newline, _)| newline + 1)
         };
         let start = start.unwrap_or(self.source.len());
-        let text = self.source[start..].lines().next().unwrap_or_default();
+        let text = first_line(&self.source[start..]);
         start + text.char_indices().nth(column - 1).map_or(text.len(), |(byte, _)| byte)
     }
 
@@ -85,6 +85,12 @@ impl Report {
         let start = boundary(span.start);
         start..boundary(span.end).max(start)
     }
+}
+
+/// The first line, without its end.
+fn first_line(text: &str) -> &str {
+    let line = text.split('\n').next().unwrap_or_default();
+    line.strip_suffix('\r').unwrap_or(line)
 }
 
 /// Messages quote the file: what would break the line or steer a terminal is written as an escape.

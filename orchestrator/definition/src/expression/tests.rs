@@ -405,7 +405,6 @@ fn costs_are_bounded() {
 #[test]
 fn flaws_are_told_when_loaded() {
     insta::assert_snapshot!(table(&[
-        "",
         "input.",
         "input total",
         "1 +",
@@ -432,8 +431,8 @@ fn flaws_are_told_when_loaded() {
         "Order{total: 1}",
         "@cost",
         "siez(1) + mop(2)",
+        "",
     ]), @r#"
-        expression at 0: the expression is empty (write an expression behind the `=`; a text that is just `=` is written "='='")
     input.
         expression at 6: this is no expression: no viable alternative at input '.' (write CEL (https://cel.dev): texts in quotes, fields after a dot, steps as steps['name'])
     input total
@@ -486,6 +485,8 @@ fn flaws_are_told_when_loaded() {
         expression at 0: this is no expression: token recognition error at: '@' (write CEL (https://cel.dev): texts in quotes, fields after a dot, steps as steps['name'])
     siez(1) + mop(2)
         unknown-function at 0: there is no function `siez` (did you mean `size`?); unknown-function at 10: there is no function `mop` (did you mean `map`?)
+
+        expression at 0: the expression is empty (write an expression behind the `=`; a text that is just `=` is written "='='")
     "#);
 }
 

@@ -107,8 +107,6 @@ fn mutations() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
-
     #[test]
     fn any_text(source in "(?s).{0,400}") {
         check(&source);
