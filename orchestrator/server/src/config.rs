@@ -19,6 +19,9 @@ pub struct Config {
     pub database: amends_store::Config,
     /// The folder of saga definitions. What is in the database already is known without it.
     pub definitions: PathBuf,
+    /// How old a saga may be whose commands participants still run, in seconds (30 days): the same figure
+    /// as their `participant.horizon_s`. A definition whose deadline comes too near to it is refused.
+    pub horizon_s: u64,
     /// Limits of the API.
     pub api: ApiConfig,
     /// Limits of the loops.
@@ -32,6 +35,7 @@ impl Default for Config {
             admin: HttpConfig::on_port(8081),
             database: amends_store::Config::default(),
             definitions: PathBuf::from("saga-definitions"),
+            horizon_s: 30 * 24 * 3600,
             api: ApiConfig::default(),
             loops: LoopsConfig::default(),
         }

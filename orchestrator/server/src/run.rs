@@ -25,7 +25,7 @@ pub async fn run(
         .await
         .context("the orchestrator's database cannot be opened")?;
     store.migrate().await.context("the orchestrator's database cannot be migrated")?;
-    let definitions = Definitions::load(&config.definitions, &store)
+    let definitions = Definitions::load(&config.definitions, &store, config.horizon_s)
         .await
         .with_context(|| format!("saga definitions in {}", config.definitions.display()))?;
     let broker = Broker::connect(&nats, amends_contract::ORCHESTRATOR)

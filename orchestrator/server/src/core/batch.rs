@@ -25,6 +25,10 @@ use super::settled::Settled;
 use super::work::{Receipt, Task, Work};
 use super::{CoreError, OperateError, Started};
 
+/// Milliseconds after which a reply comes again that cannot be decided for want of its definition, and
+/// between two looks for definitions that other processes have stored.
+const LATER_MS: u64 = 5_000;
+
 /// Everything the loop needs.
 pub(crate) struct Batches {
     pub(crate) config: LoopsConfig,
@@ -53,9 +57,15 @@ impl Batches {
             if batch.is_empty() {
                 return;
             }
+            let taken = batch.len();
             #[expect(clippy::cast_precision_loss, reason = "a batch has some hundreds")]
             histogram!("amends_batch_sagas").record(batch.len() as f64);
             let again = self.process(batch).await;
+            // Nothing more can come, and nothing goes: what is not acknowledged comes to the next process.
+            if again.len() == taken && inputs.is_closed() && starts.is_closed() {
+                tracing::warn!(inputs = taken + deferred.len(), "left to the next process");
+                return;
+            }
             deferred.extend(again);
         }
     }
@@ -112,6 +122,7 @@ impl Batches {
             Err(error) => return self.database_failed(batch, &error, Vec::new()).await,
         };
         sagas.extend(loaded.sagas.into_iter().map(|saga| (saga.id, saga)));
+        self.learn_definitions(&sagas).await;
         let unreadable: HashSet<SagaId> = loaded.unreadable.into_iter().map(|row| row.id).collect();
         let mut publication = Publication::default();
         let mut dead = Vec::new();
@@ -139,6 +150,17 @@ impl Batches {
         }
         self.dead_letters.set_aside(dead).await;
         again
+    }
+
+    /// Looks for definitions that another process has stored, if a saga here needs one.
+    async fn learn_definitions(&self, sagas: &HashMap<SagaId, Saga>) {
+        let known = |saga: &Saga| self.definitions.get(&saga.definition, saga.digest).is_some();
+        if sagas.values().all(known) || !self.definitions.may_refresh(Duration::from_millis(LATER_MS)) {
+            return;
+        }
+        if let Err(error) = self.definitions.refresh(&self.store).await {
+            tracing::warn!(%error, "definitions could not be looked for");
+        }
     }
 
     async fn commit(
@@ -314,6 +336,12 @@ fn finish(decided: Decided, publication: &mut Publication, dead: &mut Vec<(Arc<R
         Decided::Unroutable { work, reason } => {
             if let Task::Reply { receipt, .. } = work.task {
                 dead.push((receipt, reason));
+            }
+        }
+        Decided::Later { work } => {
+            // A timer comes again when its lease is over.
+            if let Task::Reply { receipt, .. } = work.task {
+                receipt.again_after(LATER_MS);
             }
         }
         Decided::Unstartable { work, error } => {

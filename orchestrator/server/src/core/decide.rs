@@ -21,6 +21,8 @@ pub(crate) enum Decided {
     Refused { work: Work, why: OperateError },
     /// A reply that belongs nowhere.
     Unroutable { work: Work, reason: DeadReason },
+    /// It cannot be decided here and now, but perhaps soon or by another process.
+    Later { work: Work },
     /// A start that cannot be.
     Unstartable { work: Work, error: CoreError },
 }
@@ -139,12 +141,9 @@ pub(crate) fn poison(work: Work, message: String) -> Decided {
 
 fn without_definition(work: Work, message: String) -> Decided {
     match &work.task {
-        // Another process may store the definition in a moment: the reply waits in its stream.
-        Task::Reply { receipt, .. } => {
-            receipt.again_after(5_000);
-            Decided::Nothing { work: Work { uncertain: false, ..work }, saga: None, commands: Vec::new() }
-        }
-        _ => poison(work, message),
+        // Another process may store the definition in a moment, or may know it.
+        Task::Reply { .. } | Task::Timer(_) => Decided::Later { work },
+        Task::Start(_) | Task::Operate { .. } => poison(work, message),
     }
 }
 

@@ -5,13 +5,19 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use amends_contract::{DefinitionRef, Digest, Token};
 use amends_definition::{Definition, Diagnostics};
 use amends_store::Store;
 use jsonschema::Validator;
 use serde_json::Value;
+use tokio::time::Instant;
+
+/// How long settling may take after the deadline, in seconds (72 h, as long as the broker stores
+/// commands).
+const SETTLING_S: u64 = 72 * 3600;
 
 /// One definition, ready to be used.
 #[derive(Clone)]
@@ -26,6 +32,7 @@ pub struct Loaded {
 #[derive(Clone, Default)]
 pub struct Definitions {
     known: Arc<RwLock<HashMap<DefinitionRef, Loaded>>>,
+    refreshed_at: Arc<Mutex<Option<Instant>>>,
 }
 
 /// Why definitions cannot be loaded.
@@ -50,21 +57,37 @@ pub enum LoadError {
         /// What is wrong with it.
         why: String,
     },
+    /// A saga could live longer than participants remember what they did for it.
+    #[error(
+        "{definition}: a deadline of {deadline_s} s is too long: participants answer `expired` to sagas older \
+         than {horizon_s} s (orchestrator.horizon_s, the participants' participant.horizon_s), and 72 h are \
+         kept for settling; shorten the deadline or raise the horizon on both sides"
+    )]
+    Deadline {
+        /// Whose.
+        definition: DefinitionRef,
+        /// What it says, in seconds.
+        deadline_s: u64,
+        /// How long participants remember, in seconds.
+        horizon_s: u64,
+    },
     /// The database says no, or that a file was changed under its old version.
     #[error(transparent)]
     Store(#[from] amends_store::Error),
 }
 
 impl Definitions {
-    /// Loads the folder's `*.yaml` into the database, then all that the database has.
+    /// Loads the folder's `*.yaml` into the database, then all that the database has. `horizon_s` is how
+    /// long participants remember, in seconds.
     ///
     /// # Errors
     /// [`LoadError`] names the file and the remedy; nothing is half loaded.
-    pub async fn load(folder: &Path, store: &Store) -> Result<Self, LoadError> {
+    pub async fn load(folder: &Path, store: &Store, horizon_s: u64) -> Result<Self, LoadError> {
         for path in definition_files(folder)? {
             let source = read(&path)?;
             let (definition, schemas) = compile_file(&path, &source)?;
             let loaded = ready(definition)?;
+            check_deadline(&loaded.definition, horizon_s)?;
             store.save_definition(&loaded.definition, &schemas).await?;
             tracing::info!(definition = %loaded.definition.reference(), digest = %loaded.definition.digest, "loaded");
         }
@@ -97,6 +120,16 @@ impl Definitions {
             }
         }
         Ok(())
+    }
+
+    /// Whether the last look into the database is at least `pause` ago; if so, this counts as one.
+    pub(crate) fn may_refresh(&self, pause: Duration) -> bool {
+        let mut refreshed_at = self.refreshed_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let may = refreshed_at.is_none_or(|at| at.elapsed() >= pause);
+        if may {
+            *refreshed_at = Some(Instant::now());
+        }
+        may
     }
 
     /// The newest version under this name.
@@ -156,6 +189,15 @@ pub fn compile_file(path: &Path, source: &str) -> Result<(Definition, BTreeMap<S
     })
     .map_err(LoadError::Invalid)?;
     Ok((definition, schemas.into_inner()))
+}
+
+/// A saga must have settled while its participants still remember what they did for it.
+fn check_deadline(definition: &Definition, horizon_s: u64) -> Result<(), LoadError> {
+    let deadline_s = definition.deadline_ms.unwrap_or(0) / 1000;
+    if deadline_s.saturating_add(SETTLING_S) <= horizon_s {
+        return Ok(());
+    }
+    Err(LoadError::Deadline { definition: definition.reference(), deadline_s, horizon_s })
 }
 
 fn definition_files(folder: &Path) -> Result<Vec<PathBuf>, LoadError> {
