@@ -54,10 +54,10 @@ impl Failure {
     /// <https://www.sqlite.org/rescode.html>: the primary code is the low byte.
     const fn of_sqlite(code: u32) -> Self {
         match code & 0xff {
-            // BUSY, LOCKED
-            5 | 6 => Self::Contention,
-            // NOMEM, READONLY, INTERRUPT, IOERR, CORRUPT, FULL, CANTOPEN, PROTOCOL, NOTADB
-            7..=11 | 13..=15 | 26 => Self::Unavailable,
+            // LOCKED: by another connection of ours.
+            6 => Self::Contention,
+            // BUSY: for longer than the busy timeout, by another program; NOMEM, READONLY, INTERRUPT, IOERR, CORRUPT, FULL, CANTOPEN, PROTOCOL, NOTADB
+            5 | 7..=11 | 13..=15 | 26 => Self::Unavailable,
             _ => Self::Defect,
         }
     }
@@ -86,8 +86,12 @@ mod tests {
 
     #[test]
     fn kinds_of_sqlite_codes() {
-        let kinds = [(5, Failure::Contention), (261, Failure::Contention), (10, Failure::Unavailable)];
-        for (code, kind) in kinds.into_iter().chain([(13, Failure::Unavailable), (2067, Failure::Defect)]) {
+        let kinds = [(5, Failure::Unavailable), (261, Failure::Unavailable), (6, Failure::Contention)];
+        for (code, kind) in kinds.into_iter().chain([
+            (10, Failure::Unavailable),
+            (13, Failure::Unavailable),
+            (2067, Failure::Defect),
+        ]) {
             assert_eq!(Failure::of_sqlite(code), kind, "{code}");
         }
     }

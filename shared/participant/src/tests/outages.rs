@@ -85,7 +85,6 @@ async fn a_shutdown_while_the_database_is_down_leaves_the_messages_to_the_broker
     let db = TestDb::sqlite();
     let bench = impatient(&db).await;
     let outside = sea_orm::Database::connect(&db.url).await.unwrap();
-    outside.execute_unprepared("PRAGMA locking_mode = EXCLUSIVE").await.unwrap();
     outside.execute_unprepared("BEGIN IMMEDIATE").await.unwrap();
     let delivery = bench.delivery(&action(1, json!({})));
     tokio::join!(bench.deliver(vec![delivery]), async {

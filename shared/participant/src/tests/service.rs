@@ -1,5 +1,7 @@
 //! The service that the rules are tried on: it does what a command's data tells it to do.
 
+use std::sync::OnceLock;
+
 use amends_contract::{Command, Outcome, SagaId, Timestamp};
 use async_trait::async_trait;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
@@ -69,9 +71,10 @@ pub(crate) fn service(world: World) -> Participant {
         .migrations(migrations)
 }
 
-/// A saga of now; `number` tells several apart.
+/// A saga of today; the same number is the same saga.
 pub(crate) fn saga(number: u64) -> SagaId {
-    saga_at(now(), number)
+    static TODAY: OnceLock<Timestamp> = OnceLock::new();
+    saga_at(*TODAY.get_or_init(now), number)
 }
 
 pub(crate) fn now() -> Timestamp {

@@ -71,7 +71,7 @@ async fn an_undo_of_an_open_action_that_did_nothing_closes_it(db: TestDb) {
 }
 
 async fn an_undo_waits_through_unknown_outcomes(db: TestDb) {
-    let world = World::new().closed().answers([unknown(), unknown()]);
+    let world = World::new().closed().answers([unknown(), unknown(), unknown()]);
     let bench = waiting(&db, &world).await;
     resolve(&bench, &world).await;
     for _ in 0..2 {
