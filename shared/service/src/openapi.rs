@@ -6,7 +6,7 @@ use utoipa::openapi::{ComponentsBuilder, Info, OpenApi, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use crate::problem::ProblemBody;
+use crate::problem::{ProblemBody, ProblemError};
 
 /// The name by which operations refer to the API key: `security(("api_key" = ["order"]))`.
 pub const API_KEY: &str = "api_key";
@@ -20,6 +20,7 @@ pub fn router<S: Clone + Send + Sync + 'static>(title: &str, description: &str) 
     let components = ComponentsBuilder::new()
         .security_scheme(API_KEY, SecurityScheme::Http(api_key))
         .schema_from::<ProblemBody>()
+        .schema_from::<ProblemError>()
         .build();
     OpenApiRouter::with_openapi(OpenApiBuilder::new().info(info).components(Some(components)).build())
 }

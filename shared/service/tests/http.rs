@@ -287,7 +287,7 @@ async fn readiness_names_each_check_and_does_not_wait_for_ever() {
 #[tokio::test(start_paused = true)]
 async fn a_check_that_hangs_has_failed() {
     let health = Health::new("test", &CancellationToken::new());
-    health.add("broker", || std::future::pending::<Result<(), String>>());
+    health.add("broker", std::future::pending::<Result<(), String>>);
     let readiness = health.check().await;
     assert!(!readiness.ready);
     assert_eq!(readiness.checks[0].problem.as_deref(), Some("no answer within 2 s"));

@@ -17,6 +17,8 @@ mod reason;
 mod sagas;
 mod submit;
 mod tags;
+#[cfg(test)]
+mod tests;
 
 use amends_broker::Broker;
 use amends_service::Health;

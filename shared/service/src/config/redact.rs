@@ -8,8 +8,8 @@ use figment::value::Value;
 const HIDDEN: &str = "***";
 
 /// Words in the last part of a key that make its value a secret.
-const SECRET_WORDS: [&str; 7] =
-    ["password", "passwd", "secret", "token", "credentials", "passphrase", "private_key"];
+const SECRET_WORDS: [&str; 8] =
+    ["password", "passwd", "secret", "token", "credentials", "passphrase", "private_key", "seed"];
 
 /// Parameters of URLs that are secrets.
 const SECRET_PARAMETERS: [&str; 3] = ["password=", "sslpassword=", "token="];

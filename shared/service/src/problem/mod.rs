@@ -74,7 +74,7 @@ pub struct ProblemBody {
     description = "A problem (RFC 9457).",
     content_type = "application/problem+json"
 )]
-pub struct Problems(#[to_schema] pub ProblemBody);
+pub struct Problems(pub ProblemBody);
 
 #[derive(Serialize)]
 struct Extensions {
