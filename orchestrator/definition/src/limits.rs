@@ -12,6 +12,9 @@ pub const SCHEMA_BYTES_MAX: usize = 256 * 1024;
 /// Deepest nesting of YAML, so that reading it needs a bounded stack.
 pub const SOURCE_DEPTH_MAX: usize = 32;
 
+/// Most keys, values and brackets of a definition file. A hundred steps need a tenth of it.
+pub const SOURCE_NODES_MAX: usize = 20_000;
+
 /// Most steps of a definition, those of `on_compensated` included: the saga's row carries a state for
 /// each of them in every commit.
 pub const STEPS_MAX: usize = 100;

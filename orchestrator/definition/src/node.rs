@@ -13,7 +13,7 @@ use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 use serde_saphyr::{Location, Options, Spanned};
 
 use crate::Rule;
-use crate::limits::{SOURCE_BYTES_MAX, SOURCE_DEPTH_MAX};
+use crate::limits::{SOURCE_BYTES_MAX, SOURCE_DEPTH_MAX, SOURCE_NODES_MAX};
 use crate::report::Report;
 
 /// A value and its place.
@@ -94,6 +94,7 @@ fn read(source: &str, duplicate_keys: DuplicateKeyPolicy) -> Result<Node, serde_
         budget: serde_saphyr::budget! {
             max_depth: SOURCE_DEPTH_MAX,
             flow_nesting_limit: SOURCE_DEPTH_MAX,
+            max_nodes: SOURCE_NODES_MAX,
             max_aliases: 100,
             max_documents: 1,
         },
