@@ -13,10 +13,10 @@ pub struct Config {
     /// `sqlite://<path>` or `postgres://user:password@host/database`; a PostgreSQL server on the same
     /// machine is faster over its Unix socket: `postgres:///database?host=/run/postgresql`.
     pub url: String,
-    /// PostgreSQL connections of this process. The batch loop needs one; the rest serve the API, the
-    /// timers and the events.
-    pub connections_max: u32,
-    /// SQLite connections that read. Writing has exactly one, whatever this says.
+    /// PostgreSQL connections that write. The batch loop needs one; timers and events share the other.
+    /// More would only make the server prepare the same large statements on each. SQLite has exactly one.
+    pub writers_max: u32,
+    /// Connections that read: the API's, and the batch loop's.
     pub readers_max: u32,
     /// How long a caller waits for a free connection (and a starting process for its server) before it
     /// is told that the database is unavailable, in milliseconds.
@@ -27,8 +27,8 @@ pub struct Config {
     /// A PostgreSQL connection that was idle for longer is asked whether it still lives before it is
     /// used, in milliseconds. Asking each time would cost a round trip per statement.
     pub idle_check_ms: u64,
-    /// Rows in one multi-row statement; larger batches take several. A power of two, since the sizes of
-    /// statements are, so that few of them fill the cache of prepared ones.
+    /// Rows in one multi-row statement; larger batches take several, in the same transaction. It bounds
+    /// the memory of one statement.
     pub rows_max: usize,
     /// How often a commit is tried that the database broke off for the sake of another one (deadlock,
     /// serialization failure); nothing of such a try remains.
@@ -45,8 +45,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             url: "sqlite://amends-data/orchestrator.db".to_owned(),
-            connections_max: 10,
-            readers_max: 4,
+            writers_max: 2,
+            readers_max: 6,
             acquire_timeout_ms: 30_000,
             busy_timeout_ms: 5_000,
             idle_check_ms: 10_000,
@@ -62,7 +62,7 @@ impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             url,
-            connections_max,
+            writers_max,
             readers_max,
             acquire_timeout_ms,
             busy_timeout_ms,
@@ -74,7 +74,7 @@ impl fmt::Debug for Config {
         } = self;
         f.debug_struct("Config")
             .field("url", &without_password(url))
-            .field("connections_max", connections_max)
+            .field("writers_max", writers_max)
             .field("readers_max", readers_max)
             .field("acquire_timeout_ms", acquire_timeout_ms)
             .field("busy_timeout_ms", busy_timeout_ms)

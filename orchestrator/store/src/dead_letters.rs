@@ -8,6 +8,7 @@ use sea_orm::sea_query::OnConflict;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Set};
 
 use crate::entity::dead_letter::{ActiveModel, Column, Entity, Model};
+use crate::text::storable;
 use crate::{Error, Page, Store};
 
 /// Letters inserted by one statement; each may be some 700 KB.
@@ -26,8 +27,7 @@ impl Store {
     /// Stores dead letters; those that are there already are left as they are. Returns how many are new.
     ///
     /// # Errors
-    /// [`Error::Poison`] when the database refuses one of them (then none of its statement is stored);
-    /// [`Error::Unavailable`].
+    /// [`Error::Unavailable`] when the database does not answer; some may be stored then.
     pub async fn insert_dead_letters(&self, letters: &[DeadLetter]) -> Result<u64, Error> {
         let mut inserted = 0;
         for chunk in letters.chunks(LETTERS_PER_STATEMENT) {
@@ -69,15 +69,15 @@ impl Store {
 fn row(letter: &DeadLetter) -> ActiveModel {
     let headers = serde_json::to_string(&letter.headers).unwrap_or_else(|_| unreachable!("a map of strings"));
     ActiveModel {
-        letter_id: Set(letter.id()),
+        letter_id: Set(storable(&letter.id())),
         participant: Set(letter.participant.to_string()),
-        reason_code: Set(letter.reason.code.clone()),
-        reason_message: Set(letter.reason.message.clone()),
-        subject: Set(letter.subject.clone()),
-        stream: Set(letter.stream.clone()),
+        reason_code: Set(storable(&letter.reason.code)),
+        reason_message: Set(storable(&letter.reason.message)),
+        subject: Set(storable(&letter.subject)),
+        stream: Set(storable(&letter.stream)),
         stream_seq: Set(i64::try_from(letter.stream_seq).unwrap_or(i64::MAX)),
         headers: Set(headers),
-        body_base64: Set(letter.body_base64.clone()),
+        body_base64: Set(storable(&letter.body_base64)),
         body_bytes: Set(i64::try_from(letter.body_bytes).unwrap_or(i64::MAX)),
         body_digest: Set(letter.body_digest.to_string()),
         set_aside_at_ms: Set(letter.at.unix_ms()),

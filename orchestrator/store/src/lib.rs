@@ -23,6 +23,7 @@ mod migration;
 mod multi;
 mod read;
 mod store;
+mod text;
 
 pub use api_keys::{ApiKey, NewApiKey};
 pub use commit::{CommitResult, IdempotencyKey, Write};

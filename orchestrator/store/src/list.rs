@@ -15,7 +15,8 @@ use uuid::Uuid;
 
 use crate::entity::saga::{self, Column, Entity};
 use crate::entity::saga_label;
-use crate::read::{Unreadable, decode, indexed};
+use crate::read::{Unreadable, decode};
+use crate::text::indexed;
 use crate::{Error, Store};
 
 /// Which sagas; an empty filter means all. Different fields narrow it down together.

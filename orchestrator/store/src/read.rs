@@ -2,6 +2,8 @@
 //!
 //! Invariant: a row that cannot be read is reported as itself; its neighbours are read all the same.
 
+use std::collections::BTreeSet;
+
 use amends_contract::{SagaId, Timestamp};
 use amends_engine::{JournalEntry, Saga};
 use sea_orm::sea_query::Value;
@@ -12,7 +14,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::entity::{journal, saga};
-use crate::{Error, Store};
+use crate::{Error, Store, multi};
 
 /// Sagas, and the moment at which they were read.
 #[derive(Clone, Debug)]
@@ -50,44 +52,20 @@ impl Store {
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
     pub async fn load(&self, ids: &[SagaId]) -> Result<Loaded, Error> {
-        let mut loaded: Option<Loaded> = None;
-        let mut chunks = ids.chunks(self.config().rows_max).peekable();
-        loop {
-            let part = self.load_chunk(chunks.next().unwrap_or_default()).await?;
-            match &mut loaded {
-                None => loaded = Some(part),
-                Some(all) => {
-                    all.sagas.extend(part.sagas);
-                    all.unreadable.extend(part.unreadable);
-                }
-            }
-            if chunks.peek().is_none() {
-                return loaded.ok_or_else(|| unreachable!("at least one part was loaded"));
-            }
-        }
-    }
-
-    async fn load_chunk(&self, ids: &[SagaId]) -> Result<Loaded, Error> {
-        // Filled up with an id that no saga has, so that few different statements exist.
-        let padded = ids.len().next_power_of_two();
-        let values: Vec<Value> = ids
-            .iter()
-            .map(|id| id.uuid())
-            .chain(std::iter::repeat(Uuid::nil()))
-            .take(padded)
-            .map(Value::from)
-            .collect();
-        let sql = format!(
-            "SELECT c.now_ms, s.id, s.version, s.state FROM (SELECT {} AS now_ms) AS c \
-             LEFT JOIN {} AS s ON s.id IN {}",
-            self.dialect().now_ms(),
-            saga::Entity.table_name(),
-            self.dialect().placeholders(1, padded),
+        let ids: BTreeSet<&SagaId> = ids.iter().collect();
+        let ids: Vec<[Value; 1]> = ids.into_iter().map(|id| [id.uuid().into()]).collect();
+        let rows: Vec<&[Value]> = ids.iter().map(<[Value; 1]>::as_slice).collect();
+        // A left join, so that the clock comes even if no saga does.
+        let now = self.dialect().now_ms();
+        let head = format!(
+            "SELECT c.now_ms, s.id, s.version, s.state FROM (SELECT {now} AS now_ms) AS c LEFT JOIN ("
         );
-        let rows = self.reader().query_all_raw(self.dialect().statement(sql, values)).await?;
-        match rows.first() {
-            Some(row) => Ok(Loaded::new(Timestamp::from_unix_ms(row.try_get("", "now_ms")?), &rows)),
-            None => unreachable!("a left join of one row gives at least one row"),
+        let tail = format!("JOIN {} AS s ON s.id = v.column1) ON 1 = 1", saga::Entity.table_name());
+        let rows_max = self.config().rows_max;
+        let found = multi::run(self.reader(), self.dialect(), rows_max, &head, &rows, &tail).await?;
+        match found.first() {
+            Some(row) => Ok(Loaded::new(Timestamp::from_unix_ms(row.try_get("", "now_ms")?), &found)),
+            None => Ok(Loaded::empty(self.now().await?)),
         }
     }
 
@@ -169,16 +147,4 @@ fn journal_row(row: &QueryResult) -> Result<JournalRow, DbErr> {
         .map_err(|error| error.to_string())
         .and_then(|text| serde_json::from_str(&text).map_err(|error| error.to_string()));
     Ok(JournalRow { seq: u64::try_from(seq).unwrap_or_default(), entry })
-}
-
-/// Most characters of a text that is indexed.
-const INDEXED_CHARS_MAX: usize = 200;
-
-/// The beginning of a text that is searched by, since an index cannot hold any length (PostgreSQL: 2,704
-/// bytes). The whole text is in the state.
-pub(crate) fn indexed(text: &str) -> &str {
-    match text.char_indices().nth(INDEXED_CHARS_MAX) {
-        Some((end, _)) => &text[..end],
-        None => text,
-    }
 }

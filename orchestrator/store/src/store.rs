@@ -27,10 +27,6 @@ impl Store {
     /// [`Error::Config`], [`Error::Open`], or [`Error::Locked`] when another orchestrator has the SQLite
     /// file.
     pub async fn connect(config: &Config, access: Access) -> Result<Self, Error> {
-        if !config.rows_max.is_power_of_two() {
-            let why = format!("rows_max is {}; a power of two is expected, such as 256", config.rows_max);
-            return Err(Error::Config { why });
-        }
         let connections = dialect::open(config, access).await?;
         Ok(Self { inner: Arc::new(Inner { connections, config: config.clone() }) })
     }

@@ -69,7 +69,7 @@ async fn a_killed_connection_is_unavailable_and_the_next_try_works() {
 async fn text_that_postgres_cannot_store_is_poison_of_its_row_only() {
     let db = Database::postgres().await;
     let mut write = start(1);
-    write.saga.labels.insert(crate::sagas::token("note"), "\0".to_owned());
+    write.idempotency = Some(crate::sagas::key(1, "\0"));
     let error = db.store.commit(vec![start(2), write.clone()]).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Poison, "{error}");
     assert!(db.store.commit(vec![write]).await.unwrap_err().is_poison());

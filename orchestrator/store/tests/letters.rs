@@ -8,6 +8,7 @@ use crate::sagas::token;
 on_both_databases!(
     dead_letters_are_kept_once_and_listed_newest_first,
     a_new_letter_under_an_old_number_is_kept,
+    a_letter_is_never_refused_for_what_it_says,
     a_damaged_letter_is_named_and_the_others_are_listed,
 );
 
@@ -47,6 +48,17 @@ async fn a_new_letter_under_an_old_number_is_kept(db: Database) {
     let (old, new) = (letter(1, b"old"), letter(1, b"new"));
     assert_eq!(old.id(), new.id());
     assert_eq!(db.store.insert_dead_letters(&[old.clone(), new.clone(), old]).await.unwrap(), 2);
+}
+
+async fn a_letter_is_never_refused_for_what_it_says(db: Database) {
+    let mut letter = letter(1, &[0; 600_000]);
+    letter.reason.message.push('\0');
+    letter.subject.push('\0');
+    letter.headers.insert("x\0".to_owned(), "\0".to_owned());
+    assert_eq!(db.store.insert_dead_letters(&[letter.clone()]).await.unwrap(), 1);
+    let stored = db.store.dead_letters(None, 1).await.unwrap().rows.swap_remove(0).letter.unwrap();
+    assert_eq!((stored.headers, stored.body_bytes), (letter.headers, 600_000));
+    assert!(stored.subject.ends_with('\u{fffd}'));
 }
 
 async fn a_damaged_letter_is_named_and_the_others_are_listed(db: Database) {

@@ -95,7 +95,7 @@ async fn every_filter_narrows(db: Database) {
     for flag in Flag::ALL {
         found(store, &SagaFilter { flags: vec![flag], ..filter() }).await;
     }
-    let long = "ü".repeat(900);
+    let long = format!("\0{}", "ü".repeat(900));
     let mut labelled = crate::sagas::saga(8);
     labelled.labels.insert(token("note"), long.clone());
     won(store, start_of(labelled)).await;

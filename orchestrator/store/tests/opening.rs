@@ -109,8 +109,6 @@ async fn what_cannot_be_opened_says_why() {
         assert_eq!(error.kind(), kind, "{text}");
         assert!(text.contains(says) && !text.contains("s3cret"), "{text}");
     }
-    let config = Config { rows_max: 100, ..Config::default() };
-    assert_eq!(Store::connect(&config, Access::Exclusive).await.unwrap_err().kind(), ErrorKind::Config);
 }
 
 #[tokio::test]

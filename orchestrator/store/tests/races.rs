@@ -1,7 +1,7 @@
 //! Many committers at once: no deadlock, no lost line, one winner each.
 
 use amends_contract::SagaId;
-use amends_store::{CommitResult, Store, Write};
+use amends_store::{CommitResult, Config, Store, Write};
 use futures::future::join_all;
 
 use crate::database::Database;
@@ -14,6 +14,13 @@ on_both_databases!(
 );
 
 const TASKS: u32 = 4;
+
+/// A deadlock that is tried again would go unseen, and so would one of committers that wait for one
+/// connection.
+fn one_try_each(config: &mut Config) {
+    config.commit_tries_max = 1;
+    config.writers_max = TASKS;
+}
 
 /// A fixed sequence of numbers that looks random, another one for each seed.
 struct Numbers(u64);
@@ -52,8 +59,7 @@ async fn hammer(store: Store, ids: Vec<SagaId>, seed: u64, rounds: u32) -> usize
 async fn committers_of_the_same_sagas_do_not_deadlock(db: Database) {
     let ids: Vec<SagaId> = started(&db.store, 1..=20).await.iter().map(|saga| saga.id).collect();
     db.join_like_large_tables().await;
-    // A deadlock that is tried again would go unseen.
-    let store = db.with(|config| config.commit_tries_max = 1).await;
+    let store = db.with(one_try_each).await;
     let tasks = (0..TASKS).map(|n| tokio::spawn(hammer(store.clone(), ids.clone(), u64::from(n), 40)));
     let wins: usize = join_all(tasks).await.into_iter().map(|task| task.unwrap()).sum();
     let mut versions = 0;
@@ -64,7 +70,7 @@ async fn committers_of_the_same_sagas_do_not_deadlock(db: Database) {
 }
 
 async fn one_key_has_one_winner_among_many(db: Database) {
-    let store = db.with(|config| config.commit_tries_max = 1).await;
+    let store = db.with(one_try_each).await;
     let tasks = (0..TASKS).map(|task| {
         let store = store.clone();
         tokio::spawn(async move {
@@ -110,7 +116,7 @@ async fn one_key_has_one_winner_among_many(db: Database) {
 async fn claims_and_commits_do_not_deadlock(db: Database) {
     let ids: Vec<SagaId> = started(&db.store, 1..=30).await.iter().map(|saga| saga.id).collect();
     db.join_like_large_tables().await;
-    let store = db.with(|config| config.commit_tries_max = 1).await;
+    let store = db.with(one_try_each).await;
     let committing =
         (0..2).map(|n| tokio::spawn(hammer(store.clone(), ids.clone(), 70 + n, 30))).collect::<Vec<_>>();
     let claiming = (0..2).map(|_| {

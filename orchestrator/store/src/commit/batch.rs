@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{IdempotencyKey, Write};
 use crate::Error;
 use crate::entity::saga::Column;
-use crate::read::indexed;
+use crate::text::indexed;
 
 /// Columns that each transition writes, after the id and the expected version.
 pub(super) const CHANGING: [Column; 14] = [
@@ -156,7 +156,7 @@ fn changing(saga: &Saga, state: String) -> [Value; CHANGING.len()] {
         flags.overdue.into(),
         flags.paused.into(),
         flags.alarm.into(),
-        failure.map(|failure| indexed(&failure.code).to_owned()).into(),
+        failure.map(|failure| indexed(&failure.code)).into(),
         failure.and_then(|failure| failure.step.as_ref()).map(|step| step.as_str().to_owned()).into(),
         state.into(),
         saga.updated_at.unix_ms().into(),

@@ -13,6 +13,10 @@ use sea_orm::{DatabaseConnection, DbBackend, SqliteTransactionMode, Statement, T
 use crate::lock::LockFile;
 use crate::{Access, Config, Error};
 
+/// Prepared statements kept per connection: some ten kinds of batch statements in the powers of two up to
+/// 256 rows, and the small ones.
+const STATEMENTS_KEPT: usize = 128;
+
 /// Which database it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
@@ -25,7 +29,7 @@ pub(crate) struct Connections {
     pub(crate) dialect: Dialect,
     /// For writing; on SQLite a pool of exactly one.
     pub(crate) writer: DatabaseConnection,
-    /// For reading; on PostgreSQL the same pool.
+    /// For reading.
     pub(crate) reader: DatabaseConnection,
     /// Held as long as the connections are; never read.
     pub(crate) _lock: Option<LockFile>,
@@ -78,9 +82,21 @@ impl Dialect {
         }
     }
 
-    /// `(?,?),(?,?)` or `($1,$2),($3,$4)`. SQLite looks a named parameter up by walking through all of
-    /// them, which for thousands of them costs more than the statement.
-    pub(crate) fn placeholders(self, rows: usize, width: usize) -> String {
+    /// Rows of one width as the table `v` with the columns `column1`, `column2`, ..; gives its SQL and its
+    /// parameters. A statement must pass over rows whose first column is NULL: with those the list is
+    /// filled up to a power of two. So few different statements exist, and each stays prepared.
+    pub(crate) fn rows(self, rows: &[&[Value]]) -> (String, Vec<Value>) {
+        // Typed NULLs, because PostgreSQL takes a parameter's type from what is bound.
+        let filler: Vec<Value> = rows.first().into_iter().copied().flatten().map(Value::as_null).collect();
+        let padded = rows.len().next_power_of_two();
+        let sql = format!("(VALUES {}) AS v", self.placeholders(padded, filler.len()));
+        let filler = std::iter::repeat_n(filler, padded - rows.len()).flatten();
+        (sql, rows.iter().copied().flatten().cloned().chain(filler).collect())
+    }
+
+    /// `(?,?),(?,?)` or `($1,$2),($3,$4)`. SQLite looks a parameter with a number up by walking through all
+    /// of them, which for thousands of them costs more than the statement.
+    fn placeholders(self, rows: usize, width: usize) -> String {
         let mut text = String::with_capacity(rows * (width * 6 + 3));
         for row in 0..rows {
             text.push_str(if row == 0 { "(" } else { ",(" });
@@ -91,8 +107,7 @@ impl Dialect {
                 match self {
                     Self::Sqlite => text.push('?'),
                     Self::Postgres => {
-                        let number = row * width + column + 1;
-                        let _ = write!(text, "${number}");
+                        let _ = write!(text, "${}", row * width + column + 1);
                     }
                 }
             }
@@ -101,12 +116,14 @@ impl Dialect {
         text
     }
 
-    /// Most parameters of one statement.
-    pub(crate) const fn parameters_max(self) -> usize {
-        match self {
+    /// Most rows of this width that [`rows`](Self::rows) can put into one statement; a power of two.
+    pub(crate) const fn rows_max(self, width: usize) -> usize {
+        let parameters_max = match self {
             Self::Sqlite => 32_766,   // SQLITE_MAX_VARIABLE_NUMBER
             Self::Postgres => 65_535, // the protocol counts them in 16 bits
-        }
+        };
+        let width = if width == 0 { 1 } else { width };
+        if width > parameters_max { 1 } else { 1 << (parameters_max / width).ilog2() }
     }
 
     /// A statement with its values.
@@ -132,6 +149,39 @@ impl std::fmt::Display for LockClause {
             (Dialect::Sqlite, _) => Ok(()),
             (Dialect::Postgres, false) => write!(f, "FOR UPDATE OF {}", self.table),
             (Dialect::Postgres, true) => write!(f, "FOR UPDATE OF {} SKIP LOCKED", self.table),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOTH: [Dialect; 2] = [Dialect::Sqlite, Dialect::Postgres];
+
+    #[test]
+    fn a_statement_never_has_more_parameters_than_the_database_takes() {
+        for (dialect, parameters_max) in BOTH.into_iter().zip([32_766, 65_535]) {
+            for width in [1, 3, 19, 64, 32_767] {
+                let rows = dialect.rows_max(width);
+                assert!(rows.is_power_of_two());
+                assert!(rows * width <= parameters_max || rows == 1);
+                assert!(rows * 2 * width > parameters_max);
+            }
+        }
+    }
+
+    #[test]
+    fn rows_are_filled_up_with_typed_nulls() {
+        let rows = [[Value::from(1_i64), Value::from("a")], [Value::from(2_i64), Value::from("b")]];
+        let rows: Vec<&[Value]> = [&rows[0], &rows[1], &rows[0]].map(<[Value; 2]>::as_slice).to_vec();
+        for (dialect, expected) in
+            BOTH.into_iter().zip(["(?,?),(?,?),(?,?),(?,?)", "($1,$2),($3,$4),($5,$6),($7,$8)"])
+        {
+            let (sql, parameters) = dialect.rows(&rows);
+            assert_eq!(sql, format!("(VALUES {expected}) AS v"));
+            assert_eq!(parameters[..4], [rows[0], rows[1]].concat());
+            assert_eq!(parameters[6..], [Value::BigInt(None), Value::String(None)]);
         }
     }
 }

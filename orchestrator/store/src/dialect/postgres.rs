@@ -7,7 +7,7 @@ use sea_orm::SqlxPostgresConnector;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sea_orm::sqlx::{ConnectOptions as _, Connection as _};
 
-use super::{Connections, Dialect};
+use super::{Connections, Dialect, STATEMENTS_KEPT};
 use crate::config::without_password;
 use crate::{Config, Error};
 
@@ -19,28 +19,32 @@ pub(super) async fn open(config: &Config) -> Result<Connections, Error> {
     let options = PgConnectOptions::from_str(&config.url)
         .map_err(|error| Error::Config { why: format!("{place:?}: {error}") })?
         .application_name(APPLICATION_NAME)
+        .statement_cache_capacity(STATEMENTS_KEPT)
         .disable_statement_logging();
-    let idle_check = Duration::from_millis(config.idle_check_ms);
-    let pool = PgPoolOptions::new()
-        .max_connections(config.connections_max.max(2))
-        .acquire_timeout(Duration::from_millis(config.acquire_timeout_ms))
-        .test_before_acquire(false)
-        .before_acquire(move |connection, about| {
-            Box::pin(async move {
-                if about.idle_for >= idle_check {
-                    connection.ping().await?;
-                }
-                Ok(true)
+    let pool = |connections: u32| {
+        let idle_check = Duration::from_millis(config.idle_check_ms);
+        PgPoolOptions::new()
+            .max_connections(connections.max(1))
+            .acquire_timeout(Duration::from_millis(config.acquire_timeout_ms))
+            .test_before_acquire(false)
+            .before_acquire(move |connection, about| {
+                Box::pin(async move {
+                    if about.idle_for >= idle_check {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
             })
-        })
-        .connect_with(options)
+    };
+    let writer = pool(config.writers_max)
+        .connect_with(options.clone())
         .await
         .map_err(|error| Error::Open { place, why: error.to_string() })?;
-    let connection = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
+    let reader = pool(config.readers_max).connect_lazy_with(options);
     Ok(Connections {
         dialect: Dialect::Postgres,
-        writer: connection.clone(),
-        reader: connection,
+        writer: SqlxPostgresConnector::from_sqlx_postgres_pool(writer),
+        reader: SqlxPostgresConnector::from_sqlx_postgres_pool(reader),
         _lock: None,
     })
 }

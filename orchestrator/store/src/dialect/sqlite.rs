@@ -11,7 +11,7 @@ use sea_orm::SqlxSqliteConnector;
 use sea_orm::sqlx::ConnectOptions as _;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
-use super::{Connections, Dialect};
+use super::{Connections, Dialect, STATEMENTS_KEPT};
 use crate::lock::LockFile;
 use crate::{Access, Config, Error};
 
@@ -39,6 +39,7 @@ pub(super) async fn open(config: &Config, access: Access) -> Result<Connections,
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
+        .statement_cache_capacity(STATEMENTS_KEPT)
         .busy_timeout(Duration::from_millis(config.busy_timeout_ms))
         .pragma("journal_size_limit", WAL_BYTES_KEPT)
         .disable_statement_logging();
