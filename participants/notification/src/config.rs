@@ -18,8 +18,8 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// How many connections to it.
     pub pools: Pools,
-    /// How it works on commands. A call is given up after the longest that handing a mail over may take:
-    /// giving up earlier would leave mails in doubt that are not.
+    /// How it works on commands. A call is given up only after the longest that handing a mail over may
+    /// take, and a shutdown waits longer than elsewhere: a mail that is cut off is in doubt.
     pub participant: amends_participant::Config,
     /// The mail server.
     pub smtp: smtp::Config,
@@ -39,7 +39,8 @@ impl Default for Config {
     fn default() -> Self {
         let smtp = smtp::Config::default();
         let participant = amends_participant::Config {
-            call_timeout_ms: smtp.longest_ms().saturating_add(10_000),
+            call_timeout_ms: smtp.longest_ms().saturating_add(20_000),
+            drain_ms: 20_000,
             ..amends_participant::Config::default()
         };
         Self {

@@ -98,6 +98,9 @@ impl Letters {
         notice: &Notice,
         decided_at: Timestamp,
     ) -> Result<Message, LetterError> {
+        if notice.to.contains(char::is_control) {
+            return Err(LetterError::Address);
+        }
         let to: lettre::Address = notice.to.parse().map_err(|_| LetterError::Address)?;
         let (subject, body) = self.render(occasion, notice)?;
         let since = Duration::from_millis(u64::try_from(decided_at.unix_ms()).unwrap_or(0));
@@ -224,9 +227,16 @@ It is confirmed and on its way.";
 
     #[test]
     fn an_address_that_is_none_is_told_apart() {
-        for to in
-            ["", "ann", "ann@", "a b@example.org", "ann@example.org, bob@example.org", "<ann@example.org>"]
-        {
+        for to in [
+            "",
+            "ann",
+            "ann@",
+            "a b@example.org",
+            "ann@example.org, bob@example.org",
+            "<ann@example.org>",
+            "ann@example.org\r\nBcc: bob@example.org",
+            "ann\0@example.org",
+        ] {
             let data = json!({ "to": to, "order": "1" });
             assert!(matches!(message(Occasion::Rejection, &data), Err(LetterError::Address)), "{to}");
         }

@@ -39,6 +39,13 @@ pub async fn run(
     nats: amends_broker::Config,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
+    let longest_ms = config.smtp.longest_ms();
+    if config.participant.call_timeout_ms < longest_ms {
+        anyhow::bail!(
+            "notification.participant.call_timeout_ms must be at least {longest_ms}, what the timeouts of \
+             notification.smtp add up to: a mail that is given up earlier is in doubt for nothing"
+        );
+    }
     let smtp = Arc::new(Smtp::new(&config.smtp)?);
     let letters = Arc::new(Letters::new(&config.smtp.from, config.templates_dir.as_deref())?);
     let db = connect(&config).await?;

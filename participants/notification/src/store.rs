@@ -8,7 +8,7 @@ use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
 };
 
-use crate::domain::{Notice, Occasion};
+use crate::domain::{Notice, Occasion, clean};
 use crate::entity::mail::{ActiveModel, Column, Entity, Model, Status};
 
 /// A mail to be noted.
@@ -32,7 +32,7 @@ pub(crate) async fn insert(
         saga: Set(mail.effect.saga.uuid()),
         occasion: Set(mail.occasion),
         order_id: Set(mail.notice.order.clone()),
-        recipient: Set(mail.notice.to.clone()),
+        recipient: Set(clean(&mail.notice.to)),
         message_id: Set(mail.message_id.to_owned()),
         status: Set(mail.status),
         reason: Set(mail.reason.map(str::to_owned)),

@@ -74,6 +74,9 @@ impl Charge {
             Err("the amount must be positive, in minor units".to_owned())
         } else if charge.customer.is_empty() || charge.customer.len() > CUSTOMER_BYTES_MAX {
             Err(format!("the customer must have 1 to {CUSTOMER_BYTES_MAX} bytes"))
+        } else if charge.customer.contains(char::is_control) {
+            // PostgreSQL's text has no room for a NUL, and nobody's name has one.
+            Err("the customer must not contain control characters".to_owned())
         } else {
             Ok(charge)
         }
@@ -147,6 +150,7 @@ mod tests {
         assert!(with(json!(-1), "c").starts_with("the amount"));
         assert!(with(json!(1.5), "c").starts_with("invalid type"));
         assert!(with(json!(u64::MAX), "c").starts_with("invalid value"));
+        assert!(with(json!(1), "a\0b").contains("control characters"));
         assert!(with(json!(1), "").starts_with("the customer"));
         let currency = json!({ "amount": { "amount": 1, "currency": "EURO" }, "customer": "c" });
         assert!(rejection(currency).contains("unknown variant `EURO`"));

@@ -22,7 +22,7 @@ const NAME: &str = "payment";
 /// The database cannot be reached or changed.
 pub async fn migrate(config: &Config) -> anyhow::Result<()> {
     let db = connect(config).await?;
-    participant(&(Arc::new(HttpGateway::new(&config.gateway)?) as Arc<dyn Gateway>)).migrate(&db).await?;
+    Participant::new(NAME).migrations(migration::all).migrate(&db).await?;
     db.close().await;
     Ok(())
 }

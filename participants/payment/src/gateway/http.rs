@@ -13,7 +13,12 @@ use serde_json::json;
 use super::classify::{HttpAnswer, classify};
 use super::{Config, Gateway};
 use crate::domain::{Charge, Verdict};
-use crate::provider::{IDEMPOTENCY_KEY, REPLAYED};
+
+/// Names what is asked for, once.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// In an answer: `true` when it was stored before the request came.
+const REPLAYED: &str = "idempotency-replayed";
 
 /// The configured client cannot be made.
 #[derive(Debug, thiserror::Error)]

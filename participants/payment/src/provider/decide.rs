@@ -50,7 +50,9 @@ impl Request {
     /// What no books are needed to see.
     pub(super) fn problem(&self) -> Option<&'static str> {
         match self {
-            Self::Charge(request) if request.amount <= 0 => Some("amount must be positive, in minor units"),
+            Self::Charge(request) if !(1..=AMOUNT_MAX).contains(&request.amount) => {
+                Some("amount must be positive, in minor units, and have at most 12 digits")
+            }
             Self::Charge(request) if Currency::from_code(&request.currency).is_none() => {
                 Some("currency must be an ISO 4217 code such as EUR")
             }
@@ -65,6 +67,10 @@ impl Request {
         }
     }
 }
+
+/// Most that one charge takes, in minor units: bounded as card processors have it, so that the books
+/// can be summed up.
+const AMOUNT_MAX: i64 = 999_999_999_999;
 
 /// Longest free text that the books take, in bytes.
 const TEXT_BYTES_MAX: usize = 200;
@@ -284,6 +290,7 @@ mod tests {
         };
         assert_eq!(bad(|_| {}), None);
         assert!(bad(|r| r.amount = 0).is_some_and(|why| why.contains("amount")));
+        assert!(bad(|r| r.amount = i64::MAX).is_some_and(|why| why.contains("amount")));
         assert!(bad(|r| r.amount = -5).is_some_and(|why| why.contains("amount")));
         assert!(bad(|r| r.currency = "EURO".into()).is_some_and(|why| why.contains("currency")));
         assert!(bad(|r| r.customer = String::new()).is_some_and(|why| why.contains("customer")));

@@ -21,7 +21,13 @@ use tokio_util::sync::CancellationToken;
 use super::books::{Books, BooksError, Operation};
 use super::decide::{Answer, ChargeRequest, RefundRequest, Request};
 use super::switches::happens;
-use super::{Config, IDEMPOTENCY_KEY, REPLAYED, Switches, lists};
+use super::{Config, Switches, lists};
+
+/// The request header that names what is asked for, once.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// The response header that says `true` when the answer was stored before the request came.
+const REPLAYED: &str = "idempotency-replayed";
 
 /// Longest Idempotency-Key, in bytes, as card processors have it.
 const KEY_BYTES_MAX: usize = 255;

@@ -23,12 +23,6 @@ use tokio_util::sync::CancellationToken;
 pub use config::Config;
 pub use switches::Switches;
 
-/// The request header that names what is asked for, once.
-pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
-
-/// The response header that says `true` when the answer was stored before the request came.
-pub const REPLAYED: &str = "idempotency-replayed";
-
 /// A provider whose port is open and whose books are, too.
 pub struct Bound {
     listener: TcpListener,
