@@ -1,6 +1,7 @@
 //! Is the input what the definition wants.
 //!
-//! Invariant: an integer that passes here fits 64 signed bits, as expressions and databases need it.
+//! Invariant: what passes here can be stored, read back and computed with: integers fit 64 signed bits, and
+//! nothing lies too deep.
 
 use amends_service::Problem;
 use amends_service::problem::ProblemError;
@@ -11,11 +12,15 @@ use crate::core::Loaded;
 /// Most places named in one answer: whoever sent a thousand wrong lines learns enough from these.
 const ERRORS_MAX: usize = 20;
 
+/// How deep lists and objects may lie in each other. JSON of more than 128 levels cannot be read back, and the
+/// input is stored and sent within other JSON.
+const DEPTH_MAX: usize = 64;
+
 /// Checks the input against the definition's schema. `prefix` is where it stands in the body (`#` or
 /// `#/input`).
 pub(super) fn check(loaded: &Loaded, input: &Value, prefix: &str) -> Result<(), Problem> {
     let mut errors = Vec::new();
-    integers(input, prefix, &mut errors);
+    stores(input, prefix, DEPTH_MAX, &mut errors);
     if let Some(validator) = &loaded.validator {
         errors.extend(validator.iter_errors(input).take(ERRORS_MAX).map(|error| ProblemError {
             pointer: format!("{prefix}{}", error.instance_path()),
@@ -35,23 +40,48 @@ pub(super) fn refuse(errors: Vec<ProblemError>) -> Result<(), Problem> {
     Err(errors.into_iter().take(ERRORS_MAX).fold(problem, add))
 }
 
-fn integers(value: &Value, pointer: &str, errors: &mut Vec<ProblemError>) {
+/// Adds each place that cannot be stored or computed with.
+fn stores(value: &Value, pointer: &str, depth: usize, errors: &mut Vec<ProblemError>) {
+    let mut wrong = |detail: String| errors.push(ProblemError { pointer: pointer.to_owned(), detail });
     match value {
-        Value::Number(number) if number.is_u64() && !number.is_i64() => errors.push(ProblemError {
-            pointer: pointer.to_owned(),
-            detail: format!("{number} is more than {}", i64::MAX),
-        }),
+        Value::Number(number) if number.is_u64() && !number.is_i64() => {
+            wrong(format!("{number} is more than {}", i64::MAX));
+        }
+        Value::Array(_) | Value::Object(_) if depth == 0 => {
+            wrong(format!("lies deeper than {DEPTH_MAX} lists and objects"));
+        }
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                integers(item, &format!("{pointer}/{index}"), errors);
+                stores(item, &format!("{pointer}/{index}"), depth - 1, errors);
             }
         }
         Value::Object(fields) => {
             for (name, field) in fields {
                 let name = name.replace('~', "~0").replace('/', "~1");
-                integers(field, &format!("{pointer}/{name}"), errors);
+                stores(field, &format!("{pointer}/{name}"), depth - 1, errors);
             }
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_stored_is_named() {
+        let nested = |depth: usize| (0..depth).fold(json!(1), |inner, _| json!([inner]));
+        let said = |value: &Value| {
+            let mut errors = Vec::new();
+            stores(value, "#", DEPTH_MAX, &mut errors);
+            errors.into_iter().map(|error| error.detail).collect::<Vec<_>>()
+        };
+        assert_eq!(said(&nested(DEPTH_MAX)), [""; 0]);
+        assert_eq!(said(&nested(DEPTH_MAX + 1)), ["lies deeper than 64 lists and objects"]);
+        assert_eq!(said(&json!({ "a": i64::MAX, "b": [i64::MIN, 1.5, "x", null, true] })), [""; 0]);
+        assert_eq!(said(&json!([u64::MAX])), ["18446744073709551615 is more than 9223372036854775807"]);
     }
 }
