@@ -22,7 +22,6 @@ pub(crate) struct Draft<'a> {
     pub(crate) now: Timestamp,
     before: Option<Status>,
     decisions: Vec<Decision>,
-    outputs: Vec<Output>,
 }
 
 impl<'a> Draft<'a> {
@@ -33,7 +32,7 @@ impl<'a> Draft<'a> {
         now: Timestamp,
         before: Option<Status>,
     ) -> Self {
-        Self { saga, definition, now, before, decisions: Vec::new(), outputs: Vec::new() }
+        Self { saga, definition, now, before, decisions: Vec::new() }
     }
 
     /// How many decisions there are so far.
@@ -41,29 +40,39 @@ impl<'a> Draft<'a> {
         self.decisions.len()
     }
 
-    /// Makes a decision: folds it, and sends what it says shall be sent.
+    /// Makes a decision, and folds it.
     pub(crate) fn decide(&mut self, decision: Decision) {
         if self.decisions.is_empty() {
             fold::begin(&mut self.saga, self.now);
         }
         fold::apply(&mut self.saga, &decision)
             .unwrap_or_else(|misfit| unreachable!("decided about what is there: {misfit}"));
-        if let Decision::Decided { step, effect, .. } | Decision::Sent { step, effect, .. } = &decision
-            && let Some(index) = self.saga.position(step)
-        {
-            self.outputs.extend(command(&self.saga, self.definition, index, *effect).map(Output::Send));
-        }
         self.decisions.push(decision);
     }
 
     /// Closes the journal entry.
     pub(crate) fn finish(self, input: Input) -> Transition {
-        let Self { saga, definition: _, now, before, decisions, mut outputs } = self;
-        outputs.extend(events::of(&saga, before, now).map(Output::Emit));
+        let outputs = self.outputs();
+        let Self { saga, definition: _, now, before: _, decisions } = self;
         let (saga_id, seq) = (saga.id, saga.version);
         let entry =
             JournalEntry { saga: saga_id, seq, at: now, input, decisions, engine_version: ENGINE_VERSION };
         Transition { saga, entry, outputs, verdict: Verdict::Applied }
+    }
+
+    /// What the decisions send, as far as it is still wanted: a later decision may have made it void.
+    fn outputs(&self) -> Vec<Output> {
+        let sent = self.decisions.iter().filter_map(|decision| match decision {
+            Decision::Decided { step, effect, .. } => Some((step, *effect, 1)),
+            Decision::Sent { step, effect, send_no, .. } => Some((step, *effect, *send_no)),
+            _ => None,
+        });
+        let commands = sent.filter_map(|(step, effect, send_no)| {
+            let command = command(&self.saga, self.definition, self.saga.position(step)?, effect)?;
+            (command.send_no == send_no).then_some(Output::Send(command))
+        });
+        let events = events::of(&self.saga, self.before, self.now).map(Output::Emit);
+        commands.chain(events).collect()
     }
 
     /// The input changed nothing.

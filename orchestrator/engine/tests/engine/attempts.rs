@@ -208,7 +208,7 @@ fn pending_burns_nothing_and_keeps_its_clock() {
         .reply("charge-payment", Outcome::Pending);
     assert_snapshot!(script.text(), @r#"
     +1s reply charge-payment do#1 pending
-      pending charge-payment do pending_until=+121s
+      pending charge-payment do pending_until=+31s
       = running, due +10s
     +1s reply charge-payment do#1 pending
       ignored: duplicate
@@ -217,7 +217,7 @@ fn pending_burns_nothing_and_keeps_its_clock() {
       -> payment.charge-payment charge-payment do#2 of +0s {"amount":{"amount":998,"currency":"EUR"},"customer":"c-1"}
       = running, due +20s
     +10s reply charge-payment do#2 pending
-      pending charge-payment do pending_until=+121s
+      pending charge-payment do pending_until=+31s
       = running, due +20s
     "#);
     let left = script.step("charge-payment").action_effect.as_ref().unwrap().left;
@@ -242,9 +242,9 @@ fn pending_for_too_long_is_stuck() {
         script = script.reply("charge-payment", Outcome::Pending).mark().timer();
     }
     assert_snapshot!(script.text(), @r#"
-    +120500ms timer
+    +30500ms timer
       stuck charge-payment do at={"detail":"the participant did not find out in time","why":"pending_max"}
-      !! order.parked (28/parked)
+      !! order.parked (10/parked)
       = parked, needs attention, due +24h
     "#);
 }

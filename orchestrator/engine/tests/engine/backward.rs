@@ -160,7 +160,7 @@ fn a_fence_waits_for_whoever_is_still_finding_out() {
       -> notification.fence announce do#2 of +0s {}
       = compensating, due +10s
     +0s reply announce do#2 pending
-      pending announce do pending_until=+120s
+      pending announce do pending_until=+30s
       = compensating, due +10s
     +10s timer
       sent announce do ask={"fence":"turn"} due_at=+20s left=2 send_no=3

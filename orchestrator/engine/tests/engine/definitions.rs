@@ -32,7 +32,7 @@ steps:
   - name: reserve-stock
     kind: compensatable
     call: inventory.reserve-stock
-    pending_max: 2m
+    pending_max: 30s
     with: { lines: =input.lines }
     undo: inventory.release-stock
 
@@ -40,26 +40,26 @@ steps:
     kind: compensatable
     call: payment.charge-payment
     with: { amount: =input.total, customer: =input.customer_id }
-    pending_max: 2m
+    pending_max: 30s
     undo: { call: payment.refund-payment, retry: { attempts: 4, cap: 20s } }
 
   - name: confirm-stock
     kind: pivot
     call: inventory.confirm-stock
     with: { reservation: \"=steps['reserve-stock'].reservation_id\" }
-    pending_max: 2m
+    pending_max: 30s
 
   - name: send-confirmation
     kind: retriable
     call: notification.send-confirmation
-    pending_max: 2m
+    pending_max: 30s
     with: { to: =input.email, order: =saga.id }
 
 on_compensated:
   - name: send-rejection
     kind: retriable
     call: notification.send-rejection
-    pending_max: 2m
+    pending_max: 30s
     with: { to: =input.email, order: =saga.id, reason: =failure.code }
 ";
 
@@ -91,14 +91,14 @@ steps:
   - name: book
     kind: compensatable
     call: carrier.book
-    pending_max: 2m
+    pending_max: 30s
     with: { parcel: =input.parcel }
     undo: { call: carrier.unbook, with: { reason: =input.reason } }
 
   - name: announce
     kind: compensatable
     call: notification.announce
-    pending_max: 2m
+    pending_max: 30s
     with: { parcel: =input.parcel }
     undo: none
     because: an announcement cannot be unsaid
@@ -106,7 +106,58 @@ steps:
   - name: label
     kind: compensatable
     call: carrier.label
-    pending_max: 2m
+    pending_max: 30s
     with: { parcel: =input.parcel }
     undo: carrier.unlabel
+";
+
+/// A saga with branches: `pack` and `insure` both come after `book`, and `ship` after both. The language
+/// has no word for it yet; the engine is written for it.
+pub(crate) fn diamond() -> Definition {
+    static DIAMOND: OnceLock<Definition> = OnceLock::new();
+    let compiled = || {
+        let mut definition = compile(DIAMOND_SOURCE);
+        for (step, after) in definition.steps.iter_mut().zip([vec![], vec![0], vec![0], vec![1, 2]]) {
+            step.after = after;
+        }
+        definition
+    };
+    DIAMOND.get_or_init(compiled).clone()
+}
+
+const DIAMOND_SOURCE: &str = "
+saga: diamond
+version: 1
+deadline: 1h
+defaults:
+  resend_after: 10s
+  retry: { attempts: 2, initial: 1s, factor: 2, cap: 30s, jitter: 0 }
+
+steps:
+  - name: book
+    kind: compensatable
+    call: carrier.book
+    pending_max: 30s
+    with: { parcel: =input.parcel }
+    undo: carrier.unbook
+
+  - name: pack
+    kind: compensatable
+    call: warehouse.pack
+    pending_max: 30s
+    with: { parcel: =input.parcel }
+    undo: warehouse.unpack
+
+  - name: insure
+    kind: compensatable
+    call: insurer.insure
+    pending_max: 30s
+    with: { parcel: =input.parcel }
+    undo: insurer.terminate
+
+  - name: ship
+    kind: pivot
+    call: carrier.ship
+    pending_max: 30s
+    with: { parcel: =input.parcel }
 ";

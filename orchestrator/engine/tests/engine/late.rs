@@ -136,11 +136,11 @@ fn a_late_success_frees_an_undo_that_waited_for_it() {
     }
     let script = script.mark().reply("charge-payment", ok());
     assert_snapshot!(script.text(), @r#"
-    +150s reply charge-payment do#3 succeeded
+    +60s reply charge-payment do#3 succeeded
       succeeded charge-payment
-      sent charge-payment undo due_at=+160s left=4 send_no=13
-      -> payment.refund-payment charge-payment undo#13 undoes do/1 of +30s {"amount":{"amount":998,"currency":"EUR"},"customer":"c-1"}
-      = compensating, due +160s
+      sent charge-payment undo due_at=+70s left=4 send_no=4
+      -> payment.refund-payment charge-payment undo#4 undoes do/1 of +30s {"amount":{"amount":998,"currency":"EUR"},"customer":"c-1"}
+      = compensating, due +70s
     "#);
     let stays = given_up().reply("charge-payment/undo", Outcome::Conflict).reply("charge-payment", ok());
     assert_eq!(stays.state("charge-payment/undo"), "stuck", "a conflict is another matter");

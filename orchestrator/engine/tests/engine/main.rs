@@ -13,6 +13,7 @@ mod witness;
 
 mod attempts;
 mod backward;
+mod branches;
 mod every_step;
 mod forward;
 mod journal;

@@ -41,8 +41,7 @@ pub(crate) enum Way {
 }
 
 impl Way {
-    pub(crate) const ALL: [Self; 13] = [
-        Self::Well,
+    pub(crate) const BAD: [Self; 12] = [
         Self::Rejects,
         Self::FailsLong,
         Self::FailsOnce,

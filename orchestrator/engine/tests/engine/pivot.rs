@@ -66,7 +66,7 @@ fn pending_waits() {
     let script = doubted().mark().reply("confirm-stock", Outcome::Pending).timer();
     assert_snapshot!(script.text(), @r#"
     +30s reply confirm-stock do#4 pending
-      pending confirm-stock do pending_until=+150s
+      pending confirm-stock do pending_until=+60s
       = running, due +40s
     +40s timer
       sent confirm-stock do ask={"fence":"pivot"} due_at=+50s left=3 send_no=5
@@ -211,23 +211,23 @@ fn a_fence_that_finds_out_for_too_long_is_stuck_and_asked_again_by_hand() {
     assert_eq!(script.saga.status().as_str(), "parked");
     let script = script.mark().retry_now().reply("confirm-stock", Outcome::Expired);
     assert_snapshot!(script.text(), @r#"
-    +150s retry-now by ops: mended
-      sent confirm-stock do ask={"fence":"pivot"} due_at=+160s left=3 send_no=16
-      -> inventory.fence confirm-stock do#16 of +0s {}
-      = running, due +160s
-    +150s reply confirm-stock do#16 expired
+    +60s retry-now by ops: mended
+      sent confirm-stock do ask={"fence":"pivot"} due_at=+70s left=3 send_no=7
+      -> inventory.fence confirm-stock do#7 of +0s {}
+      = running, due +70s
+    +60s reply confirm-stock do#7 expired
       stuck confirm-stock do at={"ask":{"fence":"pivot"},"why":"expired"}
-      !! order.parked (32/parked)
+      !! order.parked (14/parked)
       = parked, needs attention
     "#);
     let script = script.mark().reply_to("confirm-stock", 1, ok());
     assert_snapshot!(script.text(), @r#"
-    +150s reply confirm-stock do#1 succeeded
+    +60s reply confirm-stock do#1 succeeded
       succeeded confirm-stock
       resolved
-      decided send-confirmation do attempts=3 data={"order":"0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10","to":"ada@example.org"} due_at=+160s
-      -> notification.send-confirmation send-confirmation do#1 of +150s {"order":"0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10","to":"ada@example.org"}
-      = running, due +160s
+      decided send-confirmation do attempts=3 data={"order":"0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10","to":"ada@example.org"} due_at=+70s
+      -> notification.send-confirmation send-confirmation do#1 of +60s {"order":"0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10","to":"ada@example.org"}
+      = running, due +70s
     "#);
 }
 

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use amends_contract::{Direction, EffectId, Outcome, SagaId, Timestamp, Token};
 use amends_definition::Definition;
 use amends_engine::{
-    ActionState, Error, Input, JournalEntry, OperatorAction, ReplyInput, Saga, StepState, UndoState, Verdict,
-    handle, start,
+    ActionState, Error, Input, JournalEntry, OperatorAction, Output, ReplyInput, Saga, StepState, UndoState,
+    Verdict, handle, start,
 };
 use serde_json::{Value, json};
 
@@ -29,9 +29,16 @@ pub(crate) struct Script {
     pub(crate) saga: Saga,
     pub(crate) now: Timestamp,
     pub(crate) journal: Vec<JournalEntry>,
-    pub(crate) last: Verdict,
+    noise: Noise,
     witness: Witness,
     text: String,
+}
+
+/// Whether a script keeps its text.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Noise {
+    Told,
+    Quiet,
 }
 
 /// An order that has just begun. Its start is not in the text.
@@ -53,9 +60,9 @@ impl Script {
         let transition = start(saga_id(), &definition, input, START).unwrap();
         let mut witness = Witness::default();
         witness.see(None, &transition, &definition);
-        let text = text::block(&transition.entry.input, &transition, START, START);
+        let text = text::block(&transition, START, START);
         let (saga, journal) = (transition.saga, vec![transition.entry]);
-        Self { definition, saga, now: START, journal, last: Verdict::Applied, witness, text }
+        Self { definition, saga, now: START, journal, noise: Noise::Told, witness, text }
     }
 
     /// The clock goes on.
@@ -65,17 +72,29 @@ impl Script {
     }
 
     /// The input happens, or is refused.
-    pub(crate) fn try_input(&mut self, input: Input) -> Result<(), Error> {
+    pub(crate) fn try_input(&mut self, input: Input) -> Result<Vec<Output>, Error> {
         let before = self.saga.clone();
-        let transition = handle(before.clone(), input.clone(), self.now, &self.definition)?;
+        let transition = handle(before.clone(), input, self.now, &self.definition)?;
         self.witness.see(Some(&before), &transition, &self.definition);
-        self.text += &text::block(&input, &transition, self.now, START);
-        self.last = transition.verdict;
+        if self.noise == Noise::Told {
+            self.text += &text::block(&transition, self.now, START);
+        }
         if transition.verdict == Verdict::Applied {
             self.saga = transition.saga;
             self.journal.push(transition.entry);
         }
-        Ok(())
+        Ok(transition.outputs)
+    }
+
+    /// No text is kept: for the many sagas of a harness.
+    pub(crate) fn quiet(mut self) -> Self {
+        self.noise = Noise::Quiet;
+        self
+    }
+
+    /// The whole journal, for a message about what went wrong.
+    pub(crate) fn dump(&self) -> String {
+        self.journal.iter().map(|entry| serde_json::to_string(entry).unwrap() + "\n").collect()
     }
 
     pub(crate) fn input(mut self, input: Input) -> Self {

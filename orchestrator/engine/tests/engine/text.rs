@@ -7,7 +7,8 @@ use amends_engine::{Input, Output, Saga, Transition, Verdict};
 use serde_json::{Map, Value};
 
 /// One input and what it led to.
-pub(crate) fn block(input: &Input, transition: &Transition, now: Timestamp, start: Timestamp) -> String {
+pub(crate) fn block(transition: &Transition, now: Timestamp, start: Timestamp) -> String {
+    let input = &transition.entry.input;
     let mut text = format!("{} {}\n", moment(now, start), heading(input));
     if let Verdict::Ignored(why) = transition.verdict {
         let _ = writeln!(text, "  ignored: {}", why.as_str());

@@ -98,14 +98,14 @@ fn whoever_answers_is_not_held_any_more() {
 #[test]
 fn pending_stands_still_while_it_is_held() {
     let pending = order().reserved().reply("charge-payment", Outcome::Pending);
-    // Two minutes later, when it would be too long, the participant is down.
-    let script = pending.after(120_000).mark().timer_with_down(&["payment"]).timer();
+    // Half a minute later, when it would be too long, the participant is down.
+    let script = pending.after(30_000).mark().timer_with_down(&["payment"]).timer();
     assert_snapshot!(script.text(), @r#"
-    +120s timer down: payment
-      held charge-payment do by=participant due_at=+130s pending_until=+130s
+    +30s timer down: payment
+      held charge-payment do by=participant due_at=+40s pending_until=+40s
       deadline_moved deadline_at=+86410s
-      = running, held, due +130s
-    +130s timer
+      = running, held, due +40s
+    +40s timer
       stuck charge-payment do at={"detail":"the participant did not find out in time","why":"pending_max"}
       !! order.parked (5/parked)
       = parked, needs attention, due +86410s

@@ -44,14 +44,15 @@ impl Witness {
     fn journal_holds(&mut self, transition: &Transition) {
         let (saga, entry) = (&transition.saga, &transition.entry);
         self.journal.push(through_json(entry));
+        assert_eq!(self.journal.last(), Some(entry), "the journal keeps the entry");
         assert_eq!(entry.seq, self.journal.len() as u64, "the journal is gapless");
         assert_eq!(saga.version, entry.seq, "the version is the journal's length");
         assert_eq!(saga.updated_at, entry.at);
         // A long journal is replayed now and then only: the test would take the square of its time.
-        if self.journal.len() < 50 || self.journal.len() % 50 == 0 {
+        if self.journal.len() <= 12 || self.journal.len().is_multiple_of(16) {
             assert_eq!(&replay(self.journal.iter().cloned()).unwrap(), saga, "replay gives the row");
+            assert_eq!(&through_json(saga), saga, "the row keeps the saga");
         }
-        assert_eq!(&through_json(saga), saga, "the row keeps the saga");
     }
 
     /// I2: nothing leaves a terminal phase, and the direction turns once.
@@ -71,8 +72,9 @@ impl Witness {
     /// Numbers of sendings are never used twice; data and time of an effect never change.
     fn sending_holds(&mut self, command: &Command) {
         let before = self.sent.entry(command.effect.clone()).or_default();
-        let expected = before.last().map_or(1, |last| last.send_no + 1);
-        assert_eq!(command.send_no, expected, "the numbers of sendings count on: {command:?}");
+        // A number may be left out: that of a sending which the same input made void.
+        let last = before.last().map_or(0, |last| last.send_no);
+        assert!(command.send_no > last, "the numbers of sendings count on: {command:?}");
         for earlier in before.iter() {
             assert_eq!(earlier.decided_at, command.decided_at, "an effect is decided once");
             if !earlier.is_fence() && !command.is_fence() {
