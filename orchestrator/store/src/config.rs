@@ -24,6 +24,9 @@ pub struct Config {
     /// How long a write waits on SQLite while another process writes, in milliseconds. Only short
     /// administrative commands do.
     pub busy_timeout_ms: u64,
+    /// How long a PostgreSQL statement may take, in milliseconds: somebody's forgotten lock must not stop
+    /// the orchestrator for ever.
+    pub statement_timeout_ms: u64,
     /// A PostgreSQL connection that was idle for longer is asked whether it still lives before it is
     /// used, in milliseconds. Asking each time would cost a round trip per statement.
     pub idle_check_ms: u64,
@@ -49,6 +52,7 @@ impl Default for Config {
             readers_max: 6,
             acquire_timeout_ms: 30_000,
             busy_timeout_ms: 5_000,
+            statement_timeout_ms: 30_000,
             idle_check_ms: 10_000,
             rows_max: 256,
             commit_tries_max: 5,
@@ -66,6 +70,7 @@ impl fmt::Debug for Config {
             readers_max,
             acquire_timeout_ms,
             busy_timeout_ms,
+            statement_timeout_ms,
             idle_check_ms,
             rows_max,
             commit_tries_max,
@@ -78,6 +83,7 @@ impl fmt::Debug for Config {
             .field("readers_max", readers_max)
             .field("acquire_timeout_ms", acquire_timeout_ms)
             .field("busy_timeout_ms", busy_timeout_ms)
+            .field("statement_timeout_ms", statement_timeout_ms)
             .field("idle_check_ms", idle_check_ms)
             .field("rows_max", rows_max)
             .field("commit_tries_max", commit_tries_max)

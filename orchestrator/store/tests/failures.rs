@@ -113,7 +113,7 @@ async fn a_commit_goes_on_without_its_caller() {
 }
 
 /// Asks again until there is an answer.
-async fn soon<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn soon<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     for _ in 0..600 {
         if let Some(answer) = ask().await {
             return answer;

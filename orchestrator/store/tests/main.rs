@@ -38,3 +38,4 @@ mod postgres;
 mod races;
 mod sagas;
 mod speed;
+mod tcp;

@@ -9,6 +9,7 @@ use amends_store::Write;
 
 use crate::database::Database;
 use crate::sagas::{next, start};
+use crate::tcp::Port;
 
 const SAGAS: u32 = 10_000;
 const TRANSITIONS: u32 = 4;
@@ -25,9 +26,25 @@ async fn postgres_by_the_hundred() {
     measure("PostgreSQL", Database::postgres().await).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement"]
+async fn postgres_over_tcp_by_the_hundred() {
+    let mut db = Database::postgres().await;
+    let port = Port::open(0).await;
+    let url = port.url(&db);
+    db.store = db.with(|config| config.url = url).await;
+    measure("PostgreSQL over TCP", db).await;
+}
+
 async fn measure(name: &str, db: Database) {
+    // A hundred of them are more than one segment of the loopback, where Nagle's algorithm would bite.
+    let large = |number: u32| {
+        let mut write = start(number);
+        write.saga.input = "x".repeat(1_000).into();
+        write
+    };
     let mut batches: Vec<Vec<Write>> =
-        (0..SAGAS / 100).map(|batch| (batch * 100..batch * 100 + 100).map(start).collect()).collect();
+        (0..SAGAS / 100).map(|batch| (batch * 100..batch * 100 + 100).map(large).collect()).collect();
     for transition in 0..=TRANSITIONS {
         let begun = Instant::now();
         for batch in &batches {

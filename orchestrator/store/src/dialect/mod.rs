@@ -3,6 +3,7 @@
 //! Statements elsewhere are written once; what differs is asked for here.
 
 mod postgres;
+mod relay;
 mod sqlite;
 
 use std::fmt::Write as _;
@@ -10,6 +11,7 @@ use std::fmt::Write as _;
 use sea_orm::sea_query::Value;
 use sea_orm::{DatabaseConnection, DbBackend, SqliteTransactionMode, Statement, TransactionOptions};
 
+use self::relay::Relay;
 use crate::lock::LockFile;
 use crate::{Access, Config, Error};
 
@@ -31,8 +33,18 @@ pub(crate) struct Connections {
     pub(crate) writer: DatabaseConnection,
     /// For reading.
     pub(crate) reader: DatabaseConnection,
-    /// Held as long as the connections are; never read.
-    pub(crate) _lock: Option<LockFile>,
+    /// Held as long as the connections are.
+    pub(crate) _held: Held,
+}
+
+/// What a database needs beside its connections; it is let go with them.
+pub(crate) enum Held {
+    /// SQLite, unless access is shared.
+    Lock(#[expect(dead_code, reason = "held, not read")] LockFile),
+    /// PostgreSQL over TCP.
+    Relay(#[expect(dead_code, reason = "held, not read")] Relay),
+    /// The others.
+    Nothing,
 }
 
 /// Opens the database that the URL names.

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use sea_orm::SqlxPostgresConnector;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sea_orm::sqlx::{ConnectOptions as _, Connection as _};
+use sea_orm::sqlx::{ConnectOptions as _, Connection as _, Error as SqlxError};
 
-use super::{Connections, Dialect, STATEMENTS_KEPT};
+use super::relay::Relay;
+use super::{Connections, Dialect, Held, STATEMENTS_KEPT};
 use crate::config::without_password;
 use crate::{Config, Error};
 
@@ -20,7 +21,12 @@ pub(super) async fn open(config: &Config) -> Result<Connections, Error> {
         .map_err(|error| Error::Config { why: format!("{place:?}: {error}") })?
         .application_name(APPLICATION_NAME)
         .statement_cache_capacity(STATEMENTS_KEPT)
+        .options([("statement_timeout", config.statement_timeout_ms)])
         .disable_statement_logging();
+    // Directly first: a server that cannot be reached, or does not want us, is told apart best so.
+    let opened = connect_when_up(&options, Duration::from_millis(config.acquire_timeout_ms)).await;
+    opened.map_err(|error| Error::Open { place: place.clone(), why: error.to_string() })?;
+    let (options, relay) = Relay::through(options);
     let pool = |connections: u32| {
         let idle_check = Duration::from_millis(config.idle_check_ms);
         PgPoolOptions::new()
@@ -36,15 +42,21 @@ pub(super) async fn open(config: &Config) -> Result<Connections, Error> {
                 })
             })
     };
-    let writer = pool(config.writers_max)
-        .connect_with(options.clone())
-        .await
-        .map_err(|error| Error::Open { place, why: error.to_string() })?;
+    let writer = pool(config.writers_max).connect_lazy_with(options.clone());
     let reader = pool(config.readers_max).connect_lazy_with(options);
     Ok(Connections {
         dialect: Dialect::Postgres,
         writer: SqlxPostgresConnector::from_sqlx_postgres_pool(writer),
         reader: SqlxPostgresConnector::from_sqlx_postgres_pool(reader),
-        _lock: None,
+        _held: relay.map_or(Held::Nothing, Held::Relay),
     })
+}
+
+/// Connects once and hangs up; waits for a server that is still starting.
+async fn connect_when_up(options: &PgConnectOptions, patience: Duration) -> Result<(), SqlxError> {
+    let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(patience);
+    // The pool knows which errors are a start's.
+    let pool = pool.connect_with(options.clone()).await?;
+    pool.close().await;
+    Ok(())
 }

@@ -11,7 +11,7 @@ use sea_orm::SqlxSqliteConnector;
 use sea_orm::sqlx::ConnectOptions as _;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
-use super::{Connections, Dialect, STATEMENTS_KEPT};
+use super::{Connections, Dialect, Held, STATEMENTS_KEPT};
 use crate::lock::LockFile;
 use crate::{Access, Config, Error};
 
@@ -31,8 +31,8 @@ pub(super) async fn open(config: &Config, access: Access) -> Result<Connections,
         create_folder(&path).map_err(|error| failed(error.to_string()))?;
     }
     let lock = match access {
-        Access::Exclusive => Some(LockFile::acquire(&path)?),
-        Access::Shared | Access::ReadOnly => None,
+        Access::Exclusive => Held::Lock(LockFile::acquire(&path)?),
+        Access::Shared | Access::ReadOnly => Held::Nothing,
     };
     let options = options
         .create_if_missing(access != Access::ReadOnly)
@@ -63,7 +63,7 @@ pub(super) async fn open(config: &Config, access: Access) -> Result<Connections,
         dialect: Dialect::Sqlite,
         writer: SqlxSqliteConnector::from_sqlx_sqlite_pool(writer),
         reader: SqlxSqliteConnector::from_sqlx_sqlite_pool(reader),
-        _lock: lock,
+        _held: lock,
     })
 }
 

@@ -1,0 +1,64 @@
+//! PostgreSQL over TCP, as most people reach it: here a port in front of the tests' own server.
+
+use amends_store::{Access, CommitResult, Config, ErrorKind, Store};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, UnixStream};
+use tokio::task::JoinSet;
+
+use crate::database::Database;
+use crate::failures::soon;
+use crate::postgres::Cluster;
+use crate::sagas::{assert_gapless, id, start, started};
+
+/// Passes a port's connections on to the server. Dropping it cuts them all.
+pub(crate) struct Port {
+    pub(crate) number: u16,
+    _connections: JoinSet<()>,
+}
+
+impl Port {
+    /// Listens on this port of the loopback, or on a free one.
+    pub(crate) async fn open(number: u16) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", number)).await.unwrap();
+        let number = listener.local_addr().unwrap().port();
+        let socket = Cluster::shared().folder().join(".s.PGSQL.5432");
+        let mut accepting = JoinSet::new();
+        accepting.spawn(async move {
+            let mut carried = JoinSet::new();
+            while let Ok((mut client, _)) = listener.accept().await {
+                let mut server = UnixStream::connect(&socket).await.unwrap();
+                carried.spawn(async move { copy_bidirectional(&mut client, &mut server).await });
+            }
+        });
+        Self { number, _connections: accepting }
+    }
+
+    /// The same database through this port.
+    pub(crate) fn url(&self, db: &Database) -> String {
+        let (_, name) = db.config.url.split_once("///").unwrap();
+        let (name, _) = name.split_once('?').unwrap();
+        format!("postgres://postgres@127.0.0.1:{}/{name}?sslmode=prefer", self.number)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_over_tcp_may_go_and_come_back() {
+    let db = Database::postgres().await;
+    let port = Port::open(0).await;
+    let config = Config { url: port.url(&db), ..db.config.clone() };
+    let store = Store::connect(&config, Access::Exclusive).await.unwrap();
+    started(&store, 1..=300).await;
+    assert_eq!(store.load(&[id(7)]).await.unwrap().sagas.len(), 1);
+
+    let number = port.number;
+    drop(port);
+    let error = soon(async || store.commit(vec![start(301)]).await.err()).await;
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert_eq!(store.now().await.unwrap_err().kind(), ErrorKind::Unavailable);
+
+    let _port = Port::open(number).await;
+    let result = soon(async || store.commit(vec![start(302)]).await.ok()).await;
+    assert_eq!(result, [CommitResult::Won]);
+    assert_gapless(&store, id(302)).await;
+    store.close().await;
+}
