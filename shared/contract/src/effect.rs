@@ -11,8 +11,7 @@ use uuid::Uuid;
 use crate::{Timestamp, Token, as_text};
 
 /// Identity of a saga: a UUIDv7, so that ids are in time order and carry the moment of their making.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SagaId(Uuid);
 
 impl SagaId {
@@ -242,6 +241,18 @@ pub struct InvalidId {
 impl InvalidId {
     fn new(what: &'static str, found: &str, expected: &'static str) -> Self {
         Self { what, found: found.chars().take(200).collect(), expected }
+    }
+}
+
+impl Serialize for SagaId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for SagaId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        as_text::deserialize(deserializer)
     }
 }
 

@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{ENVELOPE_BYTES_MAX, Timestamp};
+use crate::{DATA_DEPTH_MAX, ENVELOPE_BYTES_MAX, Timestamp};
 
 /// Media type of one message.
 pub const CONTENT_TYPE: &str = "application/cloudevents+json";
@@ -101,6 +101,9 @@ pub enum DecodeError {
         /// What is wrong.
         why: String,
     },
+    /// `data` is nested too deep to be stored and read back.
+    #[error("data is nested more than {DATA_DEPTH_MAX} levels deep")]
+    TooDeep,
     /// A string contains U+0000, which databases cannot store as text.
     #[error("the message contains the character U+0000 in {place}")]
     NulCharacter {
@@ -120,6 +123,7 @@ impl DecodeError {
             Self::UnknownVersion { .. } => "unknown-version",
             Self::Missing { .. } => "missing-attribute",
             Self::Invalid { .. } => "invalid-attribute",
+            Self::TooDeep => "too-deep",
             Self::NulCharacter { .. } => "nul-character",
         }
     }
@@ -178,6 +182,9 @@ impl Envelope {
         if self.id.contains('\0') {
             return Err(DecodeError::NulCharacter { place: "id".to_owned() });
         }
+        if is_deeper_than(DATA_DEPTH_MAX, &self.data) {
+            return Err(DecodeError::TooDeep);
+        }
         match nul_in(&self.data) {
             None => Ok(()),
             Some(place) => Err(DecodeError::NulCharacter { place: format!("/data{place}") }),
@@ -207,6 +214,15 @@ fn from_value(value: Value) -> Result<Envelope, DecodeError> {
         .map_err(|error| DecodeError::NotAnEnvelope(error.to_string()))?;
     envelope.check()?;
     Ok(envelope)
+}
+
+fn is_deeper_than(levels: usize, value: &Value) -> bool {
+    let is_deeper = |inner: &Value| levels == 0 || is_deeper_than(levels - 1, inner);
+    match value {
+        Value::Array(items) => items.iter().any(is_deeper),
+        Value::Object(map) => map.values().any(is_deeper),
+        _ => false,
+    }
 }
 
 /// JSON pointer of the first string or key with a NUL in it. Recursion is bounded by serde_json's own

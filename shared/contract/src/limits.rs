@@ -12,3 +12,7 @@ pub const ENVELOPE_BYTES_MAX: usize = 1024 * 1024;
 /// How much of a dead message's body its dead letter carries, in bytes. A longer body is kept as its
 /// beginning and its digest; base64 makes 4/3 of it, which still fits `max_payload`.
 pub const DEAD_BODY_BYTES_MAX: usize = 512 * 1024;
+
+/// How deep `data` may be nested. JSON parsers give up somewhere (ours at 128), and what a participant
+/// answers is stored inside a saga's state, some levels further down.
+pub const DATA_DEPTH_MAX: usize = 64;

@@ -82,6 +82,13 @@ fn nul_characters() {
 }
 
 #[test]
+fn depth() {
+    let nested = |levels: usize| (0..levels).fold(json!(1), |inner, _| json!([inner]));
+    assert!(command_with(set("data", nested(amends_contract::DATA_DEPTH_MAX))).is_ok());
+    refused(command_with(set("data", nested(amends_contract::DATA_DEPTH_MAX + 1))), "too-deep", "64");
+}
+
+#[test]
 fn an_action_does_not_undo() {
     let mut envelope = serde_json::to_value(samples::action().to_envelope()).unwrap();
     envelope["undoes"] = json!(samples::effect("reserve-stock/do/1"));
@@ -125,6 +132,7 @@ fn ids_have_one_spelling() {
         "",
     ] {
         assert!(text.parse::<SagaId>().is_err(), "{text}");
+        assert!(serde_json::from_value::<SagaId>(json!(text)).is_err(), "{text}");
     }
     for rest in
         ["a/do/01", "a/do/+1", "a.01/do/1", "a./do/1", "a/do/1/1", "a/DO/1", "/do/1", "a.4294967296/do/1"]
