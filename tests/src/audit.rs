@@ -25,20 +25,24 @@ struct Books {
     mails: Vec<Value>,
 }
 
+/// How many orders have not ended (of 200 at most); `None` while nobody answers.
+pub async fn pending(system: &System) -> Option<usize> {
+    let authorization = system.authorization();
+    let url = system.url("orchestrator", "/v1/orders?status=pending&limit=200");
+    let answer = system.client.send("GET", &url, &[("authorization", &authorization)], None).await;
+    let answer = answer.ok().filter(|answer| answer.status == 200)?;
+    answer.body["orders"].as_array().map(Vec::len)
+}
+
 /// Waits until every order has ended.
 ///
 /// # Panics
 /// When nothing moves any more before that; with what there is to see.
 pub async fn settled(system: &System, orders: &[Order]) {
-    let authorization = system.authorization();
-    let headers = [("authorization", authorization.as_str())];
-    let url = system.url("orchestrator", "/v1/orders?status=pending&limit=200");
     eventually_with_progress(
         "every order has ended",
         async || {
-            let answer = system.client.send("GET", &url, &headers, None).await;
-            let answer = answer.ok().filter(|answer| answer.status == 200);
-            let pending = answer.and_then(|answer| answer.body["orders"].as_array().map(Vec::len));
+            let pending = pending(system).await;
             ((pending == Some(0)).then_some(()), pending)
         },
         async || format!("{} orders\n{}", orders.len(), system.dump().await),

@@ -3,7 +3,7 @@
 
 use amends_tests::{
     Cluster, Dice, System,
-    audit::{audit, settled},
+    audit::{audit, pending, settled},
     eventually,
     traffic::{Submission, mixed, restock},
 };
@@ -36,6 +36,7 @@ async fn survive(victim: Victim, cluster: Option<&Cluster>) {
     .await;
     strike(victim, &mut system).await;
     let orders = submission.all().await;
+    assert_ne!(pending(&system).await, Some(0), "nothing is under way: a blow would prove nothing");
     strike(victim, &mut system).await;
     settled(&system, &orders).await;
     audit(&system, &orders).await;

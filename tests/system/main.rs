@@ -7,6 +7,7 @@
 
 mod crash;
 mod demo;
+mod operators;
 mod orders;
 mod poison;
 mod python;

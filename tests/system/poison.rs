@@ -45,7 +45,8 @@ fn poison(message_type: &str) -> Vec<(Vec<u8>, &'static str)> {
         (with("data", json!({ "a": "\u{0}" })), "nul-character"),
         (good.to_string().into_bytes(), "missing-attribute"),
         (with("effectid", json!("no effect")), "invalid-attribute"),
-        (large, "missing-attribute"),
+        // No command is larger than 512 KiB; a reply may be.
+        (large, if message_type.starts_with("cmd.") { "too-large" } else { "missing-attribute" }),
     ]
 }
 

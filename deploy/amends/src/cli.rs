@@ -205,6 +205,9 @@ pub(crate) enum Key {
     Revoke {
         /// What it begins with, as `key ls` shows it
         prefix: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -212,6 +215,9 @@ pub(crate) enum Key {
 pub(crate) struct Migrate {
     /// Whose database; all of them if none is named
     pub(crate) services: Vec<Owner>,
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Who owns a database.

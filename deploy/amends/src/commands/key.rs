@@ -41,11 +41,15 @@ pub(crate) async fn run(command: &Key, settings: &Settings, output: &mut Output)
                 output.table(&["KEY", "NAME", "SCOPES", "MADE", "LAST USED", "REVOKED"], &rows)?;
             }
         }
-        Key::Revoke { prefix } => {
+        Key::Revoke { prefix, json } => {
             let store = open(&config, Access::Shared).await?;
             let key = keys::revoke(&store, prefix).await?;
             store.close().await;
-            say(&format!("{} ({}) opens nothing any more", key.prefix, key.name));
+            if *json {
+                output.json(&as_json(&key))?;
+            } else {
+                output.line(format_args!("{} ({}) opens nothing any more", key.prefix, key.name))?;
+            }
         }
     }
     Ok(true)

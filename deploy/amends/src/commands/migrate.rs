@@ -6,6 +6,7 @@
 
 use amends_store::{Access, Store};
 use anyhow::Context;
+use serde_json::json;
 
 use crate::{
     cli::{Migrate, Owner, Settings},
@@ -27,7 +28,11 @@ pub(crate) async fn run(command: &Migrate, settings: &Settings, output: &mut Out
                 amends_notification::migrate(&config.notification).await.context("notification")?;
             }
         }
-        output.line(format_args!("{}: up to date", owner.name()))?;
+        if command.json {
+            output.json(&json!({ "database": owner.name(), "up_to_date": true }))?;
+        } else {
+            output.line(format_args!("{}: up to date", owner.name()))?;
+        }
     }
     Ok(true)
 }
