@@ -53,6 +53,12 @@ impl From<lettre::transport::smtp::Error> for Trouble {
     }
 }
 
+impl From<std::io::Error> for Trouble {
+    fn from(error: std::io::Error) -> Self {
+        Self::Broken(shorten(&error.to_string()))
+    }
+}
+
 /// Before there is a connection that one could talk on. Nobody's address is at fault here, whatever the
 /// server says: it does not like us.
 pub(super) fn before_connected(trouble: Trouble) -> Handover {

@@ -18,6 +18,7 @@ use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Data, Mail, Noop, Rcpt};
 use lettre::transport::smtp::extension::{Extension, MailBodyParameter, MailParameter};
 use lettre::transport::smtp::response::Response;
+use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -99,8 +100,8 @@ impl Smtp {
             let mail = Mail::new(envelope.from().cloned(), options(&connection, envelope, text)?);
             match self.step(connection.command(mail)).await {
                 Ok(_) => break connection,
-                // The server closed it while it lay idle: that says nothing.
-                Err(Trouble::Broken(_)) if used => {}
+                // The server closed it while it lay idle, perhaps with a 421: that says nothing.
+                Err(Trouble::Broken(_) | Trouble::Answer { code: 421, .. }) if used => {}
                 Err(trouble) => return Err(before_the_end(trouble, About::Us)),
             }
         };
@@ -138,13 +139,20 @@ impl Smtp {
         let limit = Duration::from_millis(self.config.connect_timeout_ms);
         let Target { host, port, security, credentials, hello } = &self.target;
         let connect = async {
-            let wrapper = match security {
-                Security::Tls(parameters) => Some(parameters.clone()),
-                Security::Plain | Security::StartTls(_) => None,
-            };
             let server = (host.as_str(), *port);
-            let mut connection =
-                AsyncSmtpConnection::connect_tokio1(server, Some(limit), hello, wrapper, None).await?;
+            let mut connection = match security {
+                Security::Tls(parameters) => {
+                    let tls = Some(parameters.clone());
+                    AsyncSmtpConnection::connect_tokio1(server, Some(limit), hello, tls, None).await?
+                }
+                Security::Plain | Security::StartTls(_) => {
+                    let stream = TcpStream::connect(server).await?;
+                    // lettre writes a message and its end apart; the end must not wait for the other
+                    // side's delayed acknowledgement (40 ms for every mail).
+                    stream.set_nodelay(true)?;
+                    AsyncSmtpConnection::connect_with_transport(Box::new(stream), hello).await?
+                }
+            };
             if let Security::StartTls(parameters) = security {
                 connection.starttls(parameters.clone(), hello).await?;
             }
@@ -154,7 +162,6 @@ impl Smtp {
             }
             Ok(connection)
         };
-        // lettre's own limit ends when the socket is open; a server may still say nothing.
         timeout(limit, connect).await.unwrap_or(Err(Trouble::Timeout))
     }
 

@@ -178,8 +178,9 @@ async fn a_connection_closed_while_idle_costs_nothing() {
                 write.write_all(format!("{answer}\r\n").as_bytes()).await.unwrap();
             }
             while lines.next_line().await.unwrap().is_some_and(|line| line != ".") {}
-            count.fetch_add(1, Ordering::SeqCst);
-            write.write_all(b"250 taken\r\n").await.unwrap();
+            // With a word of farewell, or without.
+            let farewell = if count.fetch_add(1, Ordering::SeqCst) % 2 == 0 { "421 idle\r\n" } else { "" };
+            write.write_all(format!("250 taken\r\n{farewell}").as_bytes()).await.unwrap();
         }
     });
     let smtp = Smtp::new(&config(address)).unwrap();
