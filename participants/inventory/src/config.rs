@@ -16,9 +16,9 @@ pub struct Config {
     pub pools: Pools,
     /// How it works on commands.
     pub participant: amends_participant::Config,
-    /// Rows in one answer of a list unless `limit` says otherwise.
+    /// Items in one answer of the list unless `limit` says otherwise.
     pub page_count: u64,
-    /// Most rows in one answer of a list: what one page of a console can use.
+    /// Most items in one answer of the list: what one page of a console can use.
     pub page_count_max: u64,
 }
 

@@ -1,102 +1,152 @@
-//! The rules of stock, without a database.
+//! What reserving, releasing, confirming and restocking do to stock. Pure.
 //!
-//! Invariant: a reservation takes all of its lines or none, and never more than is available.
+//! Invariant: all lines or nothing, and never a stock that [`Stock::is_sound`] denies.
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
-/// Longest SKU, in bytes.
-pub const SKU_BYTES_MAX: usize = 100;
+/// Longest SKU in characters.
+pub const SKU_LENGTH_MAX: usize = 64;
 
-/// Most units in one line or one restocking; far from where sums overflow.
-pub const QUANTITY_MAX: i64 = 1_000_000_000;
-
-/// Units per SKU, in the order of SKUs, so that rows are always locked in that order.
-pub type Lines = BTreeMap<String, i64>;
-
-/// What is there of one SKU, in units.
+/// The stock of one SKU, in pieces.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Level {
-    /// In the house, reserved or not.
+pub struct Stock {
+    /// In the shelf, reserved ones included.
     pub on_hand: i64,
-    /// Promised to orders that have not settled.
+    /// Of those, held by active reservations.
     pub reserved: i64,
-    /// Sold.
+    /// Sold and gone.
     pub deducted: i64,
-    /// All that ever came in.
+    /// Ever brought in.
     pub received: i64,
 }
 
-impl Level {
-    /// What can still be promised.
+impl Stock {
+    /// What can still be reserved.
     #[must_use]
     pub const fn available(&self) -> i64 {
         self.on_hand - self.reserved
     }
 
-    /// Whether it adds up.
+    /// Nothing is negative, nothing is promised twice, nothing is lost.
     #[must_use]
-    pub const fn is_sound(&self) -> bool {
+    pub fn is_sound(&self) -> bool {
         self.reserved >= 0
+            && self.reserved <= self.on_hand
             && self.deducted >= 0
-            && self.on_hand >= self.reserved
-            && self.on_hand + self.deducted == self.received
+            && self.on_hand.checked_add(self.deducted) == Some(self.received)
     }
-}
 
-/// What a reservation changes in a level.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Movement {
-    /// Promise units.
-    Reserve,
-    /// Take the promise back.
-    Release,
-    /// Turn the promise into a sale.
-    Deduct,
-}
-
-impl Movement {
-    /// The level after `quantity` units moved; `None` when there are not that many to move.
+    /// The stock after a change; `None` if it would not be sound.
     #[must_use]
-    pub fn apply(self, level: Level, quantity: i64) -> Option<Level> {
-        let moved = match self {
-            Self::Reserve if quantity <= level.available() => {
-                Level { reserved: level.reserved + quantity, ..level }
-            }
-            Self::Release if quantity <= level.reserved => {
-                Level { reserved: level.reserved - quantity, ..level }
-            }
-            Self::Deduct if quantity <= level.reserved => Level {
-                on_hand: level.on_hand - quantity,
-                reserved: level.reserved - quantity,
-                deducted: level.deducted + quantity,
-                ..level
-            },
-            _ => return None,
+    pub fn after(&self, change: &Change) -> Option<Self> {
+        let after = Self {
+            on_hand: self.on_hand.checked_add(change.on_hand)?,
+            reserved: self.reserved.checked_add(change.reserved)?,
+            deducted: self.deducted.checked_add(change.deducted)?,
+            received: self.received.checked_add(change.received)?,
         };
-        Some(moved)
+        after.is_sound().then_some(after)
     }
 }
 
-/// Why lines cannot be reserved.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+/// By how much the stock of one SKU changes, in pieces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// See [`Stock::on_hand`].
+    pub on_hand: i64,
+    /// See [`Stock::reserved`].
+    pub reserved: i64,
+    /// See [`Stock::deducted`].
+    pub deducted: i64,
+    /// See [`Stock::received`].
+    pub received: i64,
+}
+
+/// Stock by SKU.
+pub type Shelf = BTreeMap<String, Stock>;
+
+/// Changes by SKU.
+pub type Changes = BTreeMap<String, Change>;
+
+/// How many of what: at least one line, each SKU once, each quantity positive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Lines(BTreeMap<String, i64>);
+
+/// One line of an order; of what else it says nothing is known here.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Line {
+    /// What.
+    pub sku: String,
+    /// How many, in pieces.
+    pub quantity: i64,
+}
+
+/// Why lines cannot be lines of a reservation.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum InvalidLines {
+    /// There is none.
+    #[error("there are no lines")]
+    None,
+    /// One asks for nothing, or less.
+    #[error("line {line}: quantity is {quantity}; at least 1 is needed")]
+    Quantity {
+        /// Its place, from 0.
+        line: usize,
+        /// What it says.
+        quantity: i64,
+    },
+    /// Together they ask for more of a SKU than can be counted.
+    #[error("line {line}: too many of this SKU")]
+    TooMany {
+        /// Its place, from 0.
+        line: usize,
+    },
+}
+
+impl Lines {
+    /// Adds up lines of the same SKU.
+    ///
+    /// # Errors
+    /// [`InvalidLines`] names the first line that cannot be.
+    pub fn merge(lines: impl IntoIterator<Item = Line>) -> Result<Self, InvalidLines> {
+        let mut merged: BTreeMap<String, i64> = BTreeMap::new();
+        for (place, Line { sku, quantity }) in lines.into_iter().enumerate() {
+            if quantity < 1 {
+                return Err(InvalidLines::Quantity { line: place, quantity });
+            }
+            let sum = merged.entry(sku).or_default();
+            *sum = sum.checked_add(quantity).ok_or(InvalidLines::TooMany { line: place })?;
+        }
+        if merged.is_empty() { Err(InvalidLines::None) } else { Ok(Self(merged)) }
+    }
+
+    /// The SKUs, sorted.
+    pub fn skus(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+}
+
+/// Why stock cannot be reserved.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Refusal {
-    /// There is no such article.
-    #[error("SKU {sku:?} is unknown")]
+    /// There is no such SKU.
+    #[error("{}: there is no such SKU", short(.sku))]
     UnknownSku {
         /// Which.
         sku: String,
     },
-    /// There is not enough of it.
-    #[error("SKU {sku:?}: {wanted} wanted, {available} available")]
+    /// There is too little of it.
+    #[error("{}: {wanted} wanted, {available} available", short(.sku))]
     OutOfStock {
         /// Which.
         sku: String,
-        /// Units asked for.
+        /// How many were asked for.
         wanted: i64,
-        /// Units there.
+        /// How many can be had.
         available: i64,
     },
 }
@@ -112,148 +162,75 @@ impl Refusal {
     }
 }
 
-/// Whether all lines can be reserved.
+/// A message is no place for a SKU of a megabyte.
+fn short(sku: &str) -> String {
+    sku.chars().take(SKU_LENGTH_MAX).collect()
+}
+
+/// The stock does not bear a change that it must bear: somebody else has changed it.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("the stock of {sku} does not have what the reservation holds")]
+pub struct Unsound {
+    /// Which.
+    pub sku: String,
+}
+
+/// Holds what the lines ask for: all of it or nothing.
 ///
 /// # Errors
-/// [`Refusal`] names the first SKU that cannot.
-pub fn check(lines: &Lines, levels: &BTreeMap<String, Level>) -> Result<(), Refusal> {
-    for (sku, wanted) in lines {
-        let Some(level) = levels.get(sku) else {
-            return Err(Refusal::UnknownSku { sku: sku.clone() });
-        };
-        if Movement::Reserve.apply(*level, *wanted).is_none() {
-            let (sku, available) = (sku.clone(), level.available());
-            return Err(Refusal::OutOfStock { sku, wanted: *wanted, available });
+/// [`Refusal`] names the first SKU (in their order) that cannot be had.
+pub fn reserve(shelf: &Shelf, lines: &Lines) -> Result<Changes, Refusal> {
+    let hold = |(sku, &wanted): (&String, &i64)| {
+        let stock = shelf.get(sku).ok_or_else(|| Refusal::UnknownSku { sku: sku.clone() })?;
+        let change = Change { reserved: wanted, ..Change::default() };
+        match stock.after(&change) {
+            Some(_) => Ok((sku.clone(), change)),
+            None => Err(Refusal::OutOfStock { sku: sku.clone(), wanted, available: stock.available() }),
         }
-    }
-    Ok(())
+    };
+    lines.0.iter().map(hold).collect()
 }
 
-/// One line of a command; what else stands in it, such as a price, is not ours.
-#[derive(Debug, Deserialize)]
-struct Line {
-    sku: String,
-    quantity: i64,
-}
-
-#[derive(Debug, Deserialize)]
-struct Wanted {
-    lines: Vec<Line>,
-}
-
-/// Reads the lines of a command's data; several lines of one SKU are added up.
+/// Lets go what a reservation holds.
 ///
 /// # Errors
-/// Says what is wrong with them, and where.
-pub fn lines_of(data: &Value) -> Result<Lines, String> {
-    let wanted = Wanted::deserialize(data).map_err(|error| error.to_string())?;
-    if wanted.lines.is_empty() {
-        return Err("lines: at least one is expected".to_owned());
-    }
-    let mut lines = Lines::new();
-    for (index, line) in wanted.lines.into_iter().enumerate() {
-        check_sku(&line.sku).map_err(|why| format!("lines/{index}/sku: {why}"))?;
-        let sum = lines.entry(line.sku).or_insert(0);
-        // Both are at most QUANTITY_MAX, so the sum fits.
-        *sum += check_quantity(line.quantity).map_err(|why| format!("lines/{index}/quantity: {why}"))?;
-        check_quantity(*sum).map_err(|why| format!("lines/{index}: the sum of its SKU: {why}"))?;
-    }
-    Ok(lines)
+/// [`Unsound`] when the stock does not hold it.
+pub fn release(shelf: &Shelf, lines: &Lines) -> Result<Changes, Unsound> {
+    change_all(shelf, lines, |quantity| Change { reserved: -quantity, ..Change::default() })
 }
 
-/// Checks a SKU.
+/// Turns what a reservation holds into a deduction.
 ///
 /// # Errors
-/// Says what is expected.
-pub fn check_sku(sku: &str) -> Result<(), String> {
-    if (1..=SKU_BYTES_MAX).contains(&sku.len()) && !sku.contains(char::is_control) {
-        Ok(())
-    } else {
-        Err(format!("1 to {SKU_BYTES_MAX} bytes without control characters are expected"))
-    }
+/// [`Unsound`] when the stock does not hold it.
+pub fn confirm(shelf: &Shelf, lines: &Lines) -> Result<Changes, Unsound> {
+    change_all(shelf, lines, |quantity| Change {
+        on_hand: -quantity,
+        reserved: -quantity,
+        deducted: quantity,
+        received: 0,
+    })
 }
 
-/// Checks a number of units.
-///
-/// # Errors
-/// Says what is expected.
-pub fn check_quantity(quantity: i64) -> Result<i64, String> {
-    if (1..=QUANTITY_MAX).contains(&quantity) {
-        Ok(quantity)
-    } else {
-        Err(format!("{quantity} is not from 1 to {QUANTITY_MAX}"))
-    }
+/// Brings pieces in; `None` when there would be more than can be counted.
+#[must_use]
+pub fn restock(stock: Stock, quantity: i64) -> Option<Stock> {
+    let change = Change { on_hand: quantity, received: quantity, ..Change::default() };
+    if quantity < 1 { None } else { stock.after(&change) }
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use serde_json::json;
+fn change_all(shelf: &Shelf, lines: &Lines, change: impl Fn(i64) -> Change) -> Result<Changes, Unsound> {
+    let one = |(sku, &quantity): (&String, &i64)| {
+        let change = change(quantity);
+        let after = shelf.get(sku).and_then(|stock| stock.after(&change));
+        after.map(|_| (sku.clone(), change)).ok_or_else(|| Unsound { sku: sku.clone() })
+    };
+    lines.0.iter().map(one).collect()
+}
 
-    use super::*;
-
-    fn levels(entries: &[(&str, i64, i64)]) -> BTreeMap<String, Level> {
-        let level = |(sku, on_hand, reserved): &(&str, i64, i64)| {
-            let level = Level { on_hand: *on_hand, reserved: *reserved, deducted: 0, received: *on_hand };
-            ((*sku).to_owned(), level)
-        };
-        entries.iter().map(level).collect()
-    }
-
-    #[test]
-    fn lines_of_one_sku_are_added_up_and_strangers_ignored() {
-        let data = json!({ "lines": [
-            { "sku": "b", "quantity": 1, "unit_price": { "amount": 5, "currency": "EUR" } },
-            { "sku": "a", "quantity": 2 }, { "sku": "b", "quantity": 3 },
-        ], "note": "x" });
-        let lines = lines_of(&data).unwrap();
-        assert_eq!(lines.into_iter().collect::<Vec<_>>(), [("a".to_owned(), 2), ("b".to_owned(), 4)]);
-    }
-
-    #[test]
-    fn wrong_lines_are_named() {
-        let wrong = |data: Value| lines_of(&data).unwrap_err();
-        let line = |sku: &str, quantity: Value| json!({ "lines": [{ "sku": sku, "quantity": quantity }] });
-        assert!(wrong(json!({})).contains("lines"));
-        assert!(wrong(json!({ "lines": [] })).contains("at least one"));
-        assert!(wrong(line("a", json!(0))).starts_with("lines/0/quantity"));
-        assert!(wrong(line("a", json!(-1))).starts_with("lines/0/quantity"));
-        assert!(wrong(line("a", json!(1.5))).contains("i64"));
-        assert!(wrong(line("", json!(1))).starts_with("lines/0/sku"));
-        assert!(wrong(line("a\nb", json!(1))).starts_with("lines/0/sku"));
-        let both = json!([{ "sku": "a", "quantity": QUANTITY_MAX }, { "sku": "a", "quantity": 1 }]);
-        assert!(wrong(json!({ "lines": both })).contains("sum"));
-    }
-
-    #[test]
-    fn a_refusal_names_the_sku() {
-        let stock = levels(&[("a", 5, 4), ("b", 1, 0)]);
-        let wanted = |entries: &[(&str, i64)]| {
-            let lines = entries.iter().map(|(sku, quantity)| ((*sku).to_owned(), *quantity)).collect();
-            check(&lines, &stock).map_err(|refusal| (refusal.code(), refusal.to_string()))
-        };
-        assert_eq!(wanted(&[("a", 1), ("b", 1)]), Ok(()));
-        let short = wanted(&[("a", 2), ("b", 1)]).unwrap_err();
-        assert_eq!(short, ("out-of-stock", "SKU \"a\": 2 wanted, 1 available".to_owned()));
-        assert_eq!(
-            wanted(&[("b", 1), ("z", 1)]).unwrap_err(),
-            ("unknown-sku", "SKU \"z\" is unknown".to_owned())
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn whatever_moves_it_stays_sound(start in 0_i64..1000,
-            moves in proptest::collection::vec((0_u8..3, 1_i64..100), 0..50)) {
-            let mut level = Level { on_hand: start, received: start, ..Level::default() };
-            for (kind, quantity) in moves {
-                let movement = [Movement::Reserve, Movement::Release, Movement::Deduct][usize::from(kind)];
-                if let Some(next) = movement.apply(level, quantity) {
-                    prop_assert_ne!(next, level);
-                    level = next;
-                }
-                prop_assert!(level.is_sound(), "{:?}", level);
-            }
-        }
-    }
+/// Whether a text can be the SKU of a restocked item: 1 to 64 letters, digits, `-`, `_`, `.`.
+#[must_use]
+pub fn is_sku(text: &str) -> bool {
+    (1..=SKU_LENGTH_MAX).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }

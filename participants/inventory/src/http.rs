@@ -1,19 +1,24 @@
-//! What people see of stock, and how goods come in.
+//! What operators see of the stock, and how they bring more in.
 
 use amends_participant::Database;
 use amends_service::{Json, Path, Problem, Query, openapi};
+use axum::body::Body;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, StatusCode};
-use sea_orm::DatabaseTransaction;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use sea_orm::DbErr;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::domain::{self, Level};
-use crate::store::{self, Restocked};
+use crate::domain;
+use crate::restock::{self, Item, Restock, Restocked};
+use crate::store;
 
-/// Longest idempotency key, in bytes.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// Longest idempotency key in bytes.
 const KEY_BYTES_MAX: usize = 255;
 
 /// What the handlers work with.
@@ -25,14 +30,14 @@ pub(crate) struct Shown {
 }
 
 pub(crate) fn router(shown: Shown) -> OpenApiRouter {
-    openapi::router("Inventory", "The inventory participant: what is there, reserved and sold.")
+    openapi::router("Inventory", "The inventory participant: what is there, what is reserved, what is sold.")
         .routes(routes!(inventory))
-        .routes(routes!(article))
-        .routes(routes!(restock))
+        .routes(routes!(bring_in))
+        .routes(routes!(item))
         .with_state(shown)
 }
 
-/// Which articles to list.
+/// Which part of the list.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -43,122 +48,107 @@ struct Wanted {
     limit: Option<u64>,
 }
 
-/// One page of articles, in the order of their SKUs.
+/// One page of the stock, by SKU.
 #[derive(Debug, Serialize, ToSchema)]
 struct Page {
-    items: Vec<Article>,
+    items: Vec<Item>,
     /// The `cursor` of the next page; null on the last.
     next: Option<String>,
 }
 
-/// What is there of one article, in units.
-#[derive(Debug, Serialize, ToSchema)]
-struct Article {
-    sku: String,
-    /// In the house, reserved or not.
-    on_hand: i64,
-    /// Promised to orders that have not settled.
-    reserved: i64,
-    /// What can still be promised.
-    available: i64,
-    /// Sold.
-    deducted: i64,
-    /// All that ever came in: `on_hand + deducted`.
-    received: i64,
-}
-
-impl Article {
-    const fn new(sku: String, level: Level) -> Self {
-        let Level { on_hand, reserved, deducted, received } = level;
-        Self { sku, on_hand, reserved, available: level.available(), deducted, received }
-    }
-}
-
-/// Articles, in the order of their SKUs.
+/// The stock, by SKU.
 #[utoipa::path(get, path = "/inventory", tag = "inventory", params(Wanted),
     responses((status = 200, body = Page)))]
 async fn inventory(State(shown): State<Shown>, Query(wanted): Query<Wanted>) -> Result<Json<Page>, Problem> {
     let limit = wanted.limit.unwrap_or(shown.page_count).clamp(1, shown.page_count_max.max(1));
     // One more than asked for tells whether there is another page.
-    let mut rows = store::list(shown.db.reader(), wanted.cursor.as_deref(), limit.saturating_add(1))
-        .await
-        .map_err(|error| Problem::internal(&error))?;
+    let rows = store::list(shown.db.reader(), wanted.cursor, limit.saturating_add(1)).await;
+    let mut rows = rows.map_err(|error| problem(&error))?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = rows.len() > limit;
     rows.truncate(limit);
-    let next = rows.last().filter(|_| more).map(|(sku, _)| sku.clone());
-    Ok(Json(Page { items: rows.into_iter().map(|(sku, level)| Article::new(sku, level)).collect(), next }))
+    let next = rows.last().filter(|_| more).map(|row| row.sku.clone());
+    Ok(Json(Page { items: rows.into_iter().map(Item::from).collect(), next }))
 }
 
-/// One article.
+/// The stock of one SKU.
 #[utoipa::path(get, path = "/inventory/{sku}", tag = "inventory", params(("sku" = String, Path)),
-    responses((status = 200, body = Article), (status = 404, description = "there is none")))]
-async fn article(State(shown): State<Shown>, Path(sku): Path<String>) -> Result<Json<Article>, Problem> {
-    let level = store::one(shown.db.reader(), &sku).await.map_err(|error| Problem::internal(&error))?;
-    match level {
-        Some(level) => Ok(Json(Article::new(sku, level))),
-        None => Err(Problem::not_found(format!("SKU {sku:?} is unknown; POST /inventory/restock adds it"))),
-    }
+    responses((status = 200, body = Item), (status = 404, description = "there is no such SKU")))]
+async fn item(State(shown): State<Shown>, Path(sku): Path<String>) -> Result<Json<Item>, Problem> {
+    let row = store::item(shown.db.reader(), &sku).await.map_err(|error| problem(&error))?;
+    row.map(|row| Json(row.into())).ok_or_else(|| Problem::not_found(format!("there is no SKU {sku:?}")))
 }
 
-/// Goods that came in.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct Restock {
-    /// The article; a new one is added.
-    sku: String,
-    /// Units, from 1.
-    quantity: i64,
-}
-
-/// Adds units to an article. With an `Idempotency-Key` asking twice adds once.
+/// Brings stock in. With an `Idempotency-Key` only once, however often it is asked.
 #[utoipa::path(post, path = "/inventory/restock", tag = "inventory", request_body = Restock,
-    params(("Idempotency-Key" = Option<String>, Header)),
-    responses((status = 200, body = Article), (status = 400, description = "not a restocking"),
-        (status = 422, description = "the key was used for something else")))]
-async fn restock(
+    params(("Idempotency-Key" = Option<String>, Header, description = "a text of your own, such as a UUID")),
+    responses((status = 200, body = Item), (status = 422, description = "the key belongs to another request")))]
+async fn bring_in(
     State(shown): State<Shown>,
     headers: HeaderMap,
-    Json(body): Json<Restock>,
+    Json(wanted): Json<Restock>,
 ) -> Result<Response, Problem> {
-    let wrong = |pointer: &str, why: String| {
-        Problem::bad_request("invalid-body", "goods cannot come in like this").with_error(pointer, why)
-    };
-    domain::check_sku(&body.sku).map_err(|why| wrong("#/sku", why))?;
-    let quantity = domain::check_quantity(body.quantity).map_err(|why| wrong("#/quantity", why))?;
-    let key = idempotency_key(&headers)?;
-    let now = shown.db.now().await.map_err(|error| Problem::internal(&error))?;
-    let tx = shown.db.begin().await.map_err(|error| Problem::internal(&error))?;
-    let restocked = store::restock(&tx, &body.sku, quantity, key.as_deref(), now)
-        .await
-        .map_err(|error| Problem::internal(&error))?;
-    answer(tx, restocked, body.sku).await
-}
-
-async fn answer(tx: DatabaseTransaction, restocked: Restocked, sku: String) -> Result<Response, Problem> {
-    if matches!(restocked, Restocked::OtherUse) {
-        let why = "this Idempotency-Key was used for another restocking; take a new one";
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", why));
-    }
-    let level = store::one(&tx, &sku).await.map_err(|error| Problem::internal(&error))?.unwrap_or_default();
-    tx.commit().await.map_err(|error| Problem::internal(&error))?;
-    let article = Json(Article::new(sku, level));
-    Ok(match restocked {
-        Restocked::Repeated => ([("idempotency-replayed", "true")], article).into_response(),
-        Restocked::Added | Restocked::OtherUse => article.into_response(),
-    })
-}
-
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    let text = value.to_str().ok().filter(|text| {
-        (1..=KEY_BYTES_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
-    });
-    match text {
-        Some(text) => Ok(Some(text.to_owned())),
-        None => Err(Problem::bad_request(
-            "invalid-idempotency-key",
-            format!("Idempotency-Key: 1 to {KEY_BYTES_MAX} visible ASCII characters are expected"),
+    let key = key(&headers)?;
+    check(&wanted)?;
+    // A task of its own: a caller who hangs up must not break off a transaction.
+    let task = tokio::spawn(async move { restock::restock(&shown.db, &wanted, key.as_deref()).await });
+    let restocked = task.await.map_err(|error| Problem::internal(&error))?;
+    match restocked.map_err(|error| problem(&error))? {
+        Restocked::Done { answer, replayed } => Ok(answered(answer, replayed)),
+        Restocked::OtherContent => Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "idempotency-key-reused",
+            "this Idempotency-Key was used for another request: send a new one",
         )),
+        Restocked::TooMany => Err(wrong("/quantity", "there would be more pieces than can be counted")),
+    }
+}
+
+fn check(wanted: &Restock) -> Result<(), Problem> {
+    if !domain::is_sku(&wanted.sku) {
+        return Err(wrong("/sku", "1 to 64 letters, digits, '-', '_' or '.' are expected"));
+    }
+    if wanted.quantity < 1 {
+        return Err(wrong("/quantity", "at least 1 is needed"));
+    }
+    Ok(())
+}
+
+fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let mut keys = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let wrong = |why: &str| {
+        Problem::bad_request("invalid-header", "the header Idempotency-Key cannot be used")
+            .with_error("header:idempotency-key", why)
+    };
+    match (keys.next(), keys.next()) {
+        (None, _) => Ok(None),
+        (Some(_), Some(_)) => Err(wrong("there is more than one")),
+        (Some(key), None) => match key.to_str() {
+            Ok(text) if (1..=KEY_BYTES_MAX).contains(&text.len()) => Ok(Some(text.to_owned())),
+            _ => Err(wrong("1 to 255 visible ASCII characters are expected")),
+        },
+    }
+}
+
+fn wrong(pointer: &str, why: &str) -> Problem {
+    Problem::bad_request("invalid-body", "the request cannot be carried out").with_error(pointer, why)
+}
+
+fn answered(answer: String, replayed: bool) -> Response {
+    let mut response = Response::new(Body::from(answer));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if replayed {
+        headers.insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    response
+}
+
+/// A database that is away comes back; anything else is our fault.
+fn problem(error: &DbErr) -> Problem {
+    if amends_participant::is_unavailable(error) {
+        Problem::unavailable("database-unavailable", "the database does not answer; try again", 1)
+    } else {
+        Problem::internal(error)
     }
 }

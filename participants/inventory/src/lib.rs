@@ -1,8 +1,8 @@
-//! The inventory participant: stock per SKU, reserved for an order, then deducted or released.
+//! The inventory participant: stock per SKU, and reservations that are released or become deductions.
 //!
-//! All its effects are rows of its own database, so the SDK's inbox does all that protects them.
-//! Invariant: nothing is negative, `on_hand + deducted = received`, and `reserved` is the sum of the
-//! active reservations.
+//! Its three commands are effects in its own database, so the SDK does all that is hard; what a command
+//! means for the stock is [`domain`], without a database. Invariant: `on_hand + deducted = received`,
+//! `reserved` is what active reservations hold, and nothing is ever negative.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
@@ -11,9 +11,13 @@ mod config;
 pub mod domain;
 mod entity;
 mod http;
+mod locks;
 mod migration;
+mod restock;
 mod run;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub use config::Config;
 pub use run::{migrate, run};

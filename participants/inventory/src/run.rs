@@ -7,11 +7,12 @@ use anyhow::Context;
 use axum::Router;
 use tokio_util::sync::CancellationToken;
 
-use crate::commands::{ConfirmStock, ReleaseStock, ReserveStock, StockLocks};
+use crate::commands::{CONFIRM, ConfirmStock, RELEASE, RESERVE, ReleaseStock, ReserveStock};
 use crate::http::Shown;
+use crate::locks::StockLocks;
 use crate::{Config, migration};
 
-const NAME: &str = "inventory";
+pub(crate) const NAME: &str = "inventory";
 
 /// Brings the participant's database up to date.
 ///
@@ -34,8 +35,7 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let db = connect(&config).await?;
-    let participant = participant();
-    participant.migrate(&db).await.context("inventory: the database cannot be brought up to date")?;
+    participant().migrate(&db).await.context("inventory: the database cannot be brought up to date")?;
     let listener = http::bind(&config.http).await.context("inventory.http.listen")?;
     let broker = Broker::connect(&nats, NAME).await?;
 
@@ -50,7 +50,7 @@ pub async fn run(
             served
         }
     });
-    let worked = participant.run(db.clone(), broker.clone(), config.participant, stop.clone()).await;
+    let worked = participant().run(db.clone(), broker.clone(), config.participant, stop.clone()).await;
     stop.cancel();
     let served = serving.await.context("inventory: the HTTP server broke")?;
     broker.close().await;
@@ -63,11 +63,11 @@ async fn connect(config: &Config) -> anyhow::Result<Database> {
     Database::connect(&config.database.url, &config.pools).await.context("inventory.database.url")
 }
 
-fn participant() -> Participant {
+pub(crate) fn participant() -> Participant {
     Participant::new(NAME)
-        .on("reserve-stock", ReserveStock)
-        .on("release-stock", ReleaseStock)
-        .on("confirm-stock", ConfirmStock)
+        .on(RESERVE, ReserveStock)
+        .on(RELEASE, ReleaseStock)
+        .on(CONFIRM, ConfirmStock)
         .locks(StockLocks)
         .migrations(migration::all)
 }

@@ -1,92 +1,77 @@
 //! Reads and writes stock and reservations. The only place with their statements.
 //!
-//! Invariant: rows of stock are touched in the order of their SKUs, or two processes would lock each
-//! other out.
+//! Invariant: stock is written conditionally, by differences: what it would make unsound it does not
+//! touch, and the count tells.
 
 use std::collections::BTreeMap;
 
 use amends_contract::{EffectId, Timestamp};
-use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
+use sea_orm::sea_query::{Alias, Expr, ExprTrait, OnConflict, Query, TableRef, ValueTuple};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter,
-    QueryOrder, QuerySelect, TryInsertResult,
+    QueryOrder, QuerySelect, sea_query::IntoIden,
 };
 
-use crate::domain::{Level, Lines, Movement};
-use crate::entity::reservation::Status;
-use crate::entity::{reservation, restock, stock};
+use crate::domain::{Changes, Lines, Shelf, Stock};
+use crate::entity::{
+    reservation::{self, State},
+    restock, stock,
+};
 
-/// What is there of these SKUs; unknown ones are left out.
-pub(crate) async fn levels(
+/// The stock of these SKUs, locked in their order; without those that do not exist.
+pub(crate) async fn shelf<'a>(
     db: &impl ConnectionTrait,
-    skus: impl IntoIterator<Item = &String>,
-) -> Result<BTreeMap<String, Level>, DbErr> {
-    let rows = stock::Entity::find().filter(stock::Column::Sku.is_in(skus)).all(db).await?;
-    Ok(rows.into_iter().map(|row| (row.sku.clone(), level(&row))).collect())
-}
-
-/// Locks these SKUs in their order.
-pub(crate) async fn lock(
-    db: &DatabaseTransaction,
-    skus: impl IntoIterator<Item = String>,
-) -> Result<(), DbErr> {
-    stock::Entity::find()
-        .select_only()
-        .column(stock::Column::Sku)
+    skus: impl IntoIterator<Item = &'a str>,
+) -> Result<Shelf, DbErr> {
+    let rows = stock::Entity::find()
         .filter(stock::Column::Sku.is_in(skus))
         .order_by_asc(stock::Column::Sku)
         .lock_exclusive()
-        .into_tuple::<String>()
         .all(db)
         .await?;
-    Ok(())
+    Ok(rows.into_iter().map(|row| (row.sku.clone(), row.stock())).collect())
 }
 
-/// Moves the units of all lines; the SKU of which there are not enough, if any. The caller then rolls
-/// back.
-pub(crate) async fn move_units(
+/// Changes the stock of several SKUs in one statement. Answers whether it could change all of them.
+pub(crate) async fn change(
     db: &impl ConnectionTrait,
-    movement: Movement,
-    lines: &Lines,
+    changes: &Changes,
     now: Timestamp,
-) -> Result<Option<String>, DbErr> {
-    use stock::Column::{Deducted, OnHand, Reserved, Sku, UpdatedAtMs};
-    for (sku, quantity) in lines {
-        let update = stock::Entity::update_many()
-            .filter(Sku.eq(sku))
-            .col_expr(UpdatedAtMs, Expr::value(now.unix_ms()));
-        let update = match movement {
-            Movement::Reserve => update
-                .col_expr(Reserved, Expr::col(Reserved).add(*quantity))
-                .filter(Expr::col(OnHand).sub(Expr::col(Reserved)).gte(*quantity)),
-            Movement::Release => {
-                update.col_expr(Reserved, Expr::col(Reserved).sub(*quantity)).filter(Reserved.gte(*quantity))
-            }
-            Movement::Deduct => update
-                .col_expr(OnHand, Expr::col(OnHand).sub(*quantity))
-                .col_expr(Reserved, Expr::col(Reserved).sub(*quantity))
-                .col_expr(Deducted, Expr::col(Deducted).add(*quantity))
-                .filter(Reserved.gte(*quantity)),
-        };
-        if update.exec(db).await?.rows_affected == 0 {
-            return Ok(Some(sku.clone()));
-        }
-    }
-    Ok(None)
+) -> Result<bool, DbErr> {
+    use stock::Column;
+    let rows = changes.iter().map(|(sku, change)| {
+        let numbers = [change.on_hand, change.reserved, change.deducted, change.received];
+        ValueTuple::Many([sku.as_str().into()].into_iter().chain(numbers.map(Into::into)).collect())
+    });
+    let v = Alias::new("v");
+    let delta = |number: u32| Expr::col((v.clone(), Alias::new(format!("column{number}"))));
+    let after = |column: Column, number: u32| Expr::col((stock::Entity, column)).add(delta(number));
+    let update = Query::update()
+        .table(stock::Entity)
+        .from(TableRef::ValuesList(rows.collect(), v.clone().into_iden()))
+        .value(Column::OnHand, after(Column::OnHand, 2))
+        .value(Column::Reserved, after(Column::Reserved, 3))
+        .value(Column::Deducted, after(Column::Deducted, 4))
+        .value(Column::Received, after(Column::Received, 5))
+        .value(Column::UpdatedAtMs, now.unix_ms())
+        .and_where(Expr::col((stock::Entity, Column::Sku)).eq(delta(1)))
+        .and_where(after(Column::Reserved, 3).gte(0))
+        .and_where(after(Column::OnHand, 2).gte(after(Column::Reserved, 3)))
+        .take();
+    Ok(db.execute(&update).await?.rows_affected() == changes.len() as u64)
 }
 
-/// Notes a reservation.
-pub(crate) async fn insert_reservation(
+/// Writes an active reservation.
+pub(crate) async fn insert(
     db: &impl ConnectionTrait,
-    effect: &EffectId,
+    id: &EffectId,
     lines: &Lines,
     now: Timestamp,
 ) -> Result<(), DbErr> {
     let row = reservation::ActiveModel {
-        id: Set(effect.to_string()),
-        saga: Set(effect.saga.uuid()),
-        status: Set(Status::Active),
-        lines: Set(serde_json::to_string(lines).unwrap_or_else(|_| unreachable!("a map of texts to numbers"))),
+        id: Set(id.to_string()),
+        state: Set(State::Active),
+        lines: Set(json(lines)),
         created_at_ms: Set(now.unix_ms()),
         updated_at_ms: Set(now.unix_ms()),
     };
@@ -94,125 +79,140 @@ pub(crate) async fn insert_reservation(
     Ok(())
 }
 
-/// A reservation with its lines.
+/// A reservation with its lines, locked.
 pub(crate) async fn reservation(
     db: &impl ConnectionTrait,
     id: &str,
-) -> Result<Option<(Status, Lines)>, DbErr> {
-    let Some(row) = reservation::Entity::find_by_id(id).one(db).await? else { return Ok(None) };
-    let lines = serde_json::from_str(&row.lines).map_err(|error| DbErr::Json(error.to_string()))?;
-    Ok(Some((row.status, lines)))
+) -> Result<Option<(State, Lines)>, DbErr> {
+    let row = reservation::Entity::find_by_id(id).lock_exclusive().one(db).await?;
+    row.map(|row| Ok((row.state, lines(&row)?))).transpose()
+}
+
+/// The SKUs of these reservations, which are locked in their order.
+pub(crate) async fn skus_of(db: &impl ConnectionTrait, ids: Vec<String>) -> Result<Vec<Lines>, DbErr> {
+    let rows = reservation::Entity::find()
+        .filter(reservation::Column::Id.is_in(ids))
+        .order_by_asc(reservation::Column::Id)
+        .lock_exclusive()
+        .all(db)
+        .await?;
+    rows.iter().map(lines).collect()
 }
 
 /// Ends an active reservation.
-pub(crate) async fn end_reservation(
+pub(crate) async fn end(
     db: &impl ConnectionTrait,
     id: &str,
-    status: Status,
+    state: State,
     now: Timestamp,
 ) -> Result<(), DbErr> {
     use reservation::Column;
     reservation::Entity::update_many()
-        .filter(Column::Id.eq(id))
-        .col_expr(Column::Status, Expr::value(status))
+        .col_expr(Column::State, Expr::value(state))
         .col_expr(Column::UpdatedAtMs, Expr::value(now.unix_ms()))
+        .filter(Column::Id.eq(id))
+        .filter(Column::State.eq(State::Active))
         .exec(db)
         .await?;
     Ok(())
 }
 
-/// The lines of reservations, to lock their stock.
-pub(crate) async fn reserved_lines(
-    db: &impl ConnectionTrait,
-    ids: impl IntoIterator<Item = String>,
-) -> Result<Vec<Lines>, DbErr> {
-    let rows = reservation::Entity::find().filter(reservation::Column::Id.is_in(ids)).all(db).await?;
-    rows.iter()
-        .map(|row| serde_json::from_str(&row.lines).map_err(|error| DbErr::Json(error.to_string())))
-        .collect()
-}
-
-/// What became of a restocking.
-pub(crate) enum Restocked {
-    /// The units were added.
-    Added,
-    /// The key was used before, for the same.
-    Repeated,
-    /// The key was used before, for something else.
-    OtherUse,
-}
-
-/// Adds units, once per key.
-pub(crate) async fn restock(
-    db: &impl ConnectionTrait,
-    sku: &str,
-    quantity: i64,
-    key: Option<&str>,
-    now: Timestamp,
-) -> Result<Restocked, DbErr> {
-    if let Some(key) = key
-        && !take_key(db, key, sku, quantity, now).await?
-    {
-        let earlier = restock::Entity::find_by_id(key).one(db).await?;
-        let same = earlier.is_some_and(|earlier| earlier.sku == sku && earlier.quantity == quantity);
-        return Ok(if same { Restocked::Repeated } else { Restocked::OtherUse });
-    }
-    use stock::Column::{OnHand, Received, Sku, UpdatedAtMs};
-    let row = stock::ActiveModel {
-        sku: Set(sku.to_owned()),
-        on_hand: Set(quantity),
-        reserved: Set(0),
-        deducted: Set(0),
-        received: Set(quantity),
-        updated_at_ms: Set(now.unix_ms()),
-    };
-    let more = OnConflict::column(Sku)
-        .value(OnHand, Expr::col((stock::Entity, OnHand)).add(quantity))
-        .value(Received, Expr::col((stock::Entity, Received)).add(quantity))
-        .update_column(UpdatedAtMs)
-        .to_owned();
-    stock::Entity::insert(row).on_conflict(more).exec_without_returning(db).await?;
-    Ok(Restocked::Added)
-}
-
-async fn take_key(
-    db: &impl ConnectionTrait,
-    key: &str,
-    sku: &str,
-    quantity: i64,
-    now: Timestamp,
-) -> Result<bool, DbErr> {
-    let row = restock::ActiveModel {
-        key: Set(key.to_owned()),
-        sku: Set(sku.to_owned()),
-        quantity: Set(quantity),
-        created_at_ms: Set(now.unix_ms()),
-    };
-    let once = OnConflict::column(restock::Column::Key).do_nothing().to_owned();
-    let inserted =
-        restock::Entity::insert(row).on_conflict(once).try_insert().exec_without_returning(db).await?;
-    Ok(matches!(inserted, TryInsertResult::Inserted(1..)))
-}
-
-/// Up to `limit` SKUs after `after`, in their order.
+/// Up to `limit` SKUs with their stock, in their order, behind `after`.
 pub(crate) async fn list(
     db: &impl ConnectionTrait,
-    after: Option<&str>,
+    after: Option<String>,
     limit: u64,
-) -> Result<Vec<(String, Level)>, DbErr> {
+) -> Result<Vec<stock::Model>, DbErr> {
     let mut select = stock::Entity::find().order_by_asc(stock::Column::Sku).limit(limit);
     if let Some(after) = after {
         select = select.filter(stock::Column::Sku.gt(after));
     }
-    let rows = select.all(db).await?;
-    Ok(rows.into_iter().map(|row| (row.sku.clone(), level(&row))).collect())
+    select.all(db).await
 }
 
-/// What is there of one SKU.
-pub(crate) async fn one(db: &impl ConnectionTrait, sku: &str) -> Result<Option<Level>, DbErr> {
-    Ok(stock::Entity::find_by_id(sku).one(db).await?.as_ref().map(level))
+/// The stock of one SKU.
+pub(crate) async fn item(db: &impl ConnectionTrait, sku: &str) -> Result<Option<stock::Model>, DbErr> {
+    stock::Entity::find_by_id(sku).one(db).await
 }
 
-const fn level(row: &stock::Model) -> Level {
-    Level { on_hand: row.on_hand, reserved: row.reserved, deducted: row.deducted, received: row.received }
+/// Writes the stock of one SKU; the row must be locked by this transaction, or not exist.
+pub(crate) async fn put(
+    db: &DatabaseTransaction,
+    sku: &str,
+    stock: Stock,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    use stock::Column;
+    let row = stock::ActiveModel {
+        sku: Set(sku.to_owned()),
+        on_hand: Set(stock.on_hand),
+        reserved: Set(stock.reserved),
+        deducted: Set(stock.deducted),
+        received: Set(stock.received),
+        updated_at_ms: Set(now.unix_ms()),
+    };
+    let mut newer = OnConflict::column(Column::Sku);
+    newer.update_columns([Column::OnHand, Column::Reserved, Column::Deducted, Column::Received]);
+    newer.update_column(Column::UpdatedAtMs);
+    stock::Entity::insert(row).on_conflict(newer).exec_without_returning(db).await?;
+    Ok(())
+}
+
+/// Makes sure that the SKU has a row, and locks it.
+pub(crate) async fn locked(db: &DatabaseTransaction, sku: &str, now: Timestamp) -> Result<Stock, DbErr> {
+    use stock::Column;
+    let empty = stock::ActiveModel {
+        sku: Set(sku.to_owned()),
+        on_hand: Set(0),
+        reserved: Set(0),
+        deducted: Set(0),
+        received: Set(0),
+        updated_at_ms: Set(now.unix_ms()),
+    };
+    let there = OnConflict::column(Column::Sku).do_nothing().to_owned();
+    stock::Entity::insert(empty).on_conflict(there).exec_without_returning(db).await?;
+    let mut shelf = shelf(db, [sku]).await?;
+    shelf.remove(sku).ok_or_else(|| DbErr::RecordNotFound(format!("stock of {sku}")))
+}
+
+/// Notes a restocking with its answer; `false` if the key is taken.
+pub(crate) async fn insert_restock(db: &DatabaseTransaction, row: restock::Model) -> Result<bool, DbErr> {
+    let row = restock::ActiveModel {
+        key: Set(row.key),
+        sku: Set(row.sku),
+        quantity: Set(row.quantity),
+        answer: Set(row.answer),
+        created_at_ms: Set(row.created_at_ms),
+    };
+    let taken = OnConflict::column(restock::Column::Key).do_nothing().to_owned();
+    let inserted = restock::Entity::insert(row).on_conflict(taken);
+    Ok(inserted.exec_without_returning(db).await? == 1)
+}
+
+/// The restocking under a key.
+pub(crate) async fn restocking(
+    db: &impl ConnectionTrait,
+    key: &str,
+) -> Result<Option<restock::Model>, DbErr> {
+    restock::Entity::find_by_id(key).one(db).await
+}
+
+fn lines(row: &reservation::Model) -> Result<Lines, DbErr> {
+    serde_json::from_str(&row.lines).map_err(|error| DbErr::Json(format!("reservation {}: {error}", row.id)))
+}
+
+fn json(lines: &Lines) -> String {
+    serde_json::to_string(lines).unwrap_or_else(|_| unreachable!("strings and numbers always encode"))
+}
+
+/// What all active reservations hold, by SKU.
+#[cfg(test)]
+pub(crate) async fn held(db: &impl ConnectionTrait) -> BTreeMap<String, i64> {
+    let active = reservation::Column::State.eq(State::Active);
+    let mut held = BTreeMap::new();
+    for row in reservation::Entity::find().filter(active).all(db).await.unwrap() {
+        let lines: BTreeMap<String, i64> = serde_json::from_str(&row.lines).unwrap();
+        lines.into_iter().for_each(|(sku, quantity)| *held.entry(sku).or_default() += quantity);
+    }
+    held
 }

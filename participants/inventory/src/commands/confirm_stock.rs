@@ -1,47 +1,45 @@
-//! `confirm-stock`: turns a reservation into a sale. The order's point of no return.
+//! `confirm-stock`: a reservation becomes a deduction. The order's point of no return.
 
 use amends_contract::{Command, Outcome};
 use amends_participant::{Handler, HandlerError, Work, read_data};
 use async_trait::async_trait;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::domain::Movement;
-use crate::entity::reservation::Status;
+use crate::domain;
+use crate::entity::reservation::State;
 use crate::store;
 
 pub(crate) struct ConfirmStock;
 
 #[derive(Deserialize)]
-struct Confirm {
+struct Data {
     reservation: String,
 }
 
-/// The reservation that a command names, if it names one.
-pub(super) fn reservation_id(command: &Command) -> Option<String> {
-    command.data.get("reservation")?.as_str().map(str::to_owned)
+/// The reservation that a command names.
+pub(crate) fn reservation(command: &Command) -> Result<String, HandlerError> {
+    read_data::<Data>(command).map(|data| data.reservation)
 }
 
 #[async_trait]
 impl Handler for ConfirmStock {
     async fn handle(&self, work: &mut Work<'_>, command: &Command) -> Result<Outcome, HandlerError> {
-        let Confirm { reservation: id } = read_data(command)?;
-        let rejected = |code: &str, message: String| Ok(Outcome::Rejected { code: code.to_owned(), message });
-        let lines = match store::reservation(work.db(), &id).await? {
-            Some((Status::Active, lines)) => lines,
-            None => return rejected("unknown-reservation", format!("there is no reservation {id:?}")),
-            Some((Status::Released, _)) => {
-                return rejected("reservation-released", format!("reservation {id} was released"));
-            }
-            Some((Status::Confirmed, _)) => {
-                return rejected("already-confirmed", format!("reservation {id} is confirmed already"));
-            }
+        let id = reservation(command)?;
+        let rejected = |code: &str, message: &str| {
+            let id: String = id.chars().take(200).collect();
+            Ok(Outcome::Rejected { code: code.to_owned(), message: format!("reservation {id} {message}") })
         };
-        if let Some(sku) = store::move_units(work.db(), Movement::Deduct, &lines, work.now()).await? {
-            return Err(HandlerError::Internal(format!("SKU {sku:?} has less reserved than {id} holds")));
+        match store::reservation(work.db(), &id).await? {
+            Some((State::Active, lines)) => {
+                let shelf = store::shelf(work.db(), lines.skus()).await?;
+                super::write(work, &domain::confirm(&shelf, &lines)?).await?;
+                store::end(work.db(), &id, State::Confirmed, work.now()).await?;
+                Ok(Outcome::Succeeded { output: Value::Null })
+            }
+            Some((State::Confirmed, _)) => rejected("already-confirmed", "was confirmed by another command"),
+            Some((State::Released, _)) => rejected("already-released", "was released"),
+            None => rejected("unknown-reservation", "does not exist"),
         }
-        store::end_reservation(work.db(), &id, Status::Confirmed, work.now()).await?;
-        work.event("stock", "deducted", json!({ "reservation_id": id, "lines": lines }))?;
-        Ok(Outcome::Succeeded { output: Value::Null })
     }
 }

@@ -1,38 +1,35 @@
-//! The commands, one per file.
+//! The commands, one a file: parse, ask the domain, write.
 
 mod confirm_stock;
 mod release_stock;
 mod reserve_stock;
 
-use std::collections::BTreeSet;
+use amends_participant::{HandlerError, Work};
 
-use amends_contract::Command;
-use amends_participant::Locks;
-use async_trait::async_trait;
-use sea_orm::{DatabaseTransaction, DbErr};
-
-pub(crate) use confirm_stock::ConfirmStock;
+pub(crate) use confirm_stock::{ConfirmStock, reservation};
 pub(crate) use release_stock::ReleaseStock;
-pub(crate) use reserve_stock::ReserveStock;
+pub(crate) use reserve_stock::{ReserveStock, lines};
 
-use crate::{domain, store};
+use crate::domain::{Changes, Unsound};
+use crate::store;
 
-/// Locks all stock that a batch will touch, in the order of SKUs.
-pub(crate) struct StockLocks;
+/// The command's names, as the order saga writes them.
+pub(crate) const RESERVE: &str = "reserve-stock";
+pub(crate) const RELEASE: &str = "release-stock";
+pub(crate) const CONFIRM: &str = "confirm-stock";
 
-#[async_trait]
-impl Locks for StockLocks {
-    async fn lock(&self, db: &DatabaseTransaction, commands: &[&Command]) -> Result<(), DbErr> {
-        // A reservation that is made in this very batch has its lines in the batch, too.
-        let mut skus: BTreeSet<String> = BTreeSet::new();
-        for command in commands {
-            skus.extend(domain::lines_of(&command.data).unwrap_or_default().into_keys());
-        }
-        let ids: Vec<String> =
-            commands.iter().filter_map(|command| confirm_stock::reservation_id(command)).collect();
-        if !ids.is_empty() {
-            skus.extend(store::reserved_lines(db, ids).await?.into_iter().flat_map(domain::Lines::into_keys));
-        }
-        if skus.is_empty() { Ok(()) } else { store::lock(db, skus).await }
+/// Somebody else has written to our tables: nothing is done, and an operator sees why.
+impl From<Unsound> for HandlerError {
+    fn from(unsound: Unsound) -> Self {
+        Self::Internal(unsound.to_string())
+    }
+}
+
+/// Writes changes that the domain has found to be sound on rows that are locked.
+async fn write(work: &Work<'_>, changes: &Changes) -> Result<(), HandlerError> {
+    if store::change(work.db(), changes, work.now()).await? {
+        Ok(())
+    } else {
+        Err(HandlerError::Internal("the stock changed under a lock".to_owned()))
     }
 }

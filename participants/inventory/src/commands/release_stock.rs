@@ -1,42 +1,38 @@
-//! `release-stock`: the undo of `reserve-stock`. Takes the promise back.
+//! `release-stock`: lets a reservation go. The undo of `reserve-stock`.
 
 use amends_contract::{Command, Outcome};
 use amends_participant::{Handler, HandlerError, Work};
 use async_trait::async_trait;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::domain::Movement;
-use crate::entity::reservation::Status;
+use crate::domain;
+use crate::entity::reservation::State;
 use crate::store;
 
 pub(crate) struct ReleaseStock;
 
 #[async_trait]
 impl Handler for ReleaseStock {
-    async fn handle(&self, work: &mut Work<'_>, _: &Command) -> Result<Outcome, HandlerError> {
+    async fn handle(&self, work: &mut Work<'_>, command: &Command) -> Result<Outcome, HandlerError> {
         let Some(undone) = work.undone() else {
-            return Err(HandlerError::Data("release-stock undoes a reservation".to_owned()));
+            return Err(HandlerError::Data(format!("{} undoes a reservation", command.address)));
         };
         let id = undone.effect.to_string();
-        let (status, lines) = store::reservation(work.db(), &id)
-            .await?
-            .ok_or_else(|| HandlerError::Internal(format!("reservation {id} is gone")))?;
-        match status {
-            Status::Active => {}
-            Status::Released => return Ok(Outcome::Undone { output: Value::Null }),
-            // The orchestrator never asks for this; whoever does must not get sold goods back.
-            Status::Confirmed => {
-                return Ok(Outcome::Rejected {
-                    code: "already-confirmed".to_owned(),
-                    message: format!("the units of reservation {id} are sold"),
-                });
+        match store::reservation(work.db(), &id).await? {
+            Some((State::Active, lines)) => {
+                let shelf = store::shelf(work.db(), lines.skus()).await?;
+                super::write(work, &domain::release(&shelf, &lines)?).await?;
+                store::end(work.db(), &id, State::Released, work.now()).await?;
+                Ok(Outcome::Undone { output: Value::Null })
             }
+            // By the undo of an earlier epoch: it is as it shall be.
+            Some((State::Released, _)) => Ok(Outcome::Undone { output: Value::Null }),
+            // The protocol never asks for this; if it does, the goods are gone and a person has to look.
+            Some((State::Confirmed, _)) => Ok(Outcome::Rejected {
+                code: "already-confirmed".to_owned(),
+                message: format!("reservation {id} has become a deduction"),
+            }),
+            None => Err(HandlerError::Internal(format!("reservation {id} is gone"))),
         }
-        if let Some(sku) = store::move_units(work.db(), Movement::Release, &lines, work.now()).await? {
-            return Err(HandlerError::Internal(format!("SKU {sku:?} has less reserved than {id} holds")));
-        }
-        store::end_reservation(work.db(), &id, Status::Released, work.now()).await?;
-        work.event("stock", "released", json!({ "reservation_id": id, "lines": lines }))?;
-        Ok(Outcome::Undone { output: Value::Null })
     }
 }

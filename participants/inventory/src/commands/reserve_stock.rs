@@ -1,38 +1,41 @@
-//! `reserve-stock`: promises all lines of an order, or none.
+//! `reserve-stock`: holds stock for an order, all of its lines or nothing.
 
 use amends_contract::{Command, Outcome};
-use amends_participant::{Handler, HandlerError, Work};
+use amends_participant::{Handler, HandlerError, Work, read_data};
 use async_trait::async_trait;
+use serde::Deserialize;
 use serde_json::json;
 
-use crate::domain::{self, Movement, Refusal};
+use crate::domain::{self, Line, Lines};
 use crate::store;
 
 pub(crate) struct ReserveStock;
 
+#[derive(Deserialize)]
+struct Data {
+    lines: Vec<Line>,
+}
+
+/// What a command asks for.
+pub(crate) fn lines(command: &Command) -> Result<Lines, HandlerError> {
+    let data: Data = read_data(command)?;
+    Lines::merge(data.lines).map_err(|error| HandlerError::Data(error.to_string()))
+}
+
 #[async_trait]
 impl Handler for ReserveStock {
     async fn handle(&self, work: &mut Work<'_>, command: &Command) -> Result<Outcome, HandlerError> {
-        let lines = domain::lines_of(&command.data).map_err(HandlerError::Data)?;
-        let levels = store::levels(work.db(), lines.keys()).await?;
-        if let Err(refusal) = domain::check(&lines, &levels) {
-            return Ok(rejected(&refusal));
-        }
-        if let Some(sku) = store::move_units(work.db(), Movement::Reserve, &lines, work.now()).await? {
-            // Somebody was quicker between our look and our update.
-            return Err(HandlerError::Transient {
-                code: "stock-moved".to_owned(),
-                detail: format!("SKU {sku:?} changed meanwhile"),
-                retry_after_ms: None,
-            });
-        }
-        store::insert_reservation(work.db(), &command.effect, &lines, work.now()).await?;
-        let id = command.effect.to_string();
-        work.event("stock", "reserved", json!({ "reservation_id": id, "lines": lines }))?;
-        Ok(Outcome::Succeeded { output: json!({ "reservation_id": id }) })
+        let lines = lines(command)?;
+        let shelf = store::shelf(work.db(), lines.skus()).await?;
+        let changes = match domain::reserve(&shelf, &lines) {
+            Ok(changes) => changes,
+            Err(refusal) => {
+                let (code, message) = (refusal.code().to_owned(), refusal.to_string());
+                return Ok(Outcome::Rejected { code, message });
+            }
+        };
+        super::write(work, &changes).await?;
+        store::insert(work.db(), &command.effect, &lines, work.now()).await?;
+        Ok(Outcome::Succeeded { output: json!({ "reservation_id": command.effect }) })
     }
-}
-
-fn rejected(refusal: &Refusal) -> Outcome {
-    Outcome::Rejected { code: refusal.code().to_owned(), message: refusal.to_string() }
 }

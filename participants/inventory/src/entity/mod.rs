@@ -1,4 +1,6 @@
-//! The participant's own tables, beside the SDK's.
+//! The participant's own tables.
+
+#![allow(unreachable_pub, reason = "the derives of sea-orm want it")]
 
 pub(crate) mod reservation;
 pub(crate) mod restock;

@@ -1,34 +1,38 @@
-//! Reservations: one row per effect that reserved. Its effect id is the reservation's id.
+//! Reservations, each under the effect id of the command that made it.
+//!
+//! Invariant: an active one turns to released or to confirmed, once.
 
 use sea_orm::entity::prelude::*;
-use serde::{Deserialize, Serialize};
 
-#[sea_orm::model]
+/// A reservation.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
-#[sea_orm(table_name = "reservations")]
-pub(crate) struct Model {
-    /// In time order, since saga ids are.
+#[sea_orm(table_name = "reservation")]
+pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: String,
-    pub saga: Uuid,
-    pub status: Status,
-    /// JSON: units per SKU.
+    pub state: State,
+    /// JSON: quantity by SKU.
     pub lines: String,
     pub created_at_ms: i64,
     pub updated_at_ms: i64,
 }
 
-impl ActiveModelBehavior for ActiveModel {}
-
-/// Where a reservation stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
-#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "kebab-case")]
-#[serde(rename_all = "kebab-case")]
-pub enum Status {
-    /// The units are promised.
+/// What became of a reservation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text")]
+pub enum State {
+    /// It holds stock.
+    #[sea_orm(string_value = "active")]
     Active,
-    /// The promise was taken back.
+    /// It was let go.
+    #[sea_orm(string_value = "released")]
     Released,
-    /// The units are sold.
+    /// It became a deduction.
+    #[sea_orm(string_value = "confirmed")]
     Confirmed,
 }
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

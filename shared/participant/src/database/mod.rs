@@ -20,6 +20,13 @@ pub(crate) use failure::Failure;
 
 use crate::{Error, config::Pools};
 
+/// Whether the error says that the database is away, or has no room, for the moment: the same may work
+/// later.
+#[must_use]
+pub fn is_unavailable(error: &DbErr) -> bool {
+    Failure::of(error) != Failure::Defect
+}
+
 /// A connection to the participant's database. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Database {

@@ -9,7 +9,6 @@ use std::{
 };
 
 use amends_broker::{Error, Outgoing, PublishError, Stored, StreamPosition};
-use amends_contract::Timestamp;
 use async_trait::async_trait;
 use tokio::{sync::watch, time::timeout};
 
@@ -38,18 +37,21 @@ impl Broker {
         Self { state: Mutex::default(), changed: watch::Sender::new(0) }
     }
 
+    #[cfg(test)]
     pub(crate) fn refuse(&self, refusing: bool) {
         self.change(|state| state.refusing = refusing);
     }
 
+    #[cfg(test)]
     /// Takes no message whose body is larger.
     pub(crate) fn limit(&self, bytes_max: usize) {
         self.change(|state| state.bytes_max = Some(bytes_max));
     }
 
+    #[cfg(test)]
     /// Says where the event stream stands.
     pub(crate) fn stand_at(&self, created_at_ms: i64, last_seq: u64) {
-        let created_at = Timestamp::from_unix_ms(created_at_ms);
+        let created_at = amends_contract::Timestamp::from_unix_ms(created_at_ms);
         let position = StreamPosition { created_at, last_seq, messages: last_seq, bytes: 0 };
         self.change(|state| state.position = Some(position));
     }
@@ -62,6 +64,7 @@ impl Broker {
         self.lock().acked.contains(&seq)
     }
 
+    #[cfg(test)]
     pub(crate) fn has_progress(&self, seq: u64) -> bool {
         self.lock().progress.contains(&seq)
     }
