@@ -8,8 +8,8 @@ use amends_definition::{Definition, Retry, Step, StepKind, Undo};
 
 use crate::command::command;
 use crate::{
-    Ask, Decision, ENGINE_VERSION, Effect, Flight, Input, JournalEntry, Output, Saga, Status, StepState,
-    Transition, Verdict, events, fold,
+    Ask, Decision, Effect, Flight, Ignored, Input, JournalEntry, Output, Saga, Status, StepState, Transition,
+    Verdict, events, fold,
 };
 
 /// Both directions, the action first.
@@ -53,10 +53,8 @@ impl<'a> Draft<'a> {
     /// Closes the journal entry.
     pub(crate) fn finish(self, input: Input) -> Transition {
         let outputs = self.outputs();
-        let Self { saga, definition: _, now, before: _, decisions } = self;
-        let (saga_id, seq) = (saga.id, saga.version);
-        let entry =
-            JournalEntry { saga: saga_id, seq, at: now, input, decisions, engine_version: ENGINE_VERSION };
+        let Self { saga, now, decisions, .. } = self;
+        let entry = JournalEntry::new(saga.id, saga.version, now, input, decisions);
         Transition { saga, entry, outputs, verdict: Verdict::Applied }
     }
 
@@ -76,11 +74,9 @@ impl<'a> Draft<'a> {
     }
 
     /// The input changed nothing.
-    pub(crate) fn ignore(self, input: Input, why: crate::Ignored) -> Transition {
-        let (saga, at) = (self.saga, self.now);
-        let (id, seq) = (saga.id, saga.version + 1);
-        let entry =
-            JournalEntry { saga: id, seq, at, input, decisions: Vec::new(), engine_version: ENGINE_VERSION };
+    pub(crate) fn ignore(self, input: Input, why: Ignored) -> Transition {
+        let Self { saga, now, .. } = self;
+        let entry = JournalEntry::new(saga.id, saga.version + 1, now, input, Vec::new());
         Transition { saga, entry, outputs: Vec::new(), verdict: Verdict::Ignored(why) }
     }
 

@@ -6,8 +6,8 @@
 use amends_contract::{Direction, SagaId, Timestamp, Token};
 
 use crate::{
-    ActionState, Ask, Decision, ENGINE_VERSION, Effect, Flight, Input, JournalEntry, Phase, Saga, StepState,
-    UndoState, Wait,
+    ActionState, Ask, Decision, ENGINE_VERSION, Effect, Failure, Flight, Input, JournalEntry, Phase, Saga,
+    StepState, UndoState, Wait,
 };
 
 /// Why a journal is none.
@@ -127,6 +127,7 @@ pub(crate) const fn begin(saga: &mut Saga, at: Timestamp) {
 
 /// Folds one decision. Total over all decisions.
 pub(crate) fn apply(saga: &mut Saga, decision: &Decision) -> Result<(), Misfit> {
+    use Direction::{Backward, Forward};
     match decision {
         Decision::Started { steps, deadline_at } => {
             saga.steps = steps.iter().cloned().map(StepState::new).collect();
@@ -135,14 +136,7 @@ pub(crate) fn apply(saga: &mut Saga, decision: &Decision) -> Result<(), Misfit> 
         Decision::DeadlineMoved { deadline_at } => saga.deadline_at = Some(*deadline_at),
         Decision::Doubted { failure } => saga.doubt = Some(failure.clone()),
         Decision::Resolved => saga.doubt = None,
-        Decision::Turned { failure, undo } => {
-            saga.phase = Phase::Backward;
-            saga.doubt = None;
-            saga.failure = Some(failure.clone());
-            for name in undo {
-                step(saga, name)?.undo = UndoState::Waiting;
-            }
-        }
+        Decision::Turned { failure, undo } => return turn(saga, failure, undo),
         Decision::Overdue => saga.overdue_at = Some(saga.updated_at),
         Decision::Done { ending } => saga.phase = Phase::Done(*ending),
 
@@ -161,29 +155,23 @@ pub(crate) fn apply(saga: &mut Saga, decision: &Decision) -> Result<(), Misfit> 
         Decision::NothingToUndo { step: name } => step(saga, name)?.undo = UndoState::NothingToUndo,
         Decision::Alarmed { step: name, alarm } => step(saga, name)?.alarm = Some(*alarm),
         Decision::Stuck { step: name, effect, at } => match effect {
-            Direction::Forward => step(saga, name)?.action = ActionState::Stuck(at.clone()),
-            Direction::Backward => step(saga, name)?.undo = UndoState::Stuck(at.clone()),
+            Forward => step(saga, name)?.action = ActionState::Stuck(at.clone()),
+            Backward => step(saga, name)?.undo = UndoState::Stuck(at.clone()),
         },
         Decision::Freed { step: name, effect } => match effect {
-            Direction::Forward => step(saga, name)?.action = ActionState::Waiting,
-            Direction::Backward => step(saga, name)?.undo = UndoState::Waiting,
+            Forward => step(saga, name)?.action = ActionState::Waiting,
+            Backward => step(saga, name)?.undo = UndoState::Waiting,
         },
 
-        Decision::Decided { step: name, effect: direction, data, attempts, due_at } => {
-            let data = data.clone();
-            let effect = Effect { epoch: 1, decided_at: saga.updated_at, send_no: 1, left: *attempts, data };
-            let step = step(saga, name)?;
-            match direction {
-                Direction::Forward => step.action_effect = Some(effect),
-                Direction::Backward => step.undo_effect = Some(effect),
-            }
-            put(step, *direction, Flight::new(Ask::Command, *due_at));
+        Decision::Decided { step: name, effect, data, attempts: left, due_at } => {
+            let (decided_at, data) = (saga.updated_at, data.clone());
+            let decided = Effect { epoch: 1, decided_at, send_no: 1, left: *left, data };
+            open(step(saga, name)?, *effect, decided, *due_at);
         }
         Decision::Sent { step: name, effect: direction, send_no, ask, left, due_at } => {
             let step = step(saga, name)?;
             let effect = effect(step, *direction)?;
-            effect.send_no = *send_no;
-            effect.left = *left;
+            (effect.send_no, effect.left) = (*send_no, *left);
             send(step, *direction, Flight::new(*ask, *due_at));
         }
         Decision::BackedOff { step: name, effect: direction, left, due_at, code: _ } => {
@@ -192,20 +180,35 @@ pub(crate) fn apply(saga: &mut Saga, decision: &Decision) -> Result<(), Misfit> 
             let flight = flight(step, *direction)?;
             *flight = Flight { wait: Wait::BackingOff, ..Flight::new(flight.ask, *due_at) };
         }
-        Decision::Pending { step: name, effect: direction, pending_until } => {
-            let flight = flight(step(saga, name)?, *direction)?;
-            flight.wait = Wait::Pending;
-            flight.held = None;
-            flight.pending_until = *pending_until;
+        Decision::Pending { step: name, effect, pending_until } => {
+            let flight = flight(step(saga, name)?, *effect)?;
+            (flight.wait, flight.held, flight.pending_until) = (Wait::Pending, None, *pending_until);
         }
-        Decision::Held { step: name, effect: direction, by, due_at, pending_until } => {
-            let flight = flight(step(saga, name)?, *direction)?;
-            flight.held = Some(*by);
-            flight.due_at = *due_at;
-            flight.pending_until = *pending_until;
+        Decision::Held { step: name, effect, by, due_at, pending_until } => {
+            let flight = flight(step(saga, name)?, *effect)?;
+            (flight.held, flight.due_at, flight.pending_until) = (Some(*by), *due_at, *pending_until);
         }
     }
     Ok(())
+}
+
+fn turn(saga: &mut Saga, failure: &Failure, undo: &[Token]) -> Result<(), Misfit> {
+    saga.phase = Phase::Backward;
+    saga.doubt = None;
+    saga.failure = Some(failure.clone());
+    for name in undo {
+        step(saga, name)?.undo = UndoState::Waiting;
+    }
+    Ok(())
+}
+
+/// An effect is decided, and its command is sent.
+fn open(step: &mut StepState, direction: Direction, effect: Effect, due_at: Timestamp) {
+    match direction {
+        Direction::Forward => step.action_effect = Some(effect),
+        Direction::Backward => step.undo_effect = Some(effect),
+    }
+    put(step, direction, Flight::new(Ask::Command, due_at));
 }
 
 /// The same question asked again has been pending for as long as it has; another one starts afresh.

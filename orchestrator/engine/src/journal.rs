@@ -29,6 +29,18 @@ pub struct JournalEntry {
     pub engine_version: u32,
 }
 
+impl JournalEntry {
+    pub(crate) const fn new(
+        saga: SagaId,
+        seq: u64,
+        at: Timestamp,
+        input: Input,
+        decisions: Vec<Decision>,
+    ) -> Self {
+        Self { saga, seq, at, input, decisions, engine_version: ENGINE_VERSION }
+    }
+}
+
 /// One decision. `effect` says which effect of the step it is about: `do`, its action, or `undo`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "decision", rename_all = "snake_case")]

@@ -7,7 +7,7 @@ use amends_definition::{Definition, Template};
 use serde_json::Value;
 
 use crate::draft::Draft;
-use crate::{Decision, ENGINE_VERSION, Error, Input, JournalEntry, Saga, Transition, data, fold, progress};
+use crate::{Decision, Error, Input, JournalEntry, Saga, Transition, data, fold, progress};
 
 /// Begins a saga: journal entry 1, and the command of its first step.
 ///
@@ -20,14 +20,7 @@ pub fn start(id: SagaId, definition: &Definition, input: Value, now: Timestamp) 
         input,
         labels: BTreeMap::new(),
     };
-    let mut entry = JournalEntry {
-        saga: id,
-        seq: 1,
-        at: now,
-        input: start,
-        decisions: Vec::new(),
-        engine_version: ENGINE_VERSION,
-    };
+    let mut entry = JournalEntry::new(id, 1, now, start, Vec::new());
     let Some(mut saga) = fold::blank(&entry) else { unreachable!("it is a start") };
     let values = labels(&saga, &definition.labels)?;
     if let Input::Start { labels, .. } = &mut entry.input {

@@ -27,103 +27,12 @@ fn its_json_is_stable() {
     {"saga":"0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10","seq":4,"at":"2026-11-21T08:00:20.000Z","input":{"kind":"timer","blind":true},"decisions":[{"decision":"held","step":"charge-payment","effect":"do","by":"broker","due_at":"2026-11-21T08:00:30.000Z"},{"decision":"deadline_moved","deadline_at":"2026-11-22T08:00:10.000Z"}],"engine_version":1}
     {"saga":"0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10","seq":5,"at":"2026-11-21T08:00:20.000Z","input":{"kind":"reply","effect":"0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10/charge-payment/do/1","send_no":2,"participant":"payment","outcome":{"outcome":"rejected","code":"no","message":"no: no"}},"decisions":[{"decision":"rejected","step":"charge-payment","code":"no","message":"no: no"},{"decision":"turned","failure":{"step":"charge-payment","code":"no","detail":"no: no"},"undo":["reserve-stock"]},{"decision":"decided","step":"reserve-stock","effect":"undo","attempts":3,"due_at":"2026-11-21T08:00:30.000Z"}],"engine_version":1}
     "#);
-    assert_snapshot!(serde_json::to_string_pretty(&script.saga).unwrap(), @r#"
-    {
-      "id": "0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10",
-      "definition": "order.v1",
-      "digest": "37b807b4e71ee038df8284afabd59823d1fa92cfc52e4a389110cc84cd8af6b1",
-      "version": 5,
-      "input": {
-        "customer_id": "c-1",
-        "email": "ada@example.org",
-        "lines": [
-          {
-            "quantity": 2,
-            "sku": "TEA-1"
-          }
-        ],
-        "total": {
-          "amount": 998,
-          "currency": "EUR"
-        }
-      },
-      "labels": {
-        "customer": "c-1"
-      },
-      "started_at": "2026-11-21T08:00:00.000Z",
-      "updated_at": "2026-11-21T08:00:20.000Z",
-      "deadline_at": "2026-11-22T08:00:10.000Z",
-      "phase": "backward",
-      "failure": {
-        "step": "charge-payment",
-        "code": "no",
-        "detail": "no: no"
-      },
-      "steps": [
-        {
-          "name": "reserve-stock",
-          "action": {
-            "succeeded": {
-              "output": {
-                "reservation_id": "r-1"
-              }
-            }
-          },
-          "action_effect": {
-            "decided_at": "2026-11-21T08:00:00.000Z",
-            "left": 3,
-            "data": {
-              "lines": [
-                {
-                  "quantity": 2,
-                  "sku": "TEA-1"
-                }
-              ]
-            }
-          },
-          "undo": {
-            "in_flight": {
-              "due_at": "2026-11-21T08:00:30.000Z"
-            }
-          },
-          "undo_effect": {
-            "decided_at": "2026-11-21T08:00:20.000Z",
-            "left": 3
-          }
-        },
-        {
-          "name": "charge-payment",
-          "action": {
-            "rejected": {
-              "code": "no",
-              "message": "no: no"
-            }
-          },
-          "action_effect": {
-            "decided_at": "2026-11-21T08:00:00.000Z",
-            "send_no": 2,
-            "left": 2,
-            "data": {
-              "amount": {
-                "amount": 998,
-                "currency": "EUR"
-              },
-              "customer": "c-1"
-            }
-          }
-        },
-        {
-          "name": "confirm-stock"
-        },
-        {
-          "name": "send-confirmation"
-        },
-        {
-          "name": "send-rejection"
-        }
-      ]
-    }
-    "#);
+}
+
+#[test]
+fn the_rows_json_is_stable_and_leaves_out_what_is_plain() {
+    let script = order().reserved().timer().blind_timer().reply("charge-payment", rejected("no"));
+    assert_snapshot!(serde_json::to_string(&script.saga).unwrap(), @r#"{"id":"0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10","definition":"order.v1","digest":"37b807b4e71ee038df8284afabd59823d1fa92cfc52e4a389110cc84cd8af6b1","version":5,"input":{"customer_id":"c-1","email":"ada@example.org","lines":[{"quantity":2,"sku":"TEA-1"}],"total":{"amount":998,"currency":"EUR"}},"labels":{"customer":"c-1"},"started_at":"2026-11-21T08:00:00.000Z","updated_at":"2026-11-21T08:00:20.000Z","deadline_at":"2026-11-22T08:00:10.000Z","phase":"backward","failure":{"step":"charge-payment","code":"no","detail":"no: no"},"steps":[{"name":"reserve-stock","action":{"succeeded":{"output":{"reservation_id":"r-1"}}},"action_effect":{"decided_at":"2026-11-21T08:00:00.000Z","left":3,"data":{"lines":[{"quantity":2,"sku":"TEA-1"}]}},"undo":{"in_flight":{"due_at":"2026-11-21T08:00:30.000Z"}},"undo_effect":{"decided_at":"2026-11-21T08:00:20.000Z","left":3}},{"name":"charge-payment","action":{"rejected":{"code":"no","message":"no: no"}},"action_effect":{"decided_at":"2026-11-21T08:00:00.000Z","send_no":2,"left":2,"data":{"amount":{"amount":998,"currency":"EUR"},"customer":"c-1"}}},{"name":"confirm-stock"},{"name":"send-confirmation"},{"name":"send-rejection"}]}"#);
 }
 
 #[test]
