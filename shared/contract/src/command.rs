@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::envelope::{parse, parse_number, required};
+use crate::envelope::{parse, parse_send_no, required};
 use crate::names::{FENCE, ORCHESTRATOR};
 use crate::{
     DecodeError, DefinitionRef, Digest, Direction, EffectId, Envelope, InvalidToken, Stream, Timestamp, Token,
@@ -109,14 +109,11 @@ impl Command {
     pub fn from_envelope(envelope: Envelope) -> Result<Self, DecodeError> {
         let address = address(&envelope.message_type)?;
         let effect: EffectId = parse(required(envelope.effectid.as_ref(), "effectid")?, "effectid")?;
-        let send_no: u32 = parse_number(required(envelope.sendno.as_ref(), "sendno")?, "sendno")?;
+        let send_no = parse_send_no(envelope.sendno.as_ref())?;
         let definition =
             parse(required(envelope.sagadefinition.as_ref(), "sagadefinition")?, "sagadefinition")?;
         let undoes: Option<EffectId> =
             envelope.undoes.as_deref().map(|text| parse(text, "undoes")).transpose()?;
-        if send_no == 0 {
-            return Err(DecodeError::Invalid { name: "sendno", why: "sends count from 1".to_owned() });
-        }
         match (effect.direction, &undoes) {
             (Direction::Backward, None) => return Err(DecodeError::Missing { name: "undoes" }),
             (Direction::Backward, Some(action))

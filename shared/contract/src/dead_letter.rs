@@ -1,14 +1,17 @@
 //! Dead letters: messages nobody could read or route, kept with their reason.
 //!
-//! Invariant: nothing is set aside silently, and nothing of a body that fits is lost.
+//! Invariant: nothing is set aside silently, nothing of a body that fits is lost, and a dead letter can
+//! always be sent and read, whatever the message was.
 
 use std::collections::BTreeMap;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde::{Deserialize, Serialize};
 
-use crate::envelope::parse;
-use crate::{DEAD_BODY_BYTES_MAX, DecodeError, Digest, Envelope, Stream, Timestamp, Token};
+use crate::envelope::{parse, parse_data, shortened};
+use crate::{
+    DEAD_BODY_BYTES_MAX, DEAD_HEADER_BYTES_MAX, DecodeError, Digest, Envelope, Stream, Timestamp, Token,
+};
 
 /// Why a message was set aside.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,7 +43,8 @@ pub struct DeadLetter {
     pub stream: String,
     /// Its sequence there.
     pub stream_seq: u64,
-    /// Its headers; of several values under one name the first.
+    /// Its headers; of several values under one name the first, and in all at most
+    /// [`DEAD_HEADER_BYTES_MAX`].
     pub headers: BTreeMap<String, String>,
     /// The body (or its beginning, see `body_bytes`) in base64.
     pub body_base64: String,
@@ -51,7 +55,8 @@ pub struct DeadLetter {
 }
 
 impl DeadLetter {
-    /// Sets aside `body`; `place` is stream and sequence.
+    /// Sets aside `body`; the pair is stream and sequence. Texts lose what a reader would refuse (U+0000)
+    /// and what could make the letter too large to be sent.
     #[must_use]
     pub fn new(
         participant: Token,
@@ -65,11 +70,11 @@ impl DeadLetter {
         Self {
             participant,
             at,
-            reason,
-            subject,
+            reason: DeadReason { code: clean(&reason.code), message: clean(&reason.message) },
+            subject: clean(&subject),
             stream,
             stream_seq,
-            headers,
+            headers: some_of(headers),
             body_base64: BASE64.encode(&body[..body.len().min(DEAD_BODY_BYTES_MAX)]),
             body_bytes: body.len(),
             body_digest: Digest::of(body),
@@ -114,7 +119,27 @@ impl DeadLetter {
                 return Err(DecodeError::Invalid { name: "type", why });
             }
         }
-        serde_json::from_value(envelope.data)
-            .map_err(|error| DecodeError::Invalid { name: "data", why: error.to_string() })
+        parse_data(&envelope.data)
     }
+}
+
+/// No longer than a text for people has to be, and without U+0000.
+fn clean(text: &str) -> String {
+    shortened(text).replace('\0', "\u{fffd}")
+}
+
+/// The headers that fit, in the order of their names.
+fn some_of(headers: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut left = DEAD_HEADER_BYTES_MAX;
+    headers
+        .into_iter()
+        .filter(|(name, value)| match left.checked_sub(name.len() + value.len()) {
+            Some(rest) => {
+                left = rest;
+                true
+            }
+            None => false,
+        })
+        .map(|(name, value)| (name.replace('\0', "\u{fffd}"), value.replace('\0', "\u{fffd}")))
+        .collect()
 }

@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{DATA_DEPTH_MAX, ENVELOPE_BYTES_MAX, Timestamp};
+use crate::{BATCH_COUNT_MAX, DATA_DEPTH_MAX, ENVELOPE_BYTES_MAX, Timestamp};
 
 /// Media type of one message.
 pub const CONTENT_TYPE: &str = "application/cloudevents+json";
@@ -165,9 +165,14 @@ impl Envelope {
         if body.len() > ENVELOPE_BYTES_MAX {
             return Err(DecodeError::TooLarge { found: body.len() });
         }
+        if first_byte(body) == Some(b'[') {
+            // Serde would take a list of values for the attributes in their order.
+            let why = "a batch stands where one message is expected";
+            return Err(DecodeError::NotAnEnvelope(why.to_owned()));
+        }
         let envelope = serde_json::from_slice::<Self>(body).map_err(|error| match error.classify() {
-            serde_json::error::Category::Data => DecodeError::NotAnEnvelope(error.to_string()),
-            _ => DecodeError::NotJson(error.to_string()),
+            serde_json::error::Category::Data => not_an_envelope(serde_json::from_slice(body).ok(), &error),
+            _ => DecodeError::NotJson(shortened(&error.to_string())),
         })?;
         envelope.check()?;
         Ok(envelope)
@@ -175,8 +180,7 @@ impl Envelope {
 
     fn check(&self) -> Result<(), DecodeError> {
         if self.specversion != SPEC_VERSION {
-            let found = self.specversion.chars().take(40).collect();
-            return Err(DecodeError::UnknownVersion { found });
+            return Err(unknown_version(&self.specversion));
         }
         // The other attributes are parsed into types that have no NUL.
         if self.id.contains('\0') {
@@ -187,9 +191,41 @@ impl Envelope {
         }
         match nul_in(&self.data) {
             None => Ok(()),
-            Some(place) => Err(DecodeError::NulCharacter { place: format!("/data{place}") }),
+            Some(place) => Err(DecodeError::NulCharacter { place: shortened(&format!("/data{place}")) }),
         }
     }
+}
+
+/// What can be read even of a message whose other attributes we do not understand.
+#[derive(Deserialize)]
+struct Version {
+    specversion: String,
+}
+
+/// A message of another version may have any other shape, so its version is what is wrong with it.
+fn not_an_envelope(version: Option<Version>, error: &serde_json::Error) -> DecodeError {
+    match version {
+        Some(version) if version.specversion != SPEC_VERSION => unknown_version(&version.specversion),
+        _ => DecodeError::NotAnEnvelope(shortened(&error.to_string())),
+    }
+}
+
+fn unknown_version(found: &str) -> DecodeError {
+    DecodeError::UnknownVersion { found: found.chars().take(40).collect() }
+}
+
+/// Serde's errors quote what they did not expect, however long it is; a dead letter has to carry the
+/// error besides the body.
+pub(crate) fn shortened(message: &str) -> String {
+    const CHARACTERS_MAX: usize = 500;
+    match message.char_indices().nth(CHARACTERS_MAX) {
+        Some((end, _)) => format!("{}...", &message[..end]),
+        None => message.to_owned(),
+    }
+}
+
+fn first_byte(body: &[u8]) -> Option<u8> {
+    body.iter().copied().find(|byte| !byte.is_ascii_whitespace())
 }
 
 /// Reads a message or a batch of them: a body that begins with `[` is a batch, each element of which
@@ -198,20 +234,27 @@ impl Envelope {
 /// # Errors
 /// [`DecodeError`] when the body as a whole cannot be read.
 pub fn decode_batch(body: &[u8]) -> Result<Vec<Result<Envelope, DecodeError>>, DecodeError> {
-    if body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'[') {
+    if first_byte(body) != Some(b'[') {
         return Envelope::decode(body).map(|envelope| vec![Ok(envelope)]);
     }
     if body.len() > ENVELOPE_BYTES_MAX {
         return Err(DecodeError::TooLarge { found: body.len() });
     }
     let elements = serde_json::from_slice::<Vec<Value>>(body)
-        .map_err(|error| DecodeError::NotJson(error.to_string()))?;
+        .map_err(|error| DecodeError::NotJson(shortened(&error.to_string())))?;
+    if elements.len() > BATCH_COUNT_MAX {
+        let why = format!("the batch has {} messages; at most {BATCH_COUNT_MAX} are read", elements.len());
+        return Err(DecodeError::NotAnEnvelope(why));
+    }
     Ok(elements.into_iter().map(from_value).collect())
 }
 
 fn from_value(value: Value) -> Result<Envelope, DecodeError> {
-    let envelope = serde_json::from_value::<Envelope>(value)
-        .map_err(|error| DecodeError::NotAnEnvelope(error.to_string()))?;
+    if !value.is_object() {
+        return Err(DecodeError::NotAnEnvelope("an element of the batch is not an object".to_owned()));
+    }
+    let envelope = Envelope::deserialize(&value)
+        .map_err(|error| not_an_envelope(Version::deserialize(&value).ok(), &error))?;
     envelope.check()?;
     Ok(envelope)
 }
@@ -254,13 +297,32 @@ pub(crate) fn parse<T>(text: &str, name: &'static str) -> Result<T, DecodeError>
 where
     T: std::str::FromStr<Err: std::fmt::Display>,
 {
-    text.parse().map_err(|error: T::Err| DecodeError::Invalid { name, why: error.to_string() })
+    text.parse().map_err(|error: T::Err| DecodeError::Invalid { name, why: shortened(&error.to_string()) })
 }
 
-/// Parses a counter that is written as a string.
+/// Parses a counter that is written as a string: digits, and nothing else.
 pub(crate) fn parse_number<T: std::str::FromStr>(text: &str, name: &'static str) -> Result<T, DecodeError> {
-    text.parse().map_err(|_| DecodeError::Invalid {
+    let digits = Some(text).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    digits.and_then(|digits| digits.parse().ok()).ok_or_else(|| DecodeError::Invalid {
         name,
         why: format!("{:?} is not a whole number in a string", text.chars().take(40).collect::<String>()),
     })
+}
+
+/// Parses `sendno`.
+pub(crate) fn parse_send_no(value: Option<&String>) -> Result<u32, DecodeError> {
+    match parse_number(required(value, "sendno")?, "sendno")? {
+        0 => Err(DecodeError::Invalid { name: "sendno", why: "sends count from 1".to_owned() }),
+        send_no => Ok(send_no),
+    }
+}
+
+/// Reads `data` as what this type of message carries: always an object.
+pub(crate) fn parse_data<T: serde::de::DeserializeOwned>(data: &Value) -> Result<T, DecodeError> {
+    let invalid = |why: &str| DecodeError::Invalid { name: "data", why: shortened(why) };
+    if !data.is_object() {
+        // Serde would take a list of values for the fields in their order.
+        return Err(invalid("it is not an object"));
+    }
+    T::deserialize(data).map_err(|error| invalid(&error.to_string()))
 }

@@ -24,7 +24,10 @@ pub use digest::{Digest, InvalidDigest};
 pub use effect::{DefinitionRef, Direction, EffectId, InvalidId, SagaId, StepRef};
 pub use envelope::{BATCH_CONTENT_TYPE, CONTENT_TYPE, DecodeError, Envelope, decode_batch};
 pub use event::Event;
-pub use limits::{COMMAND_BYTES_MAX, DATA_DEPTH_MAX, DEAD_BODY_BYTES_MAX, ENVELOPE_BYTES_MAX};
+pub use limits::{
+    BATCH_COUNT_MAX, COMMAND_BYTES_MAX, DATA_DEPTH_MAX, DEAD_BODY_BYTES_MAX, DEAD_HEADER_BYTES_MAX,
+    ENVELOPE_BYTES_MAX,
+};
 pub use names::{DEFAULT_PREFIX, FENCE, Names, ORCHESTRATOR, Stream, header};
 pub use reply::{Cause, Outcome, Reply};
 pub use time::{InvalidTimestamp, Timestamp};

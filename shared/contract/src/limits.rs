@@ -9,6 +9,14 @@ pub const COMMAND_BYTES_MAX: usize = 512 * 1024;
 /// Largest envelope of any kind that a reader decodes, in bytes: the server's default `max_payload`.
 pub const ENVELOPE_BYTES_MAX: usize = 1024 * 1024;
 
+/// Most messages in one batch. The shortest message there can be takes 150 bytes, so a batch that fits
+/// [`ENVELOPE_BYTES_MAX`] has fewer; only a body of tiny pieces of garbage has more.
+pub const BATCH_COUNT_MAX: usize = 8 * 1024;
+
+/// How much of a dead message's headers its dead letter carries, in bytes. Headers may be as large as a
+/// body, and a dead letter that does not fit `max_payload` could not be sent.
+pub const DEAD_HEADER_BYTES_MAX: usize = 16 * 1024;
+
 /// How much of a dead message's body its dead letter carries, in bytes. A longer body is kept as its
 /// beginning and its digest; base64 makes 4/3 of it, which still fits `max_payload`.
 pub const DEAD_BODY_BYTES_MAX: usize = 512 * 1024;

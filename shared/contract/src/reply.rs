@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::envelope::{parse, parse_number, required};
+use crate::envelope::{parse, parse_data, parse_number, parse_send_no, required};
 use crate::{DecodeError, DefinitionRef, EffectId, Envelope, Stream, Timestamp, Token};
 
 /// What became of a command.
@@ -157,11 +157,10 @@ impl Reply {
             }),
             _ => None,
         };
-        let outcome = Outcome::deserialize(&envelope.data)
-            .map_err(|error| DecodeError::Invalid { name: "data", why: error.to_string() })?;
+        let outcome = parse_data(&envelope.data)?;
         Ok(Self {
             effect: parse(required(envelope.effectid.as_ref(), "effectid")?, "effectid")?,
-            send_no: parse_number(required(envelope.sendno.as_ref(), "sendno")?, "sendno")?,
+            send_no: parse_send_no(envelope.sendno.as_ref())?,
             participant,
             definition: parse(
                 required(envelope.sagadefinition.as_ref(), "sagadefinition")?,

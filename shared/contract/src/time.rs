@@ -78,7 +78,8 @@ impl FromStr for Timestamp {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         DateTime::parse_from_rfc3339(text)
             .map(|date| Self::from_unix_ms(date.timestamp_millis()))
-            .map_err(|_| InvalidTimestamp(text.to_owned()))
+            // An error message is no place for a megabyte of somebody's text.
+            .map_err(|_| InvalidTimestamp(text.chars().take(80).collect()))
     }
 }
 

@@ -1,6 +1,9 @@
 //! What is wrong with a message is said by name.
 
-use amends_contract::{Command, DecodeError, EffectId, Envelope, Event, Reply, SagaId, Token, decode_batch};
+use amends_contract::{
+    BATCH_COUNT_MAX, Command, DEAD_BODY_BYTES_MAX, DeadLetter, DeadReason, DecodeError, ENVELOPE_BYTES_MAX,
+    EffectId, Envelope, Event, Reply, SagaId, Token, decode_batch,
+};
 use serde_json::{Value, json};
 
 use crate::samples;
@@ -46,6 +49,11 @@ fn versions() {
     refused(command_with(set("specversion", json!("2.0"))), "unknown-version", "\"2.0\"");
     refused(command_with(set("specversion", json!("0.3"))), "unknown-version", "0.3");
     refused(command_with(remove("specversion")), "not-an-envelope", "specversion");
+    // Another version may have another shape: the version is what is wrong.
+    let strange = json!({ "specversion": "2.0", "id": 7 });
+    assert_eq!(Envelope::decode(strange.to_string().as_bytes()).unwrap_err().code(), "unknown-version");
+    let batch = json!([strange]).to_string();
+    assert_eq!(decode_batch(batch.as_bytes()).unwrap()[0].as_ref().unwrap_err().code(), "unknown-version");
 }
 
 #[test]
@@ -59,6 +67,8 @@ fn attributes() {
         ("effectid", "0198C1F0-6F3A-7CC1-B7A5-3F4E8D2A9C10/reserve-stock/undo/1"),
         ("sendno", "0"),
         ("sendno", "-1"),
+        ("sendno", "+1"),
+        ("sendno", ""),
         ("sendno", "99999999999"),
         ("sagadefinition", "order"),
         ("type", "cmd.inventory"),
@@ -104,6 +114,73 @@ fn one_bad_element_spoils_no_batch() {
     let kinds: Vec<_> =
         read.iter().map(|element| element.as_ref().map_or_else(DecodeError::code, |_| "good")).collect();
     assert_eq!(kinds, ["good", "not-an-envelope", "good"]);
+}
+
+/// Serde reads structs out of lists, too; CloudEvents does not.
+#[test]
+fn lists_are_no_objects() {
+    let positional = json!(["1.0", "an-id", "inventory", "reply.inventory", samples::AT]);
+    let body = positional.to_string();
+    assert_eq!(Envelope::decode(body.as_bytes()).unwrap_err().code(), "not-an-envelope");
+    let body = json!([positional]).to_string();
+    assert_eq!(decode_batch(body.as_bytes()).unwrap()[0].as_ref().unwrap_err().code(), "not-an-envelope");
+    let mut reply = samples::reply(amends_contract::Outcome::Pending).to_envelope();
+    reply.data = json!(["pending"]);
+    assert_eq!(Reply::from_envelope(reply).unwrap_err().code(), "invalid-attribute");
+}
+
+#[test]
+fn a_batch_of_crumbs_is_refused_whole() {
+    assert_eq!(decode_batch(b"[]").unwrap().len(), 0);
+    let crumbs = |count: usize| format!("[{}]", vec!["0"; count].join(","));
+    assert_eq!(decode_batch(crumbs(BATCH_COUNT_MAX).as_bytes()).unwrap().len(), BATCH_COUNT_MAX);
+    let error = decode_batch(crumbs(BATCH_COUNT_MAX + 1).as_bytes()).unwrap_err();
+    assert_eq!(error.code(), "not-an-envelope");
+}
+
+/// An error is logged and travels in a dead letter beside the body.
+#[test]
+fn errors_do_not_grow_with_the_message() {
+    let long = "x\u{1}".repeat(200_000);
+    for (name, value) in [
+        ("specversion", json!(long)),
+        ("time", json!(long)),
+        ("sendno", json!({ "a": &long })),
+        ("sendno", json!(long)),
+        ("effectid", json!(long)),
+        ("undoes", json!(long)),
+        ("sagadefinition", json!(long)),
+        ("type", json!(format!("cmd.{long}"))),
+        ("data", json!({ format!("{long}\0"): 1 })),
+    ] {
+        let error = command_with(set(name, value)).unwrap_err();
+        assert!(error.to_string().len() < 4096, "{name}: {} bytes", error.to_string().len());
+    }
+    let mut reply = samples::reply(amends_contract::Outcome::Pending).to_envelope();
+    reply.data = json!({ "outcome": long });
+    assert!(Reply::from_envelope(reply).unwrap_err().to_string().len() < 4096);
+}
+
+#[test]
+fn a_dead_letter_can_be_sent_and_read_whatever_the_message_was() {
+    let nasty = "\0\u{1}\"\\ü".repeat(100_000);
+    let headers = [("A", "fits"), ("Nul", "a\0b"), ("Y", &nasty), ("Z", "fits, too")];
+    let letter = DeadLetter::new(
+        samples::token("inventory"),
+        samples::AT.parse().unwrap(),
+        DeadReason { code: nasty.clone(), message: nasty.clone() },
+        ("AMENDS_CMD".into(), u64::MAX),
+        nasty.clone(),
+        headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        &vec![0xff; ENVELOPE_BYTES_MAX],
+    );
+    let body = letter.to_envelope().encode();
+    let read = DeadLetter::from_envelope(Envelope::decode(&body).unwrap()).unwrap();
+    assert_eq!(read, letter);
+    assert_eq!(read.headers.keys().collect::<Vec<_>>(), ["A", "Nul", "Z"]);
+    assert_eq!(read.headers["Nul"], "a\u{fffd}b");
+    assert_eq!(read.body().unwrap().len(), DEAD_BODY_BYTES_MAX);
+    assert_eq!(read.body_bytes, ENVELOPE_BYTES_MAX);
 }
 
 #[test]
