@@ -100,16 +100,16 @@ async fn bring_in(
             "idempotency-key-reused",
             "this Idempotency-Key was used for another request: send a new one",
         )),
-        Restocked::TooMany => Err(wrong("/quantity", "there would be more pieces than can be counted")),
+        Restocked::TooMany => Err(wrong("#/quantity", "there would be more pieces than can be counted")),
     }
 }
 
 fn check(wanted: &Restock) -> Result<(), Problem> {
     if !domain::is_sku(&wanted.sku) {
-        return Err(wrong("/sku", "1 to 64 letters, digits, '-', '_' or '.' are expected"));
+        return Err(wrong("#/sku", "1 to 64 letters, digits, '-', '_' or '.' are expected"));
     }
     if wanted.quantity < 1 {
-        return Err(wrong("/quantity", "at least 1 is needed"));
+        return Err(wrong("#/quantity", "at least 1 is needed"));
     }
     Ok(())
 }

@@ -3,8 +3,6 @@
 //! Invariant: stock is written conditionally, by differences: what it would make unsound it does not
 //! touch, and the count tells.
 
-use std::collections::BTreeMap;
-
 use amends_contract::{EffectId, Timestamp};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, OnConflict, Query, TableRef, ValueTuple};
 use sea_orm::{
@@ -207,7 +205,8 @@ fn json(lines: &Lines) -> String {
 
 /// What all active reservations hold, by SKU.
 #[cfg(test)]
-pub(crate) async fn held(db: &impl ConnectionTrait) -> BTreeMap<String, i64> {
+pub(crate) async fn held(db: &impl ConnectionTrait) -> std::collections::BTreeMap<String, i64> {
+    use std::collections::BTreeMap;
     let active = reservation::Column::State.eq(State::Active);
     let mut held = BTreeMap::new();
     for row in reservation::Entity::find().filter(active).all(db).await.unwrap() {
