@@ -31,13 +31,16 @@ pub enum Handover {
 }
 
 /// What goes wrong on a connection.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(super) enum Trouble {
     /// The server says no.
+    #[error("{code} {text}")]
     Answer { code: u16, text: String },
     /// It says nothing in time.
+    #[error("no answer in time")]
     Timeout,
     /// The connection broke, or what came over it is not SMTP.
+    #[error("{0}")]
     Broken(String),
 }
 
@@ -62,30 +65,25 @@ impl From<std::io::Error> for Trouble {
 /// Before there is a connection that one could talk on. Nobody's address is at fault here, whatever the
 /// server says: it does not like us.
 pub(super) fn before_connected(trouble: Trouble) -> Handover {
-    match trouble {
-        Trouble::Answer { code, text } if (530..540).contains(&code) => {
-            Handover::NotTaken { code: "smtp-login", detail: format!("{code} {text}") }
-        }
-        Trouble::Answer { code, text } => {
-            Handover::NotTaken { code: "smtp-refused", detail: format!("{code} {text}") }
-        }
-        Trouble::Timeout => not_taken("smtp-unreachable", "no answer in time"),
-        Trouble::Broken(why) => Handover::NotTaken { code: "smtp-unreachable", detail: why },
-    }
+    let code = match trouble {
+        Trouble::Answer { code, .. } if (530..540).contains(&code) => "smtp-login",
+        Trouble::Answer { .. } => "smtp-refused",
+        Trouble::Timeout | Trouble::Broken(_) => "smtp-unreachable",
+    };
+    Handover::NotTaken { code, detail: trouble.to_string() }
 }
 
 /// Before the end of the message: sender, recipient, DATA, the text itself.
 pub(super) fn before_the_end(trouble: Trouble, about: About) -> Handover {
-    match trouble {
-        Trouble::Answer { code, text } if about == About::Mail && is_for_good(code) => {
-            Handover::Refused { reason: format!("{code} {text}") }
+    let code = match trouble {
+        Trouble::Answer { code, .. } if about == About::Mail && is_for_good(code) => {
+            return Handover::Refused { reason: trouble.to_string() };
         }
-        Trouble::Answer { code, text } => {
-            Handover::NotTaken { code: "smtp-refused", detail: format!("{code} {text}") }
-        }
-        Trouble::Timeout => not_taken("smtp-timeout", "no answer in time"),
-        Trouble::Broken(why) => Handover::NotTaken { code: "smtp-connection", detail: why },
-    }
+        Trouble::Answer { .. } => "smtp-refused",
+        Trouble::Timeout => "smtp-timeout",
+        Trouble::Broken(_) => "smtp-connection",
+    };
+    Handover::NotTaken { code, detail: trouble.to_string() }
 }
 
 /// After its end.
@@ -113,10 +111,6 @@ pub(super) enum About {
 /// wrongly, 530 to 539 that we have to log in.
 fn is_for_good(code: u16) -> bool {
     matches!(code, 501 | 505..=529 | 540..=599)
-}
-
-fn not_taken(code: &'static str, detail: &str) -> Handover {
-    Handover::NotTaken { code, detail: detail.to_owned() }
 }
 
 /// Longest text of the server that we keep, in characters.

@@ -83,9 +83,9 @@ impl Smtp {
     pub async fn reach(&self) -> Result<(), String> {
         let mut connection = match self.idle_connection() {
             Some(connection) => connection,
-            None => self.connect().await.map_err(|trouble| format!("{trouble:?}"))?,
+            None => self.connect().await.map_err(|trouble| trouble.to_string())?,
         };
-        self.step(connection.command(Noop)).await.map_err(|trouble| format!("{trouble:?}"))?;
+        self.step(connection.command(Noop)).await.map_err(|trouble| trouble.to_string())?;
         self.idle().push((Instant::now(), connection));
         Ok(())
     }

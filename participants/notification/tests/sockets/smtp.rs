@@ -179,7 +179,8 @@ async fn a_connection_closed_while_idle_costs_nothing() {
             }
             while lines.next_line().await.unwrap().is_some_and(|line| line != ".") {}
             // With a word of farewell, or without.
-            let farewell = if count.fetch_add(1, Ordering::SeqCst) % 2 == 0 { "421 idle\r\n" } else { "" };
+            let farewell =
+                if count.fetch_add(1, Ordering::SeqCst).is_multiple_of(2) { "421 idle\r\n" } else { "" };
             write.write_all(format!("250 taken\r\n{farewell}").as_bytes()).await.unwrap();
         }
     });

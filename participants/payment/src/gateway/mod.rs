@@ -9,7 +9,7 @@ mod http;
 use async_trait::async_trait;
 
 pub use config::Config;
-pub use http::HttpGateway;
+pub use http::{HttpGateway, InvalidGateway};
 
 use crate::domain::{Charge, Verdict};
 
