@@ -182,7 +182,7 @@ impl Page {
 
     /// All answers in order, waiting at most `timeout_ms` for those of the broker.
     pub(crate) async fn answers(mut self, timeout_ms: u64) -> Vec<Answer> {
-        if self.expect() {
+        if self.open() {
             // Whether complete or late, what is there is taken.
             let _ = tokio::time::timeout(ms(timeout_ms), self.complete.notified()).await;
         }
@@ -197,7 +197,7 @@ impl Page {
     }
 
     /// Says how many answers are to come; whether some are missing yet.
-    fn expect(&self) -> bool {
+    fn open(&self) -> bool {
         let mut open = self.ledger.lock();
         let Some(batch) = open.batches.get_mut(&self.id) else { return false };
         batch.expected = Some(self.sent);
