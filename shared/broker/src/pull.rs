@@ -1,8 +1,8 @@
 //! One open line to a consumer at the broker: asks for messages ahead of need, and tells when the line
 //! is dead.
 //!
-//! It is ours because the client library's own stream asks while it is being emptied, takes a stored
-//! message with a status line for a word of the server, and hides its heartbeats.
+//! It is ours because the client library's own stream asks for more while it is being emptied, and
+//! would take a stored message with a status line for a word of the server.
 //!
 //! Invariant: after any [`Trouble`] the line is only good for what has already arrived.
 
@@ -120,29 +120,95 @@ impl Pull {
         }
     }
 
-    /// Tells messages of the stream from words of the server.
+    /// Keeps the books about one arrival; `Some` for a message of the stream.
     fn sort(&mut self, message: Message) -> Result<Option<Message>, Trouble> {
         self.silent_until = None;
-        if message.reply.as_ref().is_some_and(|reply| AckAddress::is_one(reply)) {
-            self.asked = self.asked.saturating_sub(1);
-            return Ok(Some(message));
-        }
-        match message.status {
-            None | Some(StatusCode::IDLE_HEARTBEAT) => Ok(None),
-            // A request is over; it says how much of it was not served.
-            Some(StatusCode::TIMEOUT) => {
-                let unserved = message
-                    .headers
-                    .as_ref()
-                    .and_then(|headers| headers.get("Nats-Pending-Messages")?.as_str().parse::<usize>().ok());
+        match Arrival::of(&message) {
+            Arrival::Stored => {
+                self.asked = self.asked.saturating_sub(1);
+                Ok(Some(message))
+            }
+            Arrival::Heartbeat => Ok(None),
+            Arrival::RequestOver { unserved } => {
                 self.asked = self.asked.saturating_sub(unserved.unwrap_or(self.asked));
                 Ok(None)
             }
-            Some(StatusCode::NO_RESPONDERS) => Err(Trouble::Consumer("there is no such consumer".to_owned())),
+            Arrival::Trouble(text) => Err(Trouble::Consumer(text)),
+        }
+    }
+}
+
+/// What can arrive on a line.
+#[derive(Debug, PartialEq, Eq)]
+enum Arrival {
+    /// A message of the stream.
+    Stored,
+    /// The server lives and has nothing for us.
+    Heartbeat,
+    /// A request is over, and so many messages of it were not served (all, if it does not say).
+    RequestOver { unserved: Option<usize> },
+    /// The server says that there is no more to come.
+    Trouble(String),
+}
+
+impl Arrival {
+    /// Only what can be acknowledged is a message of the stream, and that whatever else it looks like.
+    fn of(message: &Message) -> Self {
+        if message.reply.as_ref().is_some_and(|reply| AckAddress::is_one(reply)) {
+            return Self::Stored;
+        }
+        match message.status {
+            None | Some(StatusCode::IDLE_HEARTBEAT) => Self::Heartbeat,
+            Some(StatusCode::TIMEOUT) => Self::RequestOver {
+                unserved: message
+                    .headers
+                    .as_ref()
+                    .and_then(|headers| headers.get("Nats-Pending-Messages")?.as_str().parse().ok()),
+            },
+            Some(StatusCode::NO_RESPONDERS) => Self::Trouble("there is no such consumer".to_owned()),
             Some(status) => {
                 let reason = message.description.as_deref().unwrap_or("without a reason");
-                Err(Trouble::Consumer(format!("{status} {reason}")))
+                Self::Trouble(format!("{status} {reason}"))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_nats::HeaderMap;
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn word(status: u16, description: &str) -> Message {
+        Message {
+            subject: Subject::from("_INBOX.x"),
+            reply: None,
+            payload: Bytes::new(),
+            headers: None,
+            status: Some(StatusCode::from_u16(status).unwrap()),
+            description: Some(description.to_owned()),
+            length: 0,
+        }
+    }
+
+    #[test]
+    fn words_of_the_server_are_understood() {
+        assert_eq!(Arrival::of(&word(100, "Idle Heartbeat")), Arrival::Heartbeat);
+        assert_eq!(Arrival::of(&word(408, "Request Timeout")), Arrival::RequestOver { unserved: None });
+        let mut headers = HeaderMap::new();
+        headers.insert("Nats-Pending-Messages", "7");
+        let partly = Message { headers: Some(headers), ..word(408, "Request Timeout") };
+        assert_eq!(Arrival::of(&partly), Arrival::RequestOver { unserved: Some(7) });
+        let trouble = |text: &str| Arrival::Trouble(text.to_owned());
+        assert_eq!(Arrival::of(&word(409, "Consumer Deleted")), trouble("409 Consumer Deleted"));
+        assert_eq!(Arrival::of(&word(503, "")), trouble("there is no such consumer"));
+    }
+
+    #[test]
+    fn a_stored_message_is_one_even_if_it_speaks_like_the_server() {
+        let reply = Some(Subject::from("$JS.ACK.S.c.1.2.3.4.5"));
+        assert_eq!(Arrival::of(&Message { reply, ..word(409, "Consumer Deleted") }), Arrival::Stored);
     }
 }

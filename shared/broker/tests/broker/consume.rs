@@ -190,6 +190,52 @@ async fn shutdown_ends_the_source_and_sends_back_what_was_not_handed_out() {
 }
 
 #[tokio::test]
+async fn shutdown_waits_for_what_is_on_its_way() {
+    let server = Server::start();
+    let config = Config { ack_wait_ms: 3_600_000, ..config(&server) };
+    let broker = ready(&config).await;
+    let mut consumer = broker.consumer(spec("inventory"));
+    publish(&broker, 0..1).await;
+    consume(&mut consumer, 0..1).await;
+    // This thread, and with it our client, stands still until the server has sent it three more.
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let other = ready(&config).await;
+            publish(&other, 1..4).await;
+            eventually("their delivery", async || {
+                let status = other.consumer_status(Stream::Command, "inventory").await.unwrap()?;
+                (status.delivered_seq == 4).then_some(())
+            })
+            .await;
+        });
+    })
+    .join()
+    .unwrap();
+    let shutdown = CancellationToken::new();
+    shutdown.cancel();
+    assert!(consumer.next(&shutdown).await.is_none());
+    let again = consume(&mut broker.consumer(spec("inventory")), 1..4).await;
+    assert!(again.iter().all(|delivery| delivery.is_redelivery()), "{again:?}");
+}
+
+#[tokio::test]
+async fn closing_writes_the_last_acknowledgements() {
+    let server = Server::start();
+    let broker = ready(&config(&server)).await;
+    publish(&broker, 0..50).await;
+    let mut consumer = broker.consumer(spec("inventory"));
+    let mut batch = Vec::new();
+    while batch.len() < 50 {
+        batch.extend(next(&mut consumer).await);
+    }
+    // One thread, and no pause in which somebody else could write them.
+    batch.iter().for_each(|delivery| delivery.ack());
+    broker.close().await;
+    all_acked(&ready(&config(&server)).await, "inventory").await;
+}
+
+#[tokio::test]
 async fn a_dropped_consumer_sends_back_what_had_arrived() {
     let server = Server::start();
     let broker = ready(&Config { ack_wait_ms: 3_600_000, ..config(&server) }).await;

@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use amends_broker::{Broker, Config, Consumer, ConsumerSpec, Delivery, Outgoing, Start, Stream};
 use bytes::Bytes;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -117,6 +118,11 @@ pub(crate) async fn all_acked(broker: &Broker, durable: &str) {
         (status.ack_pending == 0 && status.pending == 0).then_some(())
     })
     .await;
+}
+
+/// Waits for the next count of topology changes.
+pub(crate) async fn changed(changes: &mut watch::Receiver<u64>) {
+    timeout(LIMIT, changes.changed()).await.expect("a change in time").unwrap();
 }
 
 /// Asks until there is an answer.
