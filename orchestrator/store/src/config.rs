@@ -18,8 +18,10 @@ pub struct Config {
     pub writers_max: u32,
     /// Connections that read: the API's, and the batch loop's.
     pub readers_max: u32,
-    /// How long a caller waits for a free connection (and a starting process for its server) before it
-    /// is told that the database is unavailable, in milliseconds.
+    /// How long a starting process waits for a PostgreSQL server that is starting, too, in milliseconds.
+    pub connect_timeout_ms: u64,
+    /// How long a caller waits for a free connection before it is told that the database is unavailable,
+    /// in milliseconds.
     pub acquire_timeout_ms: u64,
     /// How long a write waits on SQLite while another process writes, in milliseconds. Only short
     /// administrative commands do.
@@ -50,7 +52,8 @@ impl Default for Config {
             url: "sqlite://amends-data/orchestrator.db".to_owned(),
             writers_max: 2,
             readers_max: 6,
-            acquire_timeout_ms: 30_000,
+            connect_timeout_ms: 30_000,
+            acquire_timeout_ms: 5_000,
             busy_timeout_ms: 5_000,
             statement_timeout_ms: 30_000,
             idle_check_ms: 10_000,
@@ -68,6 +71,7 @@ impl fmt::Debug for Config {
             url,
             writers_max,
             readers_max,
+            connect_timeout_ms,
             acquire_timeout_ms,
             busy_timeout_ms,
             statement_timeout_ms,
@@ -81,6 +85,7 @@ impl fmt::Debug for Config {
             .field("url", &without_password(url))
             .field("writers_max", writers_max)
             .field("readers_max", readers_max)
+            .field("connect_timeout_ms", connect_timeout_ms)
             .field("acquire_timeout_ms", acquire_timeout_ms)
             .field("busy_timeout_ms", busy_timeout_ms)
             .field("statement_timeout_ms", statement_timeout_ms)

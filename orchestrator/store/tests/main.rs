@@ -28,6 +28,7 @@ mod commits;
 mod cut;
 mod database;
 mod definitions;
+mod engine;
 mod events;
 mod failures;
 mod keys;

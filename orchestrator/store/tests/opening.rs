@@ -103,7 +103,7 @@ async fn what_cannot_be_opened_says_why() {
         ("postgres://amends:s3cret@127.0.0.1:1/x", Access::Exclusive, ErrorKind::Open, "127.0.0.1:1"),
     ];
     for (url, access, kind, says) in cases {
-        let config = Config { url: url.to_owned(), acquire_timeout_ms: 200, ..Config::default() };
+        let config = Config { url: url.to_owned(), connect_timeout_ms: 200, ..Config::default() };
         let error = Store::connect(&config, access).await.unwrap_err();
         let text = error.to_string();
         assert_eq!(error.kind(), kind, "{text}");

@@ -15,6 +15,7 @@ use std::time::Duration;
 use amends_contract::{Digest, Event};
 use amends_engine::{JournalEntry, Saga};
 use sea_orm::DbErr;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use self::batch::Batch;
@@ -74,7 +75,8 @@ impl Store {
         }
         let batch = Batch::new(writes)?;
         let store = self.clone();
-        match tokio::spawn(async move { store.commit_batch(&batch).await }).await {
+        let commit = async move { store.commit_batch(&batch).await };
+        match tokio::spawn(commit.in_current_span()).await {
             Ok(result) => result,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => resume_unwind(panic),

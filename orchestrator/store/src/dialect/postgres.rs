@@ -24,7 +24,7 @@ pub(super) async fn open(config: &Config) -> Result<Connections, Error> {
         .options([("statement_timeout", config.statement_timeout_ms)])
         .disable_statement_logging();
     // Directly first: a server that cannot be reached, or does not want us, is told apart best so.
-    let opened = connect_when_up(&options, Duration::from_millis(config.acquire_timeout_ms)).await;
+    let opened = connect_when_up(&options, Duration::from_millis(config.connect_timeout_ms)).await;
     opened.map_err(|error| Error::Open { place: place.clone(), why: error.to_string() })?;
     let (options, relay) = Relay::through(options);
     let pool = |connections: u32| {
