@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use amends_contract::DATA_DEPTH_MAX;
 use serde_json::{Map, Value};
 
 use crate::expression::{Evaluation, Expression, Failure, Names};
@@ -40,27 +41,30 @@ impl Template {
             return Ok(value.clone());
         }
         let names = Names::new(scope);
-        render(&self.root, &mut Evaluation::new(&names), &mut String::new())
+        render(&self.root, &mut Evaluation::new(&names), &mut String::new(), DATA_DEPTH_MAX)
     }
 }
 
-/// Renders a part; `pointer` is the way to it.
+/// Renders a part; `pointer` is the way to it, `levels` how much deeper the value may go. The template
+/// itself is never that deep: YAML is refused before.
 fn render(
     part: &Part,
     evaluation: &mut Evaluation<'_>,
     pointer: &mut String,
+    levels: usize,
 ) -> Result<Value, ExpressionError> {
     let below = pointer.len();
+    let inside = levels.saturating_sub(1);
     match part {
         Part::Literal(value) => Ok(value.clone()),
         Part::Expression(expression) => {
-            evaluation.evaluate(expression).map_err(|failure| error(failure, expression, pointer))
+            evaluation.evaluate(expression, levels).map_err(|failure| error(failure, expression, pointer))
         }
         Part::List(items) => {
             let mut list = Vec::with_capacity(items.len());
             for (index, item) in items.iter().enumerate() {
                 pointer.push_str(&format!("/{index}"));
-                list.push(render(item, evaluation, pointer)?);
+                list.push(render(item, evaluation, pointer, inside)?);
                 pointer.truncate(below);
             }
             Ok(Value::Array(list))
@@ -70,7 +74,7 @@ fn render(
             for (key, field) in fields {
                 pointer.push('/');
                 pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
-                map.insert(key.clone(), render(field, evaluation, pointer)?);
+                map.insert(key.clone(), render(field, evaluation, pointer, inside)?);
                 pointer.truncate(below);
             }
             Ok(Value::Object(map))

@@ -54,13 +54,14 @@ impl<'n> Evaluation<'n> {
         Self { names, context: None, room: Room::new() }
     }
 
-    pub(crate) fn evaluate(&mut self, expression: &Expression) -> Result<Value, Failure> {
+    /// The value, with at most so many levels of lists and maps.
+    pub(crate) fn evaluate(&mut self, expression: &Expression, levels: usize) -> Result<Value, Failure> {
         match &expression.program {
-            Program::Path { root, fields } => copy(self.names.walk(*root, fields)?, &mut self.room),
+            Program::Path { root, fields } => copy(self.names.walk(*root, fields)?, &mut self.room, levels),
             Program::Cel(program) => {
                 let context = self.context.get_or_insert_with(|| context(self.names));
                 let val = cel::Value::resolve_val(program, context).map_err(Failure::from)?;
-                to_json(val.as_ref(), &mut self.room)
+                to_json(val.as_ref(), &mut self.room, levels)
             }
         }
     }

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeSet;
 
+use amends_contract::DATA_DEPTH_MAX;
 use cel::common::types::{CelBool, CelDouble, CelInt, CelString, Kind};
 use cel::common::value::{StaticVal, Val};
 use serde_json::{Map, Number, Value};
@@ -48,10 +49,19 @@ impl Room {
     fn scalar(&mut self) -> Result<(), Failure> {
         self.take(Self::PUNCTUATION)
     }
+
+    /// A list or a map with `levels` left for it and what is in it; gives how many are left inside.
+    fn container(&mut self, levels: usize) -> Result<usize, Failure> {
+        self.take(Self::PUNCTUATION)?;
+        levels.checked_sub(1).ok_or_else(|| {
+            let message = format!("the value is nested more than {DATA_DEPTH_MAX} levels deep");
+            Failure::new(ErrorKind::TooLarge, message)
+        })
+    }
 }
 
-/// A copy of JSON that is in scope.
-pub(super) fn copy(value: &Value, room: &mut Room) -> Result<Value, Failure> {
+/// A copy of JSON that is in scope, with at most so many levels of lists and maps.
+pub(super) fn copy(value: &Value, room: &mut Room, levels: usize) -> Result<Value, Failure> {
     match value {
         Value::Null | Value::Bool(_) => room.scalar().map(|()| value.clone()),
         Value::Number(number) => {
@@ -63,23 +73,23 @@ pub(super) fn copy(value: &Value, room: &mut Room) -> Result<Value, Failure> {
         }
         Value::String(text) => room.text(text).map(|()| value.clone()),
         Value::Array(items) => {
-            room.scalar()?;
-            items.iter().map(|item| copy(item, room)).collect::<Result<_, _>>().map(Value::Array)
+            let inside = room.container(levels)?;
+            items.iter().map(|item| copy(item, room, inside)).collect::<Result<_, _>>().map(Value::Array)
         }
         Value::Object(map) => {
-            room.scalar()?;
+            let inside = room.container(levels)?;
             let mut object = Map::new();
             for (key, item) in map {
                 room.text(key)?;
-                object.insert(key.clone(), copy(item, room)?);
+                object.insert(key.clone(), copy(item, room, inside)?);
             }
             Ok(Value::Object(object))
         }
     }
 }
 
-/// The interpreter's value as JSON.
-pub(super) fn to_json(val: &dyn Val, room: &mut Room) -> Result<Value, Failure> {
+/// The interpreter's value as JSON, with at most so many levels of lists and maps.
+pub(super) fn to_json(val: &dyn Val, room: &mut Room, levels: usize) -> Result<Value, Failure> {
     match val.get_type().kind() {
         Kind::NullType => room.scalar().map(|()| Value::Null),
         Kind::Boolean => {
@@ -103,22 +113,22 @@ pub(super) fn to_json(val: &dyn Val, room: &mut Room) -> Result<Value, Failure> 
             Ok(Value::String(text.to_owned()))
         }
         Kind::List => {
-            room.scalar()?;
+            let inside = room.container(levels)?;
             let mut items = val.as_iterable().ok_or_else(|| not_json(val))?.iter();
             let mut list = Vec::new();
             while let Some(item) = items.next() {
-                list.push(to_json(item, room)?);
+                list.push(to_json(item, room, inside)?);
             }
             Ok(Value::Array(list))
         }
         Kind::Map => {
-            room.scalar()?;
+            let inside = room.container(levels)?;
             let fields = val.as_indexer().ok_or_else(|| not_json(val))?;
             let mut object = Map::new();
             for key in keys(val)? {
                 room.text(&key)?;
                 let item = fields.get(&CelString::from(key.as_str())).map_err(Failure::from)?;
-                object.insert(key.clone(), to_json(item.as_ref(), room)?);
+                object.insert(key.clone(), to_json(item.as_ref(), room, inside)?);
             }
             Ok(Value::Object(object))
         }

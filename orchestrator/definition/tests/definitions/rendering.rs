@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use amends_contract::{DefinitionRef, SagaId, Timestamp, Token};
+use amends_contract::{Address, Command, DATA_DEPTH_MAX, DefinitionRef, Envelope, SagaId, Timestamp, Token};
 use amends_definition::{Definition, ExpressionErrorKind, FailureScope, SagaScope, Scope, Template, Undo};
 use serde_json::{Value, json};
 
@@ -154,4 +154,30 @@ fn what_is_too_large_is_refused_before_it_is_made() {
     let fields: Vec<String> = (0..20).map(|number| format!("f{number}: =input.text")).collect();
     let error = render(&with(&format!("{{ {} }}", fields.join(", "))), &input).unwrap_err();
     assert_eq!(error.kind, ExpressionErrorKind::TooLarge);
+}
+
+#[test]
+fn what_no_participant_could_read_is_not_rendered() {
+    let nested = |levels: usize| (0..levels).fold(json!(1), |inner, _| json!([inner]));
+    for with in [with("{ a: =input.deep }"), with("{ a: \"=true ? input.deep : 1\" }")] {
+        let fits = json!({ "deep": nested(DATA_DEPTH_MAX - 1) });
+        let data = render(&with, &fits).unwrap();
+        let command = Command { data, ..command() };
+        assert!(Envelope::decode(&command.to_envelope().encode()).is_ok());
+        let error = render(&with, &json!({ "deep": nested(DATA_DEPTH_MAX) })).unwrap_err();
+        assert_eq!(error.kind, ExpressionErrorKind::TooLarge);
+    }
+}
+
+/// Any command; its data is to be replaced.
+fn command() -> Command {
+    Command {
+        effect: "0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10/a/do/1".parse().unwrap(),
+        send_no: 1,
+        address: Address::new("b", "c").unwrap(),
+        definition: "order.v1".parse().unwrap(),
+        decided_at: Timestamp::from_unix_ms(0),
+        undoes: None,
+        data: Value::Null,
+    }
 }

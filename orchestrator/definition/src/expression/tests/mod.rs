@@ -58,7 +58,7 @@ fn evaluate(expression: &Expression, input: &Value) -> String {
         failure: Some(FailureScope { step: Some(&step), code: "card-declined", detail: "no" }),
     };
     let names = Names::new(&scope);
-    match Evaluation::new(&names).evaluate(expression) {
+    match Evaluation::new(&names).evaluate(expression, amends_contract::DATA_DEPTH_MAX) {
         Ok(value) => value.to_string(),
         Err(failure) => format!("{}: {}", failure.kind, failure.message),
     }
