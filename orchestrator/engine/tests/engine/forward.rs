@@ -113,7 +113,7 @@ fn a_pivot_that_cannot_be_asked_for_turns_the_saga() {
 
 #[test]
 fn a_command_that_is_too_large_counts_as_a_rejection() {
-    // 512 KiB of data cannot fit an envelope of 512 KiB; 500 can.
+    // 512 KiB of data cannot fit an envelope of 512 KiB; 511 can.
     let parcel = |kib: usize| {
         let input = json!({ "parcel": "p".repeat(kib * 1024), "reason": "moved" });
         Script::start(crate::definitions::parcel(), input)
@@ -127,14 +127,16 @@ fn a_command_that_is_too_large_counts_as_a_rejection() {
 
 #[test]
 fn the_size_is_that_of_the_envelope_on_the_wire() {
-    let parcel = |bytes: usize| {
+    let definition = crate::definitions::parcel();
+    let saga = |bytes: usize| {
         let input = json!({ "parcel": "p".repeat(bytes), "reason": "" });
-        Script::start(crate::definitions::parcel(), input)
+        start(saga_id(), &definition, input, START).unwrap().saga
     };
-    let fits = (523_000..524_288).rev().find(|bytes| parcel(*bytes).saga.failure.is_none()).unwrap();
-    let command = amends_engine::open_commands(&parcel(fits).saga, &crate::definitions::parcel());
-    let mut last = command[0].clone();
-    last.send_no = u32::MAX;
-    let bytes = serde_json::to_vec(&last.to_envelope()).unwrap().len();
-    assert_eq!(bytes, amends_contract::COMMAND_BYTES_MAX, "no byte is given away");
+    // The envelope of its last possible sending, when only one byte of data is in it.
+    let mut command = amends_engine::open_commands(&saga(1), &definition).remove(0);
+    command.send_no = u32::MAX;
+    let bytes = serde_json::to_vec(&command.to_envelope()).unwrap().len();
+    let most = 1 + amends_contract::COMMAND_BYTES_MAX - bytes;
+    assert_eq!(saga(most).failure, None);
+    assert_eq!(saga(most + 1).failure.unwrap().code, "too-large");
 }

@@ -43,13 +43,14 @@ impl Witness {
     /// I1: the journal has no gaps, and gives the row, also after a journey through JSON.
     fn journal_holds(&mut self, transition: &Transition) {
         let (saga, entry) = (&transition.saga, &transition.entry);
-        self.journal.push(through_json(entry));
+        // JSON and replay take most of the tests' time: late in a journal they are looked at now and then.
+        let thorough = entry.seq <= 6 || entry.seq.is_multiple_of(8);
+        self.journal.push(if thorough { through_json(entry) } else { entry.clone() });
         assert_eq!(self.journal.last(), Some(entry), "the journal keeps the entry");
         assert_eq!(entry.seq, self.journal.len() as u64, "the journal is gapless");
         assert_eq!(saga.version, entry.seq, "the version is the journal's length");
         assert_eq!(saga.updated_at, entry.at);
-        // A long journal is replayed now and then only: the test would take the square of its time.
-        if self.journal.len() <= 12 || self.journal.len().is_multiple_of(16) {
+        if thorough {
             assert_eq!(&replay(self.journal.iter().cloned()).unwrap(), saga, "replay gives the row");
             assert_eq!(&through_json(saga), saga, "the row keeps the saga");
         }
