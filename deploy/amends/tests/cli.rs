@@ -57,7 +57,7 @@ fn wrong_configuration_ends_with_78_and_says_where() {
         stderr(&output)
     };
     let misspelt = ends(&["config", "show"], &[("AMENDS_INVENTORY__DATABSE__URL", "sqlite://x.db")]);
-    assert!(misspelt.contains("AMENDS_INVENTORY__DATABASE__URL"), "{misspelt}");
+    assert!(misspelt.contains("do you mean AMENDS_INVENTORY__DATABASE"), "{misspelt}");
     let in_file = ends(&["inventory", "--config", "amends.toml"], &[]);
     assert!(in_file.contains("amends.toml") && in_file.contains("inventory.databse"), "{in_file}");
     let flag = ends(&["orchestrator", "--set", "orchestrator.loops.batch_count_max=many"], &[]);

@@ -14,7 +14,7 @@ use amends_broker::{Broker, Stream, admin};
 use anyhow::{Context, bail};
 use serde::Deserialize;
 
-use super::{child::Child, services::Settings, stage::Stage};
+use super::{child::Child, scratch::Scratch, services::Settings, stage::Stage};
 use crate::nats_server::{self, OLDEST, Places, Version};
 
 /// A server that does not listen by then will not.
@@ -37,37 +37,26 @@ struct Ports {
 }
 
 impl DemoBroker {
-    /// Takes the server at `url`, or starts one in `scratch`; `run` is unique to this demo.
-    pub(crate) async fn start(
-        url: Option<String>,
-        run: &str,
-        scratch: &Path,
-        stage: &Stage,
-    ) -> anyhow::Result<Self> {
-        let mut defaults = amends_broker::Config::default();
-        let streams = &mut defaults.streams;
-        for limits in [&mut streams.command, &mut streams.reply, &mut streams.event, &mut streams.dead] {
-            limits.max_bytes = STREAM_BYTES_MAX;
-        }
-        match url {
-            Some(url) => {
-                let config = amends_broker::Config {
-                    url: url.into(),
-                    prefix: format!("amends-demo-{run}"),
-                    ..defaults
-                };
-                check_version(&config).await?;
-                stage.note(&format!("broker: {}, everything under the prefix {}", config.url, config.prefix));
-                Ok(Self { config, own: None })
-            }
-            None => {
-                let found =
-                    nats_server::find_or_install(&Places::from_env(), &|line| stage.note(line)).await?;
-                let (child, url) = start_own(&found.path, scratch).await?;
-                stage.note(&format!("broker: nats-server {} ({})", found.version, found.path.display()));
-                Ok(Self { config: amends_broker::Config { url: url.into(), ..defaults }, own: Some(child) })
-            }
-        }
+    /// Somebody else's server; `run` is unique to this demo.
+    pub(crate) fn at(url: String, run: &str) -> Self {
+        let prefix = format!("amends-demo-{run}");
+        Self { config: amends_broker::Config { url: url.into(), prefix, ..small() }, own: None }
+    }
+
+    /// Starts a server in `scratch`.
+    pub(crate) async fn start(scratch: &Scratch, stage: &Stage) -> anyhow::Result<Self> {
+        let found = nats_server::find_or_install(&Places::from_env(), &|line| stage.note(line)).await?;
+        let (child, url) = start_own(&found.path, scratch).await?;
+        stage.note(&format!("broker: nats-server {} ({})", found.version, found.path.display()));
+        Ok(Self { config: amends_broker::Config { url: url.into(), ..small() }, own: Some(child) })
+    }
+
+    /// Whether somebody else's server answers, and is new enough.
+    pub(crate) async fn check(&self, stage: &Stage) -> anyhow::Result<()> {
+        let Self { config, own: None } = self else { return Ok(()) };
+        check_version(config).await?;
+        stage.note(&format!("broker: {}, everything under the prefix {}", config.url, config.prefix));
+        Ok(())
     }
 
     /// Where it listens, without passwords.
@@ -108,8 +97,18 @@ impl DemoBroker {
     }
 }
 
-async fn start_own(program: &Path, scratch: &Path) -> anyhow::Result<(Child, String)> {
-    let folder = scratch.join("nats-server");
+/// The usual configuration with small streams.
+fn small() -> amends_broker::Config {
+    let mut config = amends_broker::Config::default();
+    let streams = &mut config.streams;
+    for limits in [&mut streams.command, &mut streams.reply, &mut streams.event, &mut streams.dead] {
+        limits.max_bytes = STREAM_BYTES_MAX;
+    }
+    config
+}
+
+async fn start_own(program: &Path, scratch: &Scratch) -> anyhow::Result<(Child, String)> {
+    let folder = scratch.path().join("nats-server");
     let store = folder.join("jetstream");
     fs::create_dir_all(&store)?;
     // Port -1: the server takes a free one and says in a file which.
@@ -118,7 +117,7 @@ async fn start_own(program: &Path, scratch: &Path) -> anyhow::Result<(Child, Str
     arguments.push(store.into());
     arguments.push("--ports_file_dir".into());
     arguments.push(folder.clone().into());
-    let mut child = Child::start("nats-server", program, &arguments, &[], scratch)?;
+    let mut child = Child::start("nats-server", program, &arguments, &[], &scratch.logs())?;
     let started = Instant::now();
     loop {
         child.alive()?;

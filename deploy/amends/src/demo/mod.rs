@@ -47,6 +47,11 @@ pub(crate) async fn run(command: &Demo) -> anyhow::Result<bool> {
         () = interrupted.cancelled() => Ok(!command.once),
     };
     let stage = world.stage;
+    if shown.is_err() {
+        for (name, tail) in world.tails() {
+            stage.note(&format!("the end of {name}:\n{tail}"));
+        }
+    }
     if interrupted.is_cancelled() {
         stage.note("ending: services drain, then everything is removed");
     }

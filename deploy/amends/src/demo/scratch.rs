@@ -26,6 +26,7 @@ impl Scratch {
             tempfile::Builder::new().prefix("amends-demo-").tempdir().context("no temporary folder")?;
         let scratch = Self { folder };
         fs::create_dir_all(scratch.definitions().join("schemas"))?;
+        fs::create_dir_all(scratch.logs())?;
         fs::write(scratch.definitions().join("order.v1.yaml"), DEFINITION)?;
         fs::write(scratch.definitions().join("schemas").join("order-input.v1.json"), SCHEMA)?;
         Ok(scratch)
@@ -40,9 +41,14 @@ impl Scratch {
         self.path().join("definitions")
     }
 
+    /// The logs, a file for each process.
+    pub(crate) fn logs(&self) -> PathBuf {
+        self.path().join("logs")
+    }
+
     /// The log of what runs inside of this process.
     pub(crate) fn log(&self) -> PathBuf {
-        self.path().join("demo.log")
+        self.logs().join("demo.log")
     }
 
     /// The URL of a SQLite file in it. The characters that a URL gives a meaning are escaped.

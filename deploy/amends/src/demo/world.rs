@@ -20,6 +20,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     broker::DemoBroker,
+    child::tail,
     databases::{Databases, OWNERS, unique_run},
     fates::STOCK,
     scratch::Scratch,
@@ -110,9 +111,12 @@ impl World {
     /// Starts all of it, and waits until each service can do its work.
     pub(crate) async fn start(&mut self, as_processes: bool) -> anyhow::Result<Clients> {
         let variable = |name| env::var(name).ok().filter(|value| !value.is_empty());
-        let broker =
-            DemoBroker::start(variable("NATS_URL"), &self.run, self.scratch.path(), &self.stage).await?;
+        let broker = match variable("NATS_URL") {
+            Some(url) => DemoBroker::at(url, &self.run),
+            None => DemoBroker::start(&self.scratch, &self.stage).await?,
+        };
         let broker = self.broker.insert(broker);
+        broker.check(&self.stage).await?;
         let (url, broker_settings) = (broker.url(), broker.settings());
 
         let databases = self.databases.insert(Databases::of(variable("DATABASE_URL").as_deref(), &self.run)?);
@@ -126,9 +130,7 @@ impl World {
         let mut settings = self.settings(&ports)?;
         settings.extend(broker_settings);
 
-        let logs = self.scratch.path().join("logs");
-        fs::create_dir_all(&logs)?;
-        let services = Services::new(settings, as_processes, logs, self.scratch.log());
+        let services = Services::new(settings, as_processes, self.scratch.logs(), self.scratch.log());
         let config = services.config()?;
         let services = self.services.insert(services);
         // Before the orchestrator has the database to itself.
@@ -164,6 +166,12 @@ impl World {
             services.alive().await?;
         }
         Ok(())
+    }
+
+    /// The ends of all logs, by file name.
+    pub(crate) fn tails(&self) -> Vec<(String, String)> {
+        let logs = fs::read_dir(self.scratch.logs()).into_iter().flatten().flatten();
+        logs.map(|log| (log.file_name().to_string_lossy().into_owned(), tail(&log.path()))).collect()
     }
 
     /// Ends and removes all of it; what could not be removed.
