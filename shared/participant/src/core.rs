@@ -55,11 +55,6 @@ impl Core {
         Arc::clone(&self.room).try_acquire_owned().ok()
     }
 
-    /// For how many more external calls there is room.
-    pub(crate) fn room_left(&self) -> u64 {
-        self.room.available_permits() as u64
-    }
-
     /// When a row is to be looked into again after so many calls.
     pub(crate) fn due_again(&self, now: Timestamp, calls: i64) -> Timestamp {
         let calls = u32::try_from(calls).unwrap_or(u32::MAX);

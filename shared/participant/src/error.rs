@@ -11,6 +11,9 @@ pub enum Error {
     /// The database URL is of no kind that we know.
     #[error("database URL: it must begin with sqlite: or postgres:, found {0:?}")]
     UnknownDatabase(String),
+    /// A database that ends with the process cannot remember effects.
+    #[error("database URL: a participant's database must outlive its process; name a file")]
+    InMemory,
     /// Another process works on the same SQLite file.
     #[error(
         "{0} is in use by another process: a SQLite database belongs to one process at a time; \

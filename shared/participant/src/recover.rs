@@ -8,7 +8,10 @@ use std::{sync::Arc, time::Duration};
 
 use metrics::counter;
 use sea_orm::DbErr;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{MissedTickBehavior, interval},
+};
 
 use crate::{
     Intent,
@@ -63,16 +66,18 @@ pub(crate) async fn wake_all(runner: &Runner) -> Result<(), DbErr> {
 pub(crate) async fn round(runner: &Runner) -> Result<u64, DbErr> {
     let core = &runner.core;
     let limit = core.config.recover_count_max.max(1);
+    // Taken before the rows are: a call that was counted and not made would count as one in doubt.
+    let rooms: Vec<_> = (0..limit).map_while(|_| core.room()).collect();
     let tx = core.db.begin().await?;
     let now = dialect::now(&tx).await?;
     let lease_ms = core.config.lease_ms;
     let waiting = inbox::claim(&tx, Kind::Waiting, now, lease_ms, limit).await?;
-    let calls = inbox::claim(&tx, Kind::Call, now, lease_ms, limit.min(core.room_left())).await?;
+    let calls = inbox::claim(&tx, Kind::Call, now, lease_ms, rooms.len() as u64).await?;
     tx.commit().await?;
     let count = waiting.len().max(calls.len()) as u64;
     counter!(meter::RECOVERED).increment((waiting.len() + calls.len()) as u64);
-    for row in calls {
-        take_up(runner, &row);
+    for (row, room) in calls.iter().zip(rooms) {
+        take_up(runner, row, room);
     }
     let tasks: Vec<Task> = waiting.iter().filter_map(task).collect();
     if !tasks.is_empty() {
@@ -89,7 +94,7 @@ fn task(row: &Model) -> Option<Task> {
 }
 
 /// Makes, or finds out about, the call of a row.
-fn take_up(runner: &Runner, row: &Model) {
+fn take_up(runner: &Runner, row: &Model, room: OwnedSemaphorePermit) {
     let Some(task) = task(row) else { return };
     let intent = row.intent.as_deref().unwrap_or_default();
     let Some(kept) = readable(row, serde_json::from_str::<KeptIntent>(intent)) else { return };
@@ -97,8 +102,6 @@ fn take_up(runner: &Runner, row: &Model) {
         tracing::error!(effect = row.effect_id, command = %task.command.address, "nobody makes this call any more");
         return;
     };
-    // Counted when it was claimed. Without room it is taken up again after its lease.
-    let Some(room) = runner.core.room() else { return };
     runner.calls.start(Call {
         intent: Intent {
             effect: task.command.effect.clone(),

@@ -35,6 +35,9 @@ pub(super) async fn open(url: &str, pools: &Pools) -> Result<Database, Error> {
 
 async fn open_sqlite(url: &str, pools: &Pools) -> Result<Database, Error> {
     let invalid = |error: sea_orm::sqlx::Error| Error::UnknownDatabase(error.to_string());
+    if url.contains(":memory:") || url.contains("mode=memory") {
+        return Err(Error::InMemory);
+    }
     let options = SqliteConnectOptions::from_str(url).map_err(invalid)?;
     let lock = lock_file(options.get_filename())?;
     let writer = sqlite_pool(url, pools, 1, false).await?;

@@ -118,7 +118,7 @@ impl Publish for Broker {
 #[async_trait]
 impl Position for Broker {
     async fn position(&self) -> Result<Option<StreamPosition>, Error> {
-        Ok(self.lock().position.clone())
+        Ok(self.lock().position)
     }
 }
 

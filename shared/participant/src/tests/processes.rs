@@ -59,6 +59,56 @@ async fn actions_and_undos_at_two_processes_end_in_one_of_two_ways() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_and_undos_at_two_processes_end_with_nothing_left_over() {
+    let db = TestDb::postgres();
+    let world = World::new().answers((0..200).map(|number| match number % 4 {
+        0 => super::world::unknown(),
+        1 => super::world::refused(),
+        2 => super::world::declined(),
+        _ => crate::CallOutcome::Definite(succeeded(json!("done"))),
+    }));
+    let quick = Config { pending_after_ms: 1, lease_ms: 50, recover_interval_ms: 1, ..config() };
+    let (one, two) = (db.bench_with(world.clone(), quick.clone()).await, db.bench_with(world, quick).await);
+    let loops = [&one, &two].map(|bench| tokio::spawn(crate::recover::run(bench.inside.runner.clone())));
+    let commands: Vec<_> = (1..=100).map(call).collect();
+    // The undo is one of our own database: the world's script is for the actions.
+    let undos: Vec<_> = commands.iter().map(|command| crate::testing::undo_of(command, "undo")).collect();
+    let forth = commands.iter().map(|command| one.delivery(command)).collect();
+    let back = undos.iter().map(|undo| two.delivery(undo)).collect();
+    tokio::join!(one.deliver(forth), two.deliver(back));
+    let mut undone = 0;
+    for (command, undo) in commands.iter().zip(&undos) {
+        let outcome = either(&one, &two, undo).await;
+        let action = either(&one, &two, &again(command)).await;
+        match (&action, &outcome) {
+            (Outcome::Succeeded { .. }, Outcome::Undone { .. }) => undone += 1,
+            (Outcome::Cancelled | Outcome::Rejected { .. }, Outcome::NothingToUndo) => {}
+            other => panic!("{}: {other:?}", command.effect),
+        }
+    }
+    let all = done(one.db()).await;
+    let count = |what: &str| all.iter().filter(|done| done.starts_with(what)).count();
+    assert_eq!((count("recorded succeeded"), count("undid")), (undone, undone));
+    one.shut_down();
+    two.shut_down();
+    for one in loops {
+        one.await.unwrap();
+    }
+}
+
+/// The final outcome, whichever process says it; asked for again while it is pending.
+async fn either(one: &Bench, two: &Bench, command: &amends_contract::Command) -> Outcome {
+    loop {
+        for bench in [one, two] {
+            let outcome = bench.ask(&again(command)).await.outcome;
+            if outcome.is_final() {
+                return outcome;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_in_hand_is_left_alone_until_its_lease_ends() {
     let db = TestDb::postgres();
     let world = World::new().closed();

@@ -44,6 +44,13 @@ async fn an_unknown_kind_of_database_is_refused_without_its_password() {
 }
 
 #[tokio::test]
+async fn a_database_in_memory_is_refused() {
+    for url in ["sqlite::memory:", "sqlite://x?mode=memory"] {
+        assert!(matches!(Database::connect(url, &Pools::default()).await, Err(Error::InMemory)));
+    }
+}
+
+#[tokio::test]
 async fn a_newer_database_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}/a.db", folder.path().display());
