@@ -57,6 +57,7 @@ impl Broker {
     /// # Errors
     /// [`Error::Config`] when the configuration is wrong. That the broker is down is no error.
     pub async fn connect(config: &Config, name: &str) -> Result<Self, Error> {
+        config.check()?;
         let names = Names::new(&config.prefix).map_err(|error| Error::Config(format!("prefix: {error}")))?;
         let monitor = Arc::new(Monitor::new(config.problem_memory_ms));
         let link = CurrentLink::new(Link::start(config, name, &monitor).await?);
@@ -179,8 +180,9 @@ impl Core {
 
     /// Waits for the connection.
     pub(crate) async fn connected(&self) {
-        /// The client drops events when too many come at once, so its state is looked at, too.
-        const LOOK_MS: u64 = 500;
+        /// The client tells of a connection a moment before it counts as one, and drops events when too
+        /// many come at once: its state is looked at, too.
+        const LOOK_MS: u64 = 20;
         let mut connection = self.monitor.connection();
         while !self.is_connected() {
             tokio::select! {

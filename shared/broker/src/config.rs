@@ -10,6 +10,8 @@ use std::{fmt, path::PathBuf, time::Duration};
 use amends_contract::{DEFAULT_PREFIX, Stream};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::Error;
+
 /// How to reach the broker, and how to use it. Section `nats` of the configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -114,6 +116,19 @@ impl Default for Config {
             problem_memory_ms: 60_000,
             close_timeout_ms: 2_000,
         }
+    }
+}
+
+impl Config {
+    /// What the broker would refuse anyway, only later and less clearly.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.pull_expires_ms < self.idle_heartbeat_ms.saturating_mul(2) {
+            return Err(Error::Config("pull_expires_ms must be at least twice idle_heartbeat_ms".to_owned()));
+        }
+        if !(1..=5).contains(&self.streams.replicas) {
+            return Err(Error::Config("streams.replicas must be 1 to 5 (1 on a single server)".to_owned()));
+        }
+        Ok(())
     }
 }
 

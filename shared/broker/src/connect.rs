@@ -140,7 +140,7 @@ fn tls(config: &Config, mut options: ConnectOptions) -> Result<ConnectOptions, E
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Address, Auth};
+    use crate::{Address, Auth, Broker, Streams};
 
     async fn outcome(url: &str, auth: Auth) -> String {
         let config = Config { url: Address::from(url), auth, ..Config::default() };
@@ -178,6 +178,25 @@ mod tests {
         let file = Auth { credentials_file: Some("/nowhere/x.creds".into()), ..Auth::default() };
         assert!(
             outcome("nats://h", file).await.contains("auth.credentials_file /nowhere/x.creds cannot be read")
+        );
+    }
+
+    #[tokio::test]
+    async fn limits_that_cannot_work_are_named() {
+        let heartbeat = Config { idle_heartbeat_ms: 20_000, ..Config::default() };
+        let replicas = Config { streams: Streams { replicas: 0, ..Streams::default() }, ..Config::default() };
+        let prefix = Config { prefix: "two.tokens".to_owned(), ..Config::default() };
+        let mut errors = Vec::new();
+        for config in [heartbeat, replicas, prefix] {
+            errors.push(Broker::connect(&config, "test").await.err().unwrap().to_string());
+        }
+        assert_eq!(
+            errors,
+            [
+                "nats: pull_expires_ms must be at least twice idle_heartbeat_ms",
+                "nats: streams.replicas must be 1 to 5 (1 on a single server)",
+                "nats: prefix: \"two.tokens\" is not a name: use 1 to 64 characters of a-z, 0-9 and '-'",
+            ]
         );
     }
 

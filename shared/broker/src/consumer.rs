@@ -166,10 +166,7 @@ impl Consumer {
         match arrival {
             Ok(message) => self.hold(message),
             Err(trouble) => {
-                if matches!(trouble, Trouble::Connection) {
-                    self.lost_server = Some(self.broker.core.link().client.server_info().server_id);
-                }
-                self.give_up(&trouble.to_string());
+                self.give_up(&trouble);
                 self.broker.core.topology.hint();
             }
         }
@@ -192,8 +189,11 @@ impl Consumer {
     }
 
     /// The source is not trusted any more and will be opened again; what it still holds is taken along.
-    fn give_up(&mut self, trouble: &str) {
-        tracing::debug!(consumer = self.spec.durable, trouble, "the consumer will be opened again");
+    fn give_up(&mut self, trouble: &Trouble) {
+        /// Times in a row that a consumer may end before people are told: an operator's deletion, a
+        /// change of leader and a restart are no problem.
+        const QUIET: u32 = 3;
+        tracing::debug!(consumer = self.spec.durable, %trouble, "the consumer will be opened again");
         let Source::Open(mut pull) = std::mem::replace(&mut self.source, Source::Closed) else { return };
         while let Some(arrival) = pull.arrived() {
             if let Ok(message) = arrival {
@@ -204,6 +204,25 @@ impl Consumer {
         let trusted = ms(self.broker.core.config.idle_heartbeat_ms.saturating_mul(3));
         let held_out = self.incarnation.opened_at.elapsed() > trusted;
         self.failures = if held_out { 1 } else { self.failures.saturating_add(1) };
+        match trouble {
+            Trouble::Connection => {
+                self.lost_server = Some(self.broker.core.link().client.server_info().server_id);
+            }
+            Trouble::Consumer(text) if self.failures > QUIET => {
+                self.note(&format!("does not stay open: {text}"))
+            }
+            Trouble::Consumer(_) => {}
+        }
+    }
+
+    fn note(&self, text: &str) {
+        let text = format!("{} {text}", self.title());
+        self.broker.core.monitor.note(ProblemKind::Consumer, &text);
+    }
+
+    /// How its problems begin.
+    fn title(&self) -> String {
+        format!("consumer {} on {}", self.spec.durable, self.broker.names().stream(self.spec.stream))
     }
 
     /// Sends back everything that arrived and was not handed out: without this it would come again only
@@ -240,6 +259,7 @@ impl Consumer {
                 counter!(meter::OPENED, "consumer" => self.spec.durable.clone()).increment(1);
                 self.incarnation.be(info.created.into());
                 self.lost_server = None;
+                self.broker.core.monitor.over(ProblemKind::Consumer, &self.title());
                 let gone = &self.incarnation.gone;
                 let looked_up = |message| Delivery::looked_up(message, &self.broker.core, &info, gone);
                 self.held.extend(unreadable.into_iter().map(looked_up));
@@ -248,8 +268,7 @@ impl Consumer {
             Err(error) => {
                 self.failures = self.failures.saturating_add(1);
                 self.source = Source::Closed;
-                let text = format!("consumer {} cannot be opened: {error}", self.spec.durable);
-                self.broker.core.monitor.note(ProblemKind::Topology, &text);
+                self.note(&format!("cannot be opened: {error}"));
             }
         }
     }
@@ -279,6 +298,7 @@ impl Incarnation {
 /// Makes sure that stream and consumer exist, and starts pulling.
 async fn open(core: &Core, spec: &ConsumerSpec, lost_server: Option<String>) -> Result<Opened, Error> {
     let connection = core.monitor.connection();
+    let losses = connection.borrow().losses;
     let wanted = wanted_consumer(&core.config, spec, now());
     let info = match core.consumer_info(spec.stream, &spec.durable).await? {
         Some(info) => info,
@@ -297,7 +317,7 @@ async fn open(core: &Core, spec: &ConsumerSpec, lost_server: Option<String>) -> 
         _ => Vec::new(),
     };
     let consumer = PullConsumer::new(wanted, info.clone(), link.jetstream.clone());
-    let pull = Pull::open(core, consumer, spec.batch_count_max, connection).await?;
+    let pull = Pull::open(core, consumer, spec.batch_count_max, connection, losses).await?;
     Ok(Opened { pull: Box::new(pull), info, unreadable })
 }
 

@@ -7,7 +7,7 @@
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
 use amends_contract::Timestamp;
@@ -79,8 +79,10 @@ pub enum ProblemKind {
     Server,
     /// The broker does not take our messages.
     Publish,
-    /// A stream or consumer cannot be looked at or created.
+    /// A stream cannot be looked at or created.
     Topology,
+    /// A consumer cannot be opened, or does not stay open.
+    Consumer,
 }
 
 impl ProblemKind {
@@ -88,7 +90,7 @@ impl ProblemKind {
     #[must_use]
     pub const fn stops_work(self) -> bool {
         match self {
-            Self::Connection | Self::Permission | Self::Publish | Self::Topology => true,
+            Self::Connection | Self::Permission | Self::Publish | Self::Topology | Self::Consumer => true,
             Self::SlowConsumer | Self::Server => false,
         }
     }
@@ -103,32 +105,44 @@ impl ProblemKind {
             Self::Server => "server",
             Self::Publish => "publish",
             Self::Topology => "topology",
+            Self::Consumer => "consumer",
         }
     }
 }
 
 /// Collects what [`Health`] shows.
 pub(crate) struct Monitor {
-    connected: watch::Sender<bool>,
+    connection: watch::Sender<Connection>,
     state: Mutex<State>,
     memory_ms: u64,
 }
 
+/// The connection as the client's events tell it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Connection {
+    pub(crate) connected: bool,
+    /// How often it was lost: who looks too late still sees that it was.
+    pub(crate) losses: u64,
+}
+
 struct State {
     since: Timestamp,
+    /// The same moment on a clock that nobody sets.
+    since_instant: Instant,
     lame_duck: bool,
     problems: Vec<Problem>,
 }
 
 impl Monitor {
     pub(crate) fn new(memory_ms: u64) -> Self {
-        let state = State { since: now(), lame_duck: false, problems: Vec::new() };
-        Self { connected: watch::Sender::new(false), state: Mutex::new(state), memory_ms }
+        let state =
+            State { since: now(), since_instant: Instant::now(), lame_duck: false, problems: Vec::new() };
+        Self { connection: watch::Sender::default(), state: Mutex::new(state), memory_ms }
     }
 
     /// Changes when the connection comes or goes.
-    pub(crate) fn connection(&self) -> watch::Receiver<bool> {
-        self.connected.subscribe()
+    pub(crate) fn connection(&self) -> watch::Receiver<Connection> {
+        self.connection.subscribe()
     }
 
     /// What the client's event callback says.
@@ -176,14 +190,14 @@ impl Monitor {
         counter!(meter::PROBLEMS, "kind" => kind.as_str()).increment(1);
     }
 
-    /// Forgets a kind of problem that is known to be over.
-    pub(crate) fn over(&self, kind: ProblemKind) {
-        self.lock().problems.retain(|problem| problem.kind != kind);
+    /// Forgets the problems of a kind whose text begins so: they are known to be over.
+    pub(crate) fn over(&self, kind: ProblemKind, beginning: &str) {
+        self.lock().problems.retain(|problem| problem.kind != kind || !problem.text.starts_with(beginning));
     }
 
-    /// Milliseconds for which the connection has been missing by now.
+    /// Milliseconds for which the connection has been missing by now, if it is.
     pub(crate) fn disconnected_ms(&self) -> u64 {
-        now().ms_since(self.lock().since)
+        u64::try_from(self.lock().since_instant.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     pub(crate) fn snapshot(
@@ -201,13 +215,17 @@ impl Monitor {
     fn connection_changed(&self, connected: bool) {
         let mut state = self.lock();
         state.since = now();
+        state.since_instant = Instant::now();
         state.lame_duck = false;
         // A new connection may have new permissions; what still is a problem says so again.
         if connected {
             state.problems.clear();
         }
         drop(state);
-        self.connected.send_replace(connected);
+        self.connection.send_modify(|connection| {
+            connection.connected = connected;
+            connection.losses += u64::from(!connected);
+        });
         gauge!(meter::CONNECTED).set(if connected { 1.0 } else { 0.0 });
         if connected {
             counter!(meter::CONNECTS).increment(1);

@@ -141,7 +141,7 @@ impl Publisher {
         }
         match worst {
             Some(error) => monitor.note(ProblemKind::Publish, &error.to_string()),
-            None if answers.iter().any(Result::is_ok) => monitor.over(ProblemKind::Publish),
+            None if answers.iter().any(Result::is_ok) => monitor.over(ProblemKind::Publish, ""),
             None => {}
         }
     }

@@ -15,10 +15,11 @@ use async_nats::{
 use futures::{FutureExt as _, StreamExt as _};
 use tokio::{
     sync::watch,
+    task::unconstrained,
     time::{Instant, sleep_until},
 };
 
-use crate::{Error, broker::Core, config::ms, delivery::AckAddress};
+use crate::{Error, broker::Core, config::ms, delivery::AckAddress, health::Connection};
 
 /// Why a line is given up.
 #[derive(Debug)]
@@ -49,17 +50,20 @@ pub(crate) struct Pull {
     /// When the silence becomes trouble, counted from the moment nothing more had arrived: what is
     /// buffered proves that the broker lives, however late it is looked at.
     silent_until: Option<Instant>,
-    connection: watch::Receiver<bool>,
+    connection: watch::Receiver<Connection>,
+    /// The connection's losses when the line was opened.
+    losses: u64,
 }
 
 impl Pull {
-    /// Opens a line. `connection` was taken before anything was asked about the consumer: a connection
+    /// Opens a line. `losses` were counted before anything was asked about the consumer: a connection
     /// lost since then is noticed.
     pub(crate) async fn open(
         core: &Core,
         consumer: PullConsumer,
         batch_count_max: usize,
-        connection: watch::Receiver<bool>,
+        connection: watch::Receiver<Connection>,
+        losses: u64,
     ) -> Result<Self, Error> {
         let link = core.link();
         let inbox = Subject::from(link.client.new_inbox());
@@ -76,7 +80,17 @@ impl Pull {
             ..BatchConfig::default()
         };
         let silence_max = heartbeat.saturating_mul(2);
-        Ok(Self { consumer, inbox, arrivals, request, asked: 0, silence_max, silent_until: None, connection })
+        Ok(Self {
+            consumer,
+            inbox,
+            arrivals,
+            request,
+            asked: 0,
+            silence_max,
+            silent_until: None,
+            connection,
+            losses,
+        })
     }
 
     /// Waits for a message. Cancel safe.
@@ -100,7 +114,11 @@ impl Pull {
                         return Ok(message);
                     }
                 }
-                _ = self.connection.changed() => return Err(Trouble::Connection),
+                _ = self.connection.changed() => {
+                    if self.connection.borrow().losses != self.losses {
+                        return Err(Trouble::Connection);
+                    }
+                }
                 () = sleep_until(silent_until) => {
                     return Err(Trouble::Consumer("the broker is silent".to_owned()));
                 }
@@ -111,7 +129,8 @@ impl Pull {
     /// The next thing that has already arrived, without waiting and without asking for more.
     pub(crate) fn arrived(&mut self) -> Option<Result<Message, Trouble>> {
         loop {
-            let message = self.arrivals.next().now_or_never()??;
+            // Else tokio says "nothing there" after 128 messages, to give others their turn.
+            let message = unconstrained(self.arrivals.next()).now_or_never()??;
             match self.sort(message) {
                 Ok(Some(message)) => return Some(Ok(message)),
                 Ok(None) => {}

@@ -176,6 +176,8 @@ impl Core {
 /// client on the way.
 pub(crate) async fn watch(core: Arc<Core>, stop: CancellationToken) {
     let mut connection = core.monitor.connection();
+    // It may have come before we looked.
+    connection.mark_changed();
     let mut failures = 0_u32;
     loop {
         let pause = match failures {
@@ -202,7 +204,7 @@ pub(crate) async fn watch(core: Arc<Core>, stop: CancellationToken) {
         match outcome {
             Ok(_) => {
                 failures = 0;
-                core.monitor.over(ProblemKind::Topology);
+                core.monitor.over(ProblemKind::Topology, "");
             }
             Err(error) => {
                 failures = failures.saturating_add(1);

@@ -194,18 +194,18 @@ async fn shutdown_waits_for_what_is_on_its_way() {
     let server = Server::start();
     let config = Config { ack_wait_ms: 3_600_000, ..config(&server) };
     let broker = ready(&config).await;
-    let mut consumer = broker.consumer(spec("inventory"));
+    let mut consumer = broker.consumer(ConsumerSpec { batch_count_max: 300, ..spec("inventory") });
     publish(&broker, 0..1).await;
     consume(&mut consumer, 0..1).await;
-    // This thread, and with it our client, stands still until the server has sent it three more.
+    // This thread, and with it our client, stands still until the server has sent it 200 more.
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let other = ready(&config).await;
-            publish(&other, 1..4).await;
+            publish(&other, 1..201).await;
             eventually("their delivery", async || {
                 let status = other.consumer_status(Stream::Command, "inventory").await.unwrap()?;
-                (status.delivered_seq == 4).then_some(())
+                (status.delivered_seq == 201).then_some(())
             })
             .await;
         });
@@ -215,7 +215,7 @@ async fn shutdown_waits_for_what_is_on_its_way() {
     let shutdown = CancellationToken::new();
     shutdown.cancel();
     assert!(consumer.next(&shutdown).await.is_none());
-    let again = consume(&mut broker.consumer(spec("inventory")), 1..4).await;
+    let again = consume(&mut broker.consumer(spec("inventory")), 1..201).await;
     assert!(again.iter().all(|delivery| delivery.is_redelivery()), "{again:?}");
 }
 
@@ -239,20 +239,20 @@ async fn closing_writes_the_last_acknowledgements() {
 async fn a_dropped_consumer_sends_back_what_had_arrived() {
     let server = Server::start();
     let broker = ready(&Config { ack_wait_ms: 3_600_000, ..config(&server) }).await;
-    let mut first = broker.consumer(spec("inventory"));
+    let mut first = broker.consumer(ConsumerSpec { batch_count_max: 300, ..spec("inventory") });
     publish(&broker, 0..1).await;
     consume(&mut first, 0..1).await;
     // It has asked for more, so these come to it although nobody waits.
-    publish(&broker, 1..4).await;
+    publish(&broker, 1..201).await;
     eventually("their arrival", async || {
         let status = broker.consumer_status(Stream::Command, "inventory").await.unwrap()?;
-        (status.delivered_seq == 4).then_some(())
+        (status.delivered_seq == 201).then_some(())
     })
     .await;
     // Answers and messages share one connection: what was delivered before this answer has arrived.
     broker.probe().await.unwrap();
     drop(first);
-    let again = consume(&mut broker.consumer(spec("inventory")), 1..4).await;
+    let again = consume(&mut broker.consumer(spec("inventory")), 1..201).await;
     assert!(again.iter().all(|delivery| delivery.is_redelivery()), "{again:?}");
 }
 
