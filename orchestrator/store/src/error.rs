@@ -229,7 +229,8 @@ impl Blame {
             ("42P01" | "42703" | "3F000", _) => Self::Schema,
             // Data exception, integrity constraint, program limit such as an index row's size.
             (_, "22" | "23" | "54") => Self::Data,
-            (_, "08") => Self::Connection,
+            // The last three: the server stops, crashed, or is not up yet, and hangs up.
+            (_, "08") | ("57P01" | "57P02" | "57P03", _) => Self::Connection,
             // Insufficient resources, operator intervention, system error, read-only server.
             (_, "53" | "57" | "58") | ("25006" | "55P03", _) => Self::Busy,
             _ => Self::Unforeseen,
@@ -260,7 +261,7 @@ mod tests {
     #[test]
     fn only_data_is_poison() {
         let blame =
-            ["22021", "23505", "54000", "40P01", "40001", "57P01", "53100", "08006", "42P01", "42601"]
+            ["22021", "23505", "54000", "40P01", "40001", "57014", "53100", "08006", "42P01", "42601"]
                 .map(Blame::of_sqlstate);
         assert_eq!(
             blame,

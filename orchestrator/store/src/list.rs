@@ -2,6 +2,7 @@
 //!
 //! Ids are in time order, so the newest page is the highest ids, and a range of time is a range of ids.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use amends_contract::{DefinitionRef, SagaId, Timestamp, Token};
@@ -139,16 +140,21 @@ impl Store {
         cursor: Option<SagaId>,
         limit: u32,
     ) -> Result<Page<SagaRow, SagaId>, Error> {
-        let (mut query, id) = filter.select();
-        if let Some(cursor) = cursor {
-            query = query.filter(id.clone().lt(cursor.uuid()));
+        let mut rows = Vec::new();
+        for filter in filter.per_status() {
+            let (mut query, id) = filter.select();
+            if let Some(cursor) = cursor {
+                query = query.filter(id.clone().lt(cursor.uuid()));
+            }
+            // One more tells whether there is a next page.
+            let query = query.order_by(id, Order::Desc).limit(u64::from(limit) + 1);
+            let statement = query.build(self.reader().get_database_backend());
+            rows.extend(self.reader().query_all_raw(statement).await?.iter().filter_map(row_of));
         }
-        // One more tells whether there is a next page.
-        let query = query.order_by(id, Order::Desc).limit(u64::from(limit) + 1);
-        let statement = query.build(self.reader().get_database_backend());
-        let found = self.reader().query_all_raw(statement).await?;
-        let more = found.len() > limit as usize;
-        let rows: Vec<SagaRow> = found.iter().take(limit as usize).filter_map(row_of).collect();
+        rows.sort_by_key(|row| Reverse(row.id));
+        rows.dedup_by_key(|row| row.id);
+        let more = rows.len() > limit as usize;
+        rows.truncate(limit as usize);
         let next = rows.last().filter(|_| more).map(|row| row.id);
         Ok(Page { rows, next })
     }
@@ -180,6 +186,19 @@ impl Store {
 }
 
 impl SagaFilter {
+    /// One filter per status, so that each finds its page in the index of that status; together they would
+    /// have to sort all sagas of all of them. In the order in which a saga passes through the statuses: one
+    /// that moves on meanwhile is found twice, not never.
+    fn per_status(&self) -> Vec<Self> {
+        let mut statuses = self.statuses.clone();
+        statuses.sort_unstable();
+        statuses.dedup();
+        match statuses.len() {
+            0 => vec![self.clone()],
+            _ => statuses.into_iter().map(|status| Self { statuses: vec![status], ..self.clone() }).collect(),
+        }
+    }
+
     /// The sagas, and the expression of their id to page by.
     fn select(&self) -> (Select<Entity>, SimpleExpr) {
         let mut labels = self.labels.iter();

@@ -4,9 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use amends_contract::Timestamp;
-use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, TransactionTrait};
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbErr, TransactionTrait as _};
 
 use crate::dialect::{self, Connections, Dialect};
+use crate::error::Blame;
 use crate::{Access, Config, Error, migration};
 
 /// The orchestrator's database. Cheap to clone.
@@ -98,7 +99,19 @@ impl Store {
     /// Begins a transaction that writes. Whoever awaits one must neither time out nor `select!`: dropping
     /// it in the middle only queues its rollback.
     pub(crate) async fn begin(&self) -> Result<DatabaseTransaction, Error> {
-        Ok(self.writer().begin_with_options(self.dialect().begin_writing()).await?)
+        // One more than there are connections: all of them may have died with their server.
+        let mut dead_max = self.config().writers_max;
+        loop {
+            match self.writer().begin_with_options(self.dialect().begin_writing()).await {
+                Ok(transaction) => return Ok(transaction),
+                // Nothing was begun on it, and the pool opens another.
+                Err(error @ DbErr::Query(_)) if dead_max > 0 && Blame::of(&error) == Blame::Connection => {
+                    tracing::debug!(%error, "a pooled connection was dead");
+                    dead_max -= 1;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 }
 

@@ -38,8 +38,19 @@ async fn pages_neither_skip_nor_repeat(db: Database) {
     let customer =
         SagaFilter { labels: [("customer".to_owned(), "c1".to_owned())].into(), ..everything.clone() };
     let page = db.store.sagas(&customer, None, 1).await.unwrap();
-    let next = db.store.sagas(&customer, page.next, 100).await.unwrap();
-    assert_eq!((page.rows[0].id, next.rows[0].id), (id(100), id(10)));
+    let rest = db.store.sagas(&customer, page.next, 100).await.unwrap();
+    assert_eq!((page.rows[0].id, rest.rows[0].id), (id(100), id(10)));
+    let saga = db.store.saga(id(9)).await.unwrap().unwrap();
+    won(&db.store, next(&saga, completed)).await;
+    let both = SagaFilter { statuses: vec![Status::Completed, Status::Running], ..everything.clone() };
+    let mut merged = Vec::new();
+    let mut cursor = Some(id(11));
+    while cursor.is_some() && merged.len() < 4 {
+        let page = db.store.sagas(&both, cursor, 1).await.unwrap();
+        merged.extend(page.rows.iter().map(|row| row.id));
+        cursor = page.next;
+    }
+    assert_eq!(merged, [id(10), id(9), id(8), id(7)]);
     let exact = db.store.sagas(&everything, Some(id(5)), 4).await.unwrap();
     assert_eq!((exact.rows.len(), exact.next), (4, None));
 }

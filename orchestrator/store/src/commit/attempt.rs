@@ -14,10 +14,24 @@ use super::batch::{Batch, CHANGING, FIXED, Key, Row, names};
 use crate::entity::{idempotency, journal, outbox, saga, saga_label};
 use crate::{Error, Store, multi};
 
-const JOURNAL: [&str; 3] = ["saga_id", "seq", "entry"];
-const LABELS: [&str; 3] = ["saga_id", "name", "value"];
-const EVENTS: [&str; 4] = ["event_id", "message_type", "envelope", "created_at_ms"];
-const KEYS: [&str; 6] = ["owner", "key", "body_digest", "saga_id", "answer", "created_at_ms"];
+// The columns of the rows in `batch`, in their order.
+const JOURNAL: [journal::Column; 3] = [journal::Column::SagaId, journal::Column::Seq, journal::Column::Entry];
+const LABELS: [saga_label::Column; 3] =
+    [saga_label::Column::SagaId, saga_label::Column::Name, saga_label::Column::Value];
+const EVENTS: [outbox::Column; 4] = [
+    outbox::Column::EventId,
+    outbox::Column::MessageType,
+    outbox::Column::Envelope,
+    outbox::Column::CreatedAtMs,
+];
+const KEYS: [idempotency::Column; 6] = [
+    idempotency::Column::Owner,
+    idempotency::Column::Key,
+    idempotency::Column::BodyDigest,
+    idempotency::Column::SagaId,
+    idempotency::Column::Answer,
+    idempotency::Column::CreatedAtMs,
+];
 
 impl Store {
     pub(super) async fn attempt(&self, batch: &Batch) -> Result<Vec<CommitResult>, Error> {
@@ -78,7 +92,7 @@ impl Attempt<'_> {
         let table = idempotency::Entity.table_name();
         let values: Vec<&[Value]> = keyed.iter().map(|(key, _)| key.row.as_slice()).collect();
         let conflict = r#"ON CONFLICT (owner, "key") DO NOTHING RETURNING saga_id"#;
-        let won = ids(&self.insert((table, &KEYS), &values, conflict).await?, "saga_id")?;
+        let won = ids(&self.insert((table, &names(&KEYS)), &values, conflict).await?, "saga_id")?;
         keyed.retain(|(_, saga)| !won.contains(saga));
         // Our own earlier try may hold the key, if its outcome was unknown: then the saga is there.
         let pairs: Vec<[Value; 2]> = keyed.iter().map(|(key, _)| key.pair()).collect();
@@ -140,9 +154,9 @@ impl Attempt<'_> {
         let journal: Vec<&[Value]> = winners.iter().map(|row| row.journal.as_slice()).collect();
         let labels: Vec<&[Value]> = winners.iter().flat_map(|row| &row.labels).map(Vec::as_slice).collect();
         let events: Vec<&[Value]> = winners.iter().flat_map(|row| &row.events).map(Vec::as_slice).collect();
-        self.insert((journal::Entity.table_name(), &JOURNAL), &journal, "").await?;
-        self.insert((saga_label::Entity.table_name(), &LABELS), &labels, "").await?;
-        self.insert((outbox::Entity.table_name(), &EVENTS), &events, "").await?;
+        self.insert((journal::Entity.table_name(), &names(&JOURNAL)), &journal, "").await?;
+        self.insert((saga_label::Entity.table_name(), &names(&LABELS)), &labels, "").await?;
+        self.insert((outbox::Entity.table_name(), &names(&EVENTS)), &events, "").await?;
         Ok(())
     }
 

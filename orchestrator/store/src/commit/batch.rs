@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use amends_contract::Event;
 use amends_engine::Saga;
-use sea_orm::IdenStatic as _;
+use sea_orm::IdenStatic;
 use sea_orm::sea_query::Value;
 use uuid::Uuid;
 
@@ -186,6 +186,6 @@ fn int(number: u64) -> i64 {
 }
 
 /// Columns' names.
-pub(super) fn names<'a>(columns: impl IntoIterator<Item = &'a Column>) -> Vec<&'static str> {
-    columns.into_iter().map(|column| column.as_str()).collect()
+pub(super) fn names<'a, C: IdenStatic + 'a>(columns: impl IntoIterator<Item = &'a C>) -> Vec<&'static str> {
+    columns.into_iter().map(IdenStatic::as_str).collect()
 }

@@ -1,4 +1,4 @@
-//! The tables as sea-orm entities. Table and column names stand here and nowhere else.
+//! The tables as sea-orm entities. Their names stand here and nowhere else.
 //!
 //! Invariant: moments are BIGINT columns named `.._at_ms`, JSON is TEXT: it compares and indexes the same
 //! on every database.
