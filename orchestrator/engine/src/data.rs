@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use amends_contract::{COMMAND_BYTES_MAX, Direction, Token};
-use amends_definition::{FailureScope, SagaScope, Scope, Template, Undo};
+use amends_definition::{ExpressionErrorKind, FailureScope, SagaScope, Scope, Template, Undo};
 use serde_json::Value;
 
 use crate::command::too_large;
@@ -49,10 +49,12 @@ fn render(draft: &Draft<'_>, template: &Template) -> Result<Value, Trouble> {
     let saga = &draft.saga;
     let outputs: BTreeMap<Token, Value> =
         saga.steps.iter().filter_map(|step| Some((step.name.clone(), step.output()?.clone()))).collect();
-    template.render(&scope(saga, &outputs)).map_err(|error| Trouble {
-        code: code::EXPRESSION,
-        why: StuckWhy::Expression,
-        detail: error.to_string(),
+    template.render(&scope(saga, &outputs)).map_err(|error| {
+        let (code, why) = match error.kind {
+            ExpressionErrorKind::TooLarge => (code::TOO_LARGE, StuckWhy::TooLarge),
+            _ => (code::EXPRESSION, StuckWhy::Expression),
+        };
+        Trouble { code, why, detail: error.to_string() }
     })
 }
 
