@@ -88,7 +88,10 @@ impl Row {
     fn new(place: usize, write: &Write) -> Result<Self, Error> {
         let Write { saga, expected_version, entry, events, idempotency } = write;
         let poison = |why: String| Error::Poison { why: format!("saga {}: {why}", saga.id) };
-        if saga.version != expected_version + 1 || entry.seq != saga.version || entry.saga != saga.id {
+        if expected_version.checked_add(1) != Some(saga.version)
+            || entry.seq != saga.version
+            || entry.saga != saga.id
+        {
             return Err(poison(format!(
                 "version {} after {expected_version} with the journal entry {}/{}",
                 saga.version, entry.saga, entry.seq
