@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes sure that the programs are there which the tests start but cargo cannot build: PostgreSQL and
-# python3 with pip. As root (or with sudo that asks nothing) it installs what is missing; else it says
+# Makes sure that the programs are there which the tests start but cargo cannot build: PostgreSQL,
+# python3 with pip, curl. As root (or with sudo that asks nothing) it installs what is missing; else it says
 # at once which line does. nats-server is not among them: `amends nats-server` gets that one.
 set -eu
 
@@ -14,6 +14,7 @@ postgres_is_there() {
 missing=
 postgres_is_there || missing="$missing postgresql"
 python3 -m pip --version >/dev/null 2>&1 || missing="$missing python3-pip"
+command -v curl >/dev/null || missing="$missing curl"
 [ -n "$missing" ] || exit 0
 
 line="apt-get install -y --no-install-recommends$missing"

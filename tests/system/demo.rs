@@ -91,6 +91,31 @@ async fn a_demo_that_is_interrupted_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn what_the_demo_says_to_try_works() {
+    let _turn = alone().await;
+    let folder = scratch();
+    let logs = scratch();
+    let env = [("TMPDIR".to_owned(), folder.path().display().to_string())];
+    let mut process =
+        Process::start("demo", Launch { program: amends(), arguments: &["demo"], env: &env }, logs.path());
+    eventually(
+        "the demo has said what to try",
+        async || process.log().contains("saga ls\n").then_some(()),
+        async || process.tail(),
+    )
+    .await;
+    let log = process.log();
+    let (_, said) = log.split_once("Try an order").expect("it was just looked for");
+    let commands: Vec<_> = said.lines().skip(1).collect();
+    let output = Command::new("sh").args(["-e", "-c", &commands.join("\n")]).output().expect("a shell");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{commands:#?}\n{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("\"status\":\"confirmed\""), "{text}");
+    assert_eq!(text.matches("\torder.v1\t").count(), 6, "five orders and this one: {text}");
+    assert!(process.terminate(Duration::from_secs(60)).success());
+}
+
+#[tokio::test]
 async fn a_demo_that_is_killed_leaves_no_process() {
     let _turn = alone().await;
     let folder = scratch();

@@ -79,37 +79,42 @@ async fn show(command: &Demo, world: &mut World) -> anyhow::Result<bool> {
     if command.once {
         return Ok(all_good);
     }
-    world.stage.boxed(&box_lines(&clients, world));
+    world.stage.boxed(&places(&clients, world));
+    world.stage.plain(&suggestions(&clients));
     loop {
         world.alive().await?;
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 
-fn box_lines(clients: &Clients, world: &World) -> Vec<String> {
+/// Where everything is, and for how long.
+fn places(clients: &Clients, world: &World) -> Vec<String> {
     let places = &clients.places;
     let mut lines = vec!["The shop is open. Ctrl-C ends it.".to_owned(), String::new()];
     lines.extend(places.urls.iter().map(|(name, url)| format!("{name:<18}{url}")));
     lines.push(format!("{:<18}{}", "broker", places.broker));
     lines.push(format!("{:<18}{}", "API key", places.key));
     lines.push(String::new());
-    lines.push(format!("Gone with Ctrl-C: all of it, the key included. Databases: {}.", places.databases));
-    lines.push(format!("Files, logs among them: {}", world.scratch.path().display()));
-    lines.push(String::new());
-    lines.push("Try an order:".to_owned());
-    lines.push(format!("  curl -s {}v1/orders -H 'Authorization: Bearer {}' \\", places.orders, places.key));
-    lines.push(
-        "    -H 'Idempotency-Key: my-first' -H 'Content-Type: application/json' -H 'Prefer: wait=5' \\"
-            .to_owned(),
-    );
-    lines.push(
-        r#"    -d '{"customer_id":"me","email":"me@shop.example","lines":[{"sku":"TEA-1","quantity":1,"#
-            .to_owned(),
-    );
-    lines.push(r#"         "unit_price":{"amount":850,"currency":"EUR"}}]}'"#.to_owned());
-    lines.push("Look at it as an operator:".to_owned());
-    lines.push(format!("  AMENDS_ADMIN_URL={} AMENDS_API_KEY={} amends saga ls", places.admin, places.key));
+    lines.push("Gone with Ctrl-C: all of it, the key included.".to_owned());
+    lines.push(format!("{:<18}{}", "databases", places.databases));
+    lines.push(format!("{:<18}{}", "files and logs", world.scratch.path().display()));
     lines
+}
+
+/// What to type next, outside of the box, to be copied.
+fn suggestions(clients: &Clients) -> Vec<String> {
+    let places = &clients.places;
+    let order = r#"{"customer_id":"me","email":"me@shop.example","lines":[{"sku":"TEA-1","quantity":1,"unit_price":{"amount":850,"currency":"EUR"}}]}"#;
+    let program = std::env::current_exe().map_or("amends".to_owned(), |path| path.display().to_string());
+    vec![
+        "Try an order, and look at it as an operator does:".to_owned(),
+        format!("export AMENDS_API_KEY={} AMENDS_ADMIN_URL={}", places.key, places.admin),
+        format!(
+            "curl -s {}v1/orders -H \"Authorization: Bearer $AMENDS_API_KEY\" -H 'Idempotency-Key: my-first' -H 'Prefer: wait=5' -H 'Content-Type: application/json' -d '{order}'",
+            places.orders
+        ),
+        format!("'{program}' saga ls"),
+    ]
 }
 
 /// A token that is cancelled by the first signal to end. The second ends at once: the kernel takes the

@@ -87,6 +87,12 @@ impl Stage {
         self.put(&format!("└{}┘", "─".repeat(BOX_WIDTH + 2)));
     }
 
+    /// Lines as they are, to be copied.
+    pub(crate) fn plain(&self, lines: &[String]) {
+        self.put("");
+        lines.iter().for_each(|line| self.put(line));
+    }
+
     fn paint(&self, colour: &str, text: &str) -> String {
         if self.colours { format!("\u{1b}[{colour}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
