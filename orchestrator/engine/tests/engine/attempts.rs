@@ -237,10 +237,7 @@ fn silence_after_pending_burns_for_the_participant_is_up() {
 
 #[test]
 fn pending_for_too_long_is_stuck() {
-    let mut script = order().reserved().after(500);
-    while script.state("charge-payment") != "stuck" {
-        script = script.reply("charge-payment", Outcome::Pending).mark().timer();
-    }
+    let script = order().reserved().after(500).pending_until_stuck("charge-payment");
     assert_snapshot!(script.text(), @r#"
     +30500ms timer
       stuck charge-payment do at={"detail":"the participant did not find out in time","why":"pending_max"}

@@ -130,10 +130,7 @@ fn a_late_final_no_frees_a_stuck_undo() {
 
 #[test]
 fn a_late_success_frees_an_undo_that_waited_for_it() {
-    let mut script = given_up();
-    while script.state("charge-payment/undo") != "stuck" {
-        script = script.reply("charge-payment/undo", Outcome::Pending).timer();
-    }
+    let script = given_up().pending_until_stuck("charge-payment/undo");
     let script = script.mark().reply("charge-payment", ok());
     assert_snapshot!(script.text(), @r#"
     +60s reply charge-payment do#3 succeeded

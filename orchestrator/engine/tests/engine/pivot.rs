@@ -204,10 +204,7 @@ fn the_owners_wish_goes_before_another_doubt() {
 
 #[test]
 fn a_fence_that_finds_out_for_too_long_is_stuck_and_asked_again_by_hand() {
-    let mut script = doubted();
-    while script.state("confirm-stock") != "stuck" {
-        script = script.reply("confirm-stock", Outcome::Pending).timer();
-    }
+    let script = doubted().pending_until_stuck("confirm-stock");
     assert_eq!(script.saga.status().as_str(), "parked");
     let script = script.mark().retry_now().reply("confirm-stock", Outcome::Expired);
     assert_snapshot!(script.text(), @r#"

@@ -152,6 +152,17 @@ impl Script {
         self.input(Input::Timer { blind, down })
     }
 
+    /// The participant says `pending` to each sending until the step is stuck.
+    pub(crate) fn pending_until_stuck(mut self, what: &str) -> Self {
+        for _ in 0..20 {
+            if self.state(what) == "stuck" {
+                return self;
+            }
+            self = self.reply(what, Outcome::Pending).mark().timer();
+        }
+        panic!("it is never stuck:\n{}", self.dump());
+    }
+
     pub(crate) fn cancel(self) -> Self {
         self.operator(OperatorAction::Cancel, "changed my mind")
     }
