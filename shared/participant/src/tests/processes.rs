@@ -40,6 +40,39 @@ async fn two_processes_that_get_the_same_commands_do_each_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_are_inserted_in_effect_id_order_whatever_the_order_of_the_batch() {
+    use crate::{
+        entity::inbox::State,
+        inbox::{Written, insert, row},
+    };
+    let db = TestDb::postgres();
+    let bench = db.bench().await;
+    let row = |number| row(&action(number, json!({})).effect, State::Final, super::service::now());
+    let one = bench.db().begin().await.unwrap();
+    assert_eq!(insert(&one, vec![row(1)]).await, Ok(Written::All));
+    let two = bench.db().begin().await.unwrap();
+    let waiting = tokio::spawn(async move {
+        let written = insert(&two, vec![row(2), row(1)]).await;
+        two.rollback().await.map(|()| written)
+    });
+    let waits = "SELECT count(*) FROM pg_stat_activity \
+                 WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while count(bench.db(), waits).await == 0 {
+        tokio::task::yield_now().await;
+    }
+    // The other waits for the first row, and has not touched the second: else we wait in a circle.
+    assert_eq!(insert(&one, vec![row(2)]).await, Ok(Written::All));
+    one.commit().await.unwrap();
+    assert_eq!(waiting.await.unwrap().unwrap(), Ok(Written::Raced), "both rows were taken");
+}
+
+async fn count(db: &Database, sql: &str) -> i64 {
+    use sea_orm::{ConnectionTrait, DbBackend, Statement};
+    let row = db.reader().query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await.unwrap();
+    row.unwrap().try_get_by_index(0).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn actions_and_undos_at_two_processes_end_in_one_of_two_ways() {
     let db = TestDb::postgres();
     let (one, two) = (db.bench().await, db.bench().await);
