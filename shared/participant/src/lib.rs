@@ -6,6 +6,26 @@
 //!
 //! Invariant: effect, inbox row and recorded reply are committed together, then the reply is published,
 //! then the command is acknowledged. It knows nothing of the orchestrator but the wire contract.
+//!
+//! ```no_run
+//! use amends_contract::{Command, Outcome};
+//! use amends_participant::{Config, Database, Handler, HandlerError, Participant, Pools, Work};
+//!
+//! struct Greet;
+//!
+//! #[async_trait::async_trait]
+//! impl Handler for Greet {
+//!     async fn handle(&self, work: &mut Work<'_>, command: &Command) -> Result<Outcome, HandlerError> {
+//!         // Write to your tables with `work.db()`; it is committed with the recorded reply, or not at all.
+//!         Ok(Outcome::Succeeded { output: serde_json::json!({ "hello": command.data["name"] }) })
+//!     }
+//! }
+//!
+//! # async fn run(broker: amends_broker::Broker, shutdown: tokio_util::sync::CancellationToken) -> Result<(), amends_participant::Error> {
+//! let db = Database::connect("sqlite://greeter.db", &Pools::default()).await?;
+//! Participant::new("greeter").on("greet", Greet).run(db, broker, Config::default(), shutdown).await
+//! # }
+//! ```
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
@@ -28,6 +48,7 @@ mod inbox;
 mod meter;
 mod migration;
 mod outbox;
+mod outcome;
 mod participant;
 mod post;
 mod purge;

@@ -3,11 +3,10 @@
 //! Invariant: the first definite outcome wins; what comes later finds the row settled and changes nothing.
 //! An unknown outcome settles nothing, ever: the row stays open and is looked into again.
 
-use std::{collections::BTreeMap, sync::Arc, sync::atomic::Ordering, time::Duration};
+use std::{sync::Arc, sync::atomic::Ordering, time::Duration};
 
-use amends_contract::{EffectId, Event, Outcome, Timestamp};
 use metrics::counter;
-use sea_orm::{DatabaseTransaction, DbErr, TransactionTrait};
+use sea_orm::{DatabaseTransaction, DbErr};
 use tokio::{
     sync::mpsc,
     time::{MissedTickBehavior, interval, sleep},
@@ -15,41 +14,28 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    CallOutcome, HandlerError,
+    CallOutcome,
     calls::{Calls, Finished},
     core::{Core, backoff_ms},
     crash,
     database::{Failure, dialect},
-    domain,
-    entity::inbox::{Model, State},
     inbox::{self, Written},
     meter, outbox,
+    outcome::{Settling, Writes},
     post::Post,
-    reply,
 };
 
 /// Outcomes recorded in one transaction at most.
 const COUNT_MAX: usize = 256;
+
+/// How often a batch is tried again whole when others are in its way, before it is tried in halves.
+const CONTENTIONS_MAX: u32 = 3;
 
 /// Records outcomes.
 pub(crate) struct Settler {
     core: Arc<Core>,
     post: Arc<Post>,
     calls: Arc<Calls>,
-}
-
-/// What a transaction is going to write.
-#[derive(Default)]
-struct Writes {
-    settled: Vec<Model>,
-    postponed: Vec<(String, Timestamp)>,
-    forgotten: Vec<String>,
-    given_back: Vec<String>,
-    /// Actions whose undos wait for this.
-    woken: Vec<EffectId>,
-    events: Vec<Event>,
-    /// By effect id: what to say.
-    answers: BTreeMap<String, (Vec<u8>, &'static str)>,
 }
 
 impl Settler {
@@ -110,13 +96,18 @@ impl Settler {
             };
             setbacks = setbacks.saturating_add(1);
             counter!(meter::SETBACKS, "why" => "settle").increment(1);
-            if Failure::of(&error) == Failure::Defect && batch.len() > 1 {
+            let is_stuck = match Failure::of(&error) {
+                Failure::Defect => true,
+                Failure::Contention => setbacks > CONTENTIONS_MAX,
+                Failure::Unavailable => false,
+            };
+            if is_stuck && batch.len() > 1 {
                 let rest = batch.split_off(batch.len() / 2);
                 queue.extend([rest, batch]);
                 continue;
             }
             tracing::warn!(%error, calls = batch.len(), "outcomes of calls cannot be recorded");
-            if Failure::of(&error) == Failure::Defect || drained.is_cancelled() {
+            if is_stuck || drained.is_cancelled() {
                 batch.iter().for_each(|finished| self.calls.let_go(&finished.call.intent.effect.to_string()));
                 continue;
             }
@@ -149,19 +140,14 @@ impl Settler {
         let now = dialect::now(tx).await?;
         let effects: Vec<String> = batch.iter().map(|one| one.call.intent.effect.to_string()).collect();
         let rows = inbox::find(tx, &effects, true).await?;
-        let mut writes = Writes::default();
+        let mut settling =
+            Settling { core: &self.core, calls: &self.calls, tx, now, writes: Writes::default() };
         for (finished, effect) in batch.iter().zip(&effects) {
-            match rows.get(effect) {
-                Some(row) if row.is_unsettled() => self.one(tx, now, finished, row, &mut writes).await?,
-                // Somebody was faster; who asked us gets the same answer.
-                Some(row) => {
-                    if let Some(body) = row.reply.clone() {
-                        writes.answers.insert(effect.clone(), (body, "repeated"));
-                    }
-                }
-                None => {}
+            if let Some(row) = rows.get(effect) {
+                settling.take(finished, row).await?;
             }
         }
+        let mut writes = settling.writes;
         // The rows are locked: nobody can have been faster.
         let settled = inbox::settle(tx, std::mem::take(&mut writes.settled)).await?;
         debug_assert_eq!(settled, Written::All, "locked rows were settled by another");
@@ -173,175 +159,6 @@ impl Settler {
         }
         outbox::insert(tx, &writes.events, now).await?;
         Ok(writes)
-    }
-
-    async fn one(
-        &self,
-        tx: &DatabaseTransaction,
-        now: Timestamp,
-        finished: &Finished,
-        row: &Model,
-        writes: &mut Writes,
-    ) -> Result<(), DbErr> {
-        let call = &finished.call;
-        match &finished.outcome {
-            None => writes.given_back.push(row.effect_id.clone()),
-            Some(CallOutcome::Unknown { code, retry_after_ms }) => {
-                tracing::info!(
-                    effect = row.effect_id,
-                    code,
-                    calls = row.calls,
-                    "the outcome of a call is unknown"
-                );
-                writes.postponed.push((row.effect_id.clone(), self.due(now, row, *retry_after_ms)));
-            }
-            Some(CallOutcome::Definite(Outcome::Failed { code, retry_after_ms })) => {
-                let only = call.first && row.calls == 1;
-                let outcome = Outcome::Failed { code: reply::clean(code), retry_after_ms: *retry_after_ms };
-                if only && row.state == State::Voiding {
-                    self.void(tx, now, finished, &outcome, writes).await?;
-                } else if only && self.calls.is_awaited(&row.effect_id) {
-                    self.forget(tx, now, finished, &outcome, writes).await?;
-                } else {
-                    writes.postponed.push((row.effect_id.clone(), self.due(now, row, *retry_after_ms)));
-                }
-            }
-            Some(CallOutcome::Definite(outcome)) => {
-                let command = &call.intent.command;
-                match domain::judge_call(&self.core.name, command, call.cause, outcome.clone()) {
-                    Some((outcome, body)) => {
-                        self.record(tx, now, finished, row, (outcome, body), writes).await?
-                    }
-                    None => writes.postponed.push((row.effect_id.clone(), self.due(now, row, None))),
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// A definite, final outcome: the service's own rows and the inbox row.
-    async fn record(
-        &self,
-        tx: &DatabaseTransaction,
-        now: Timestamp,
-        finished: &Finished,
-        row: &Model,
-        (outcome, body): (Outcome, Vec<u8>),
-        writes: &mut Writes,
-    ) -> Result<(), DbErr> {
-        let Some(events) = self.told(tx, now, finished, &outcome).await? else {
-            writes.postponed.push((row.effect_id.clone(), self.due(now, row, None)));
-            return Ok(());
-        };
-        writes.events.extend(events);
-        Self::settled(now, finished, State::Final, (&outcome, body), writes);
-        if row.state == State::Voiding {
-            writes.woken.push(finished.call.intent.effect.clone());
-        }
-        Ok(())
-    }
-
-    /// Tells the service; `None` if it could not take it.
-    async fn told(
-        &self,
-        tx: &DatabaseTransaction,
-        now: Timestamp,
-        finished: &Finished,
-        outcome: &Outcome,
-    ) -> Result<Option<Vec<Event>>, DbErr> {
-        let call = &finished.call;
-        let savepoint = tx.begin().await?;
-        let scope = domain::Scope {
-            core: &self.core,
-            db: &savepoint,
-            now,
-            command: &call.intent.command,
-            undone: call.intent.undone.as_ref(),
-        };
-        let (result, events) = scope.record(&*call.external, &call.intent, outcome).await;
-        match result {
-            Ok(()) => {
-                savepoint.commit().await?;
-                Ok(Some(events))
-            }
-            Err(HandlerError::Database(error)) if Failure::of(&error) != Failure::Defect => {
-                savepoint.rollback().await?;
-                Err(error)
-            }
-            Err(error) => {
-                tracing::error!(effect = %call.intent.effect, %error, "an outcome could not be recorded");
-                savepoint.rollback().await?;
-                Ok(None)
-            }
-        }
-    }
-
-    /// The only call did nothing, and somebody waits to be told so: as if it had never been asked for.
-    async fn forget(
-        &self,
-        tx: &DatabaseTransaction,
-        now: Timestamp,
-        finished: &Finished,
-        outcome: &Outcome,
-        writes: &mut Writes,
-    ) -> Result<(), DbErr> {
-        let call = &finished.call;
-        let effect = call.intent.effect.to_string();
-        let Some(events) = self.told(tx, now, finished, outcome).await? else {
-            writes.postponed.push((effect, now.plus_ms(self.core.config.recover_initial_ms)));
-            return Ok(());
-        };
-        writes.events.extend(events);
-        let body = reply::encode_plain(&self.core.name, &call.intent.command, call.cause, outcome);
-        writes.answers.insert(effect.clone(), (body, outcome.name()));
-        writes.forgotten.push(effect);
-        Ok(())
-    }
-
-    /// The only call of an action did nothing, and it is to be undone: it never ran and never will.
-    async fn void(
-        &self,
-        tx: &DatabaseTransaction,
-        now: Timestamp,
-        finished: &Finished,
-        failed: &Outcome,
-        writes: &mut Writes,
-    ) -> Result<(), DbErr> {
-        let call = &finished.call;
-        let Some(events) = self.told(tx, now, finished, failed).await? else {
-            let due = now.plus_ms(self.core.config.recover_initial_ms);
-            writes.postponed.push((call.intent.effect.to_string(), due));
-            return Ok(());
-        };
-        writes.events.extend(events);
-        let cancelled = Outcome::Cancelled;
-        let body = reply::encode_plain(&self.core.name, &call.intent.command, call.cause, &cancelled);
-        Self::settled(now, finished, State::Tombstone, (&cancelled, body), writes);
-        writes.woken.push(call.intent.effect.clone());
-        Ok(())
-    }
-
-    fn settled(
-        now: Timestamp,
-        finished: &Finished,
-        state: State,
-        (outcome, body): (&Outcome, Vec<u8>),
-        writes: &mut Writes,
-    ) {
-        let effect = &finished.call.intent.effect;
-        writes.answers.insert(effect.to_string(), (body.clone(), outcome.name()));
-        writes.settled.push(Model {
-            outcome: Some(outcome.name().to_owned()),
-            reply: Some(body),
-            ..inbox::row(effect, state, now)
-        });
-    }
-
-    fn due(&self, now: Timestamp, row: &Model, retry_after_ms: Option<u64>) -> Timestamp {
-        match retry_after_ms {
-            Some(ms) => now.plus_ms(ms.min(self.core.config.recover_cap_ms)),
-            None => self.core.due_again(now, row.calls),
-        }
     }
 
     /// After the commit: whoever waits is answered, and so is whoever was told `pending`.
