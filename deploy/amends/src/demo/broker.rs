@@ -21,6 +21,9 @@ use crate::nats_server::{self, OLDEST, Places, Version};
 const START_PATIENCE: Duration = Duration::from_secs(20);
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
+/// Nor is one there that does not answer by then.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
+
 /// What a stream may hold, in bytes: the server reserves it, and a scratch folder may be small.
 const STREAM_BYTES_MAX: u64 = 64 << 20;
 
@@ -28,6 +31,8 @@ const STREAM_BYTES_MAX: u64 = 64 << 20;
 pub(crate) struct DemoBroker {
     config: amends_broker::Config,
     own: Option<Child>,
+    /// Whether somebody else's server answered, so that there may be something of ours.
+    reached: bool,
 }
 
 /// What nats-server writes into its ports file.
@@ -40,7 +45,11 @@ impl DemoBroker {
     /// Somebody else's server; `run` is unique to this demo.
     pub(crate) fn at(url: String, run: &str) -> Self {
         let prefix = format!("amends-demo-{run}");
-        Self { config: amends_broker::Config { url: url.into(), prefix, ..small() }, own: None }
+        Self {
+            config: amends_broker::Config { url: url.into(), prefix, ..small() },
+            own: None,
+            reached: false,
+        }
     }
 
     /// Starts a server in `scratch`.
@@ -48,13 +57,17 @@ impl DemoBroker {
         let found = nats_server::find_or_install(&Places::from_env(), &|line| stage.note(line)).await?;
         let (child, url) = start_own(&found.path, scratch).await?;
         stage.note(&format!("broker: nats-server {} ({})", found.version, found.path.display()));
-        Ok(Self { config: amends_broker::Config { url: url.into(), ..small() }, own: Some(child) })
+        Ok(Self {
+            config: amends_broker::Config { url: url.into(), ..small() },
+            own: Some(child),
+            reached: true,
+        })
     }
 
     /// Whether somebody else's server answers, and is new enough.
-    pub(crate) async fn check(&self, stage: &Stage) -> anyhow::Result<()> {
-        let Self { config, own: None } = self else { return Ok(()) };
-        check_version(config).await?;
+    pub(crate) async fn check(&mut self, stage: &Stage) -> anyhow::Result<()> {
+        let Self { config, own: None, reached } = self else { return Ok(()) };
+        check_version(config, reached).await?;
         stage.note(&format!("broker: {}, everything under the prefix {}", config.url, config.prefix));
         Ok(())
     }
@@ -84,6 +97,9 @@ impl DemoBroker {
     pub(crate) async fn remove(mut self) -> anyhow::Result<()> {
         if let Some(own) = &mut self.own {
             return own.stop(STOP_PATIENCE).await.context("nats-server does not stop");
+        }
+        if !self.reached {
+            return Ok(());
         }
         let broker = Broker::connect(&self.config, "amends-demo-cleaner").await?;
         tokio::time::timeout(STOP_PATIENCE, broker.connected()).await.with_context(|| {
@@ -140,11 +156,13 @@ fn read_ports(folder: &Path) -> Option<String> {
 }
 
 /// Somebody else's server may be too old as well.
-async fn check_version(config: &amends_broker::Config) -> anyhow::Result<()> {
+async fn check_version(config: &amends_broker::Config, reached: &mut bool) -> anyhow::Result<()> {
     let broker = Broker::connect(config, "amends-demo").await.context("NATS_URL")?;
-    tokio::time::timeout(START_PATIENCE, broker.connected())
-        .await
-        .with_context(|| format!("no broker answers at NATS_URL ({})", config.url))?;
+    if tokio::time::timeout(CONNECT_PATIENCE, broker.connected()).await.is_err() {
+        let why = broker.health().not_ready().unwrap_or_default();
+        bail!("no broker answers at NATS_URL ({}): {why}", config.url);
+    }
+    *reached = true;
     let health = broker.health();
     let version =
         health.server.as_deref().and_then(|server| Version::parse_number(server.rsplit(' ').next()?));

@@ -96,11 +96,21 @@ impl Child {
 
 /// The end of a log.
 pub(crate) fn tail(log: &Path) -> String {
+    last_lines(log, |_| true)
+}
+
+/// The last warnings and errors of a log: ours, nats-server's, and panics.
+pub(crate) fn troubles(log: &Path) -> String {
+    const SIGNS: [&str; 6] = [" WARN ", " ERROR ", "panicked", "[WRN]", "[ERR]", "[FTL]"];
+    last_lines(log, |line| SIGNS.iter().any(|sign| line.contains(sign)))
+}
+
+fn last_lines(log: &Path, wanted: impl Fn(&str) -> bool) -> String {
     let text = match fs::read(log) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) => return format!("({}: {error})", log.display()),
     };
-    let lines: Vec<_> = text.lines().collect();
+    let lines: Vec<_> = text.lines().filter(|line| wanted(line)).collect();
     let from = lines.len().saturating_sub(TAIL_LINES);
     lines[from..].iter().map(|line| format!("  | {line}")).collect::<Vec<_>>().join("\n")
 }
@@ -117,5 +127,9 @@ mod tests {
         let tail = tail(&log);
         assert_eq!(tail.lines().count(), TAIL_LINES);
         assert!(tail.ends_with("| 100"), "{tail}");
+
+        fs::write(&log, "1 INFO all is well\n2 WARN the provider is slow\n[7] 2026/11/21 [ERR] no\n")
+            .unwrap();
+        assert_eq!(troubles(&log).lines().count(), 2);
     }
 }

@@ -3,6 +3,8 @@
 //! Invariant: nothing is made or dropped but what has the name of this run; the database in
 //! `DATABASE_URL` itself is only connected to.
 
+use std::time::Duration;
+
 use anyhow::Context;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
 use url::Url;
@@ -12,10 +14,18 @@ use super::scratch::Scratch;
 /// Who owns one. The simulated provider keeps its own books, in a file.
 pub(crate) const OWNERS: [&str; 4] = ["orchestrator", "inventory", "payment", "notification"];
 
+/// A server that does not answer by then is not there.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// The databases of one run.
 pub(crate) enum Databases {
     Sqlite,
-    Postgres { server: Url, run: String },
+    Postgres {
+        server: Url,
+        run: String,
+        /// Whether the server answered, so that there may be something to drop.
+        reached: bool,
+    },
 }
 
 impl Databases {
@@ -25,15 +35,16 @@ impl Databases {
             None => Ok(Self::Sqlite),
             Some(server) => {
                 let server = Url::parse(server).context("DATABASE_URL is not a URL")?;
-                Ok(Self::Postgres { server, run: run.to_owned() })
+                Ok(Self::Postgres { server, run: run.to_owned(), reached: false })
             }
         }
     }
 
     /// Makes them; SQLite makes its files itself.
-    pub(crate) async fn create(&self) -> anyhow::Result<()> {
-        let Self::Postgres { server, run } = self else { return Ok(()) };
+    pub(crate) async fn create(&mut self) -> anyhow::Result<()> {
+        let Self::Postgres { server, run, reached } = self else { return Ok(()) };
         let connection = connect(server).await?;
+        *reached = true;
         for owner in OWNERS {
             let name = name(run, owner);
             connection.execute_unprepared(&format!("CREATE DATABASE \"{name}\"")).await.with_context(
@@ -45,7 +56,7 @@ impl Databases {
 
     /// Drops those that are there; files go with their folder.
     pub(crate) async fn drop_all(&self) -> anyhow::Result<()> {
-        let Self::Postgres { server, run } = self else { return Ok(()) };
+        let Self::Postgres { server, run, reached: true } = self else { return Ok(()) };
         let connection = connect(server).await?;
         for owner in OWNERS {
             // FORCE: a killed service's connection may not have been noticed yet.
@@ -59,7 +70,7 @@ impl Databases {
     pub(crate) fn url(&self, owner: &str, scratch: &Scratch) -> String {
         match self {
             Self::Sqlite => scratch.sqlite_url(owner),
-            Self::Postgres { server, run } => {
+            Self::Postgres { server, run, .. } => {
                 let mut url = server.clone();
                 url.set_path(&name(run, owner));
                 url.into()
@@ -83,7 +94,7 @@ impl Databases {
 
 async fn connect(server: &Url) -> anyhow::Result<DatabaseConnection> {
     let mut options = ConnectOptions::new(server.as_str());
-    options.max_connections(1).sqlx_logging(false);
+    options.max_connections(1).sqlx_logging(false).acquire_timeout(PATIENCE);
     Database::connect(options).await.context("the PostgreSQL server in DATABASE_URL does not answer")
 }
 
@@ -123,7 +134,7 @@ mod tests {
     #[test]
     fn parameters_of_the_server_are_kept() {
         let server = Url::parse("postgres://me:secret@db:5433/shop?sslmode=disable").unwrap();
-        let databases = Databases::Postgres { server, run: "0a".to_owned() };
+        let databases = Databases::Postgres { server, run: "0a".to_owned(), reached: false };
         let scratch = Scratch::new().unwrap();
         assert_eq!(
             databases.url("payment", &scratch),

@@ -13,6 +13,7 @@ mod databases;
 mod fates;
 mod logs;
 mod play;
+mod ports;
 mod scratch;
 mod services;
 mod stage;
@@ -48,8 +49,8 @@ pub(crate) async fn run(command: &Demo) -> anyhow::Result<bool> {
     };
     let stage = world.stage;
     if shown.is_err() {
-        for (name, tail) in world.tails() {
-            stage.note(&format!("the end of {name}:\n{tail}"));
+        for (log, lines) in world.troubles() {
+            stage.note(&format!("troubles in {log}:\n{lines}"));
         }
     }
     if interrupted.is_cancelled() {

@@ -5,13 +5,7 @@
 //! Invariant: a service gets the same settings however and how often it is started; one that ends by
 //! itself ends the demo, with the end of its log.
 
-use std::{
-    collections::BTreeMap,
-    env,
-    net::{Ipv4Addr, TcpListener},
-    path::PathBuf,
-    time::Duration,
-};
+use std::{collections::BTreeMap, env, path::PathBuf, time::Duration};
 
 use amends_service::config::Sources;
 use anyhow::{Context, bail};
@@ -23,10 +17,6 @@ use crate::{config::Config, role::Role};
 
 /// A drain takes at most ten seconds; who takes longer hangs.
 const STOP_PATIENCE: Duration = Duration::from_secs(15);
-
-/// Free ports are looked for here, below those from which the kernel makes outgoing connections: nobody
-/// takes one by chance between the asking and the listening.
-const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
 /// Settings by key, such as `inventory.http.listen`.
 pub(crate) type Settings = BTreeMap<String, String>;
@@ -127,30 +117,5 @@ impl Services {
                 }
             }
         }
-    }
-}
-
-/// The usual port if nobody has it, else a free one.
-pub(crate) fn port(usual: u16, taken: &mut Vec<u16>) -> anyhow::Result<u16> {
-    let random = std::iter::repeat_with(|| rand::random_range(PORTS)).take(1_000);
-    let is_free =
-        |port: &u16| !taken.contains(port) && TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
-    let port = std::iter::once(usual).chain(random).find(is_free).context("no loopback port is free")?;
-    taken.push(port);
-    Ok(port)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_taken_port_is_not_given_out() {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let usual = listener.local_addr().unwrap().port();
-        let mut taken = Vec::new();
-        let first = port(usual, &mut taken).unwrap();
-        assert_ne!(first, usual);
-        assert_ne!(port(first, &mut taken).unwrap(), first);
     }
 }

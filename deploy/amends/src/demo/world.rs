@@ -20,11 +20,12 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     broker::DemoBroker,
-    child::tail,
+    child::troubles,
     databases::{Databases, OWNERS, unique_run},
     fates::STOCK,
+    ports::Ports,
     scratch::Scratch,
-    services::{Services, Settings, port},
+    services::{Services, Settings},
     stage::Stage,
 };
 use crate::{api::Api, commands::key, role::Role};
@@ -62,6 +63,8 @@ pub(crate) struct Clients {
     pub(crate) provider: Api,
     pub(crate) mail: Api,
     pub(crate) places: Places,
+    /// Held as long as anybody may want to talk to them.
+    _ports: Ports,
 }
 
 /// Where everything is, for people.
@@ -72,33 +75,6 @@ pub(crate) struct Places {
     pub(crate) key: String,
     pub(crate) broker: String,
     pub(crate) databases: String,
-}
-
-/// The listeners of the services.
-struct Ports {
-    orchestrator: u16,
-    admin: u16,
-    inventory: u16,
-    payment: u16,
-    notification: u16,
-    provider: u16,
-    mail: u16,
-}
-
-impl Ports {
-    fn take() -> anyhow::Result<Self> {
-        let mut taken = Vec::new();
-        let mut port = |usual| port(usual, &mut taken);
-        Ok(Self {
-            orchestrator: port(8080)?,
-            admin: port(8081)?,
-            inventory: port(8082)?,
-            payment: port(8083)?,
-            notification: port(8084)?,
-            provider: port(8085)?,
-            mail: port(8086)?,
-        })
-    }
 }
 
 impl World {
@@ -121,8 +97,8 @@ impl World {
 
         let databases = self.databases.insert(Databases::of(variable("DATABASE_URL").as_deref(), &self.run)?);
         databases.create().await?;
-        self.stage.note(&format!("databases: {}", databases.describe()));
         let describe = databases.describe();
+        self.stage.note(&format!("databases: {describe}"));
 
         let ports = Ports::take()?;
         let mail = self.mail.insert(Mail::start(ports.mail).await?);
@@ -143,8 +119,8 @@ impl World {
             "services: {}",
             if as_processes { "a process each" } else { "in this process; payment in its own, to be killed" }
         ));
-        let clients = self.clients(&ports, key, url, describe, mail_api)?;
         self.ready(&ports).await?;
+        let clients = self.clients(ports, key, url, describe, mail_api)?;
         for (sku, quantity) in STOCK {
             let body = json!({ "sku": sku, "quantity": quantity });
             clients.inventory.send(Method::POST, "inventory/restock", &body, None).await?;
@@ -168,10 +144,12 @@ impl World {
         Ok(())
     }
 
-    /// The ends of all logs, by file name.
-    pub(crate) fn tails(&self) -> Vec<(String, String)> {
+    /// The latest warnings and errors of all logs, by file name.
+    pub(crate) fn troubles(&self) -> Vec<(String, String)> {
         let logs = fs::read_dir(self.scratch.logs()).into_iter().flatten().flatten();
-        logs.map(|log| (log.file_name().to_string_lossy().into_owned(), tail(&log.path()))).collect()
+        let troubles =
+            logs.map(|log| (log.file_name().to_string_lossy().into_owned(), troubles(&log.path())));
+        troubles.filter(|(_, lines)| !lines.is_empty()).collect()
     }
 
     /// Ends and removes all of it; what could not be removed.
@@ -219,7 +197,7 @@ impl World {
 
     fn clients(
         &self,
-        ports: &Ports,
+        ports: Ports,
         key: String,
         broker: String,
         databases: String,
@@ -243,6 +221,7 @@ impl World {
             provider: Api::new(&url(ports.provider), None)?,
             mail,
             places: Places { urls, orders, admin, key, broker, databases },
+            _ports: ports,
         })
     }
 
@@ -264,7 +243,8 @@ impl World {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
         }
-        Ok(())
+        // Whoever answered might have been somebody else, in whose way ours was.
+        self.alive().await
     }
 }
 
