@@ -55,15 +55,41 @@ async fn rows_are_inserted_in_effect_id_order_whatever_the_order_of_the_batch() 
         let written = insert(&two, vec![row(2), row(1)]).await;
         two.rollback().await.map(|()| written)
     });
-    let waits = "SELECT count(*) FROM pg_stat_activity \
-                 WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    while count(bench.db(), waits).await == 0 {
-        tokio::task::yield_now().await;
-    }
+    until_somebody_waits(bench.db()).await;
     // The other waits for the first row, and has not touched the second: else we wait in a circle.
     assert_eq!(insert(&one, vec![row(2)]).await, Ok(Written::All));
     one.commit().await.unwrap();
     assert_eq!(waiting.await.unwrap().unwrap(), Ok(Written::Raced), "both rows were taken");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handler_that_fails_because_another_process_was_faster_has_not_failed() {
+    use crate::{entity::inbox::State, inbox};
+    use sea_orm::ConnectionTrait;
+    let db = TestDb::postgres();
+    let bench = db.bench().await;
+    let command = action(1, json!({ "do": "unique" }));
+    // The other process, just before its commit.
+    let other = bench.db().begin().await.unwrap();
+    other.execute_unprepared("INSERT INTO parent (id) VALUES (1)").await.unwrap();
+    let reply = crate::reply::encode_plain(&bench.core.name, &command, None, &succeeded(json!("first")));
+    let mut row = inbox::row(&command.effect, State::Final, super::service::now());
+    (row.meaning, row.reply) = (Some(command.meaning().to_string()), Some(reply));
+    inbox::insert(&other, vec![row]).await.unwrap();
+    let committed = async {
+        until_somebody_waits(bench.db()).await;
+        other.commit().await.unwrap();
+    };
+    let (reply, ()) = tokio::join!(bench.ask(&command), committed);
+    assert_eq!(reply.outcome, succeeded(json!("first")));
+}
+
+async fn until_somebody_waits(db: &Database) {
+    let waits = "SELECT count(*) FROM pg_stat_activity \
+                 WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while count(db, waits).await == 0 {
+        tokio::task::yield_now().await;
+    }
 }
 
 async fn count(db: &Database, sql: &str) -> i64 {

@@ -211,6 +211,10 @@ async fn misbehave(work: &Work<'_>, wish: &str) -> Result<Option<Outcome>, Handl
             work.db().execute_unprepared("INSERT INTO nowhere VALUES (1)").await?;
             return Ok(None);
         }
+        "unique" => {
+            work.db().execute_unprepared("INSERT INTO parent (id) VALUES (1)").await?;
+            return Ok(None);
+        }
         "at-commit" => {
             work.db().execute_unprepared("INSERT INTO child (parent) VALUES (4711)").await?;
             return Ok(None);
