@@ -11,6 +11,7 @@ mod imports;
 mod literals;
 mod shape;
 mod sources;
+mod tables;
 
 use finding::Finding;
 use sources::Source;
@@ -61,6 +62,12 @@ fn pure_crates_know_no_clock_and_no_random_order() {
 #[test]
 fn names_of_the_wire_are_written_in_the_contract_only() {
     hold(literals::wire_names);
+}
+
+#[test]
+fn a_tables_statements_have_one_home() {
+    let findings = tables::scattered(&sources::workspace());
+    assert!(findings.is_empty(), "\n{}", finding::render(&findings));
 }
 
 #[test]
