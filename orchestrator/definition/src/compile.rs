@@ -11,7 +11,7 @@ use crate::draft::{Draft, StepDraft, TemplateDraft, UndoDraft};
 use crate::read::Schemas;
 use crate::report::Report;
 use crate::template::Part;
-use crate::{Definition, Diagnostics, Step, StepKind, Template, Undo};
+use crate::{Call, Definition, Diagnostics, Step, StepKind, Template, Undo};
 use crate::{names, node, read, rules};
 
 /// The one entry: [`Definition::compile`] is its public face.
@@ -45,6 +45,8 @@ fn definition(draft: Draft, source: Arc<str>) -> Option<Definition> {
         retention_ms: draft.retention_ms,
         steps: steps(draft.steps)?,
         on_compensated: steps(draft.on_compensated)?,
+        output: None,
+        starts_on: None,
     })
 }
 
@@ -58,8 +60,13 @@ fn step(draft: StepDraft, above: Option<usize>) -> Option<Step> {
     Some(Step {
         name: draft.name?.value,
         kind,
-        call: draft.call?.value,
+        call: Call::Command(draft.call?.value),
         with: template(draft.with)?,
+        when: None,
+        for_each: None,
+        concurrency: None,
+        command_schema: None,
+        reply_schema: None,
         undo: undo(draft.undo, kind)?,
         retry: draft.retry,
         resend_after_ms: draft.resend_after_ms,
@@ -86,7 +93,8 @@ fn undo(draft: UndoDraft, kind: StepKind) -> Option<Option<Undo>> {
                 None => None,
                 Some(with) => Some(with.template?),
             };
-            Some(Some(Undo::Call { call: call.value, with, retry, resend_after_ms }))
+            let call = Call::Command(call.value);
+            Some(Some(Undo::Call { call, with, retry, resend_after_ms }))
         }
         _ => None,
     }

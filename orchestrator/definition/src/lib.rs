@@ -23,8 +23,11 @@ mod scope;
 mod suggest;
 mod template;
 
-pub use definition::{Definition, Retry, Step, StepKind, Undo};
+pub use definition::{
+    Await, Call, Check, ChildSaga, Definition, ForEach, OnTimeout, Retry, Schema, StartsOn, Step, StepKind,
+    Undo,
+};
 pub use diagnostics::{Diagnostic, Diagnostics, Rule};
 pub use expression::{ExpressionError, ExpressionErrorKind};
-pub use scope::{FailureScope, SagaScope, Scope};
+pub use scope::{Element, FailureScope, SagaScope, Scope};
 pub use template::Template;

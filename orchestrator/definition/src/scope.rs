@@ -12,12 +12,25 @@ use serde_json::Value;
 pub struct Scope<'a> {
     /// `input`: the saga's input.
     pub input: &'a Value,
-    /// `steps['name']`: the outputs of the steps that have succeeded.
+    /// `steps['name']`: the outputs of the steps that have succeeded; null for one that was skipped.
     pub steps: &'a BTreeMap<Token, Value>,
     /// `saga`: the saga itself.
     pub saga: SagaScope<'a>,
     /// `failure`: why the saga turned backward; there in `on_compensated` only.
     pub failure: Option<FailureScope<'a>>,
+    /// The element of a `for_each` step, under the name that its `as` gives.
+    pub element: Option<Element<'a>>,
+    /// `event`: what started the saga; there in `starts_on` only.
+    pub event: Option<&'a Value>,
+}
+
+/// One element of the list of a `for_each` step.
+#[derive(Clone, Copy, Debug)]
+pub struct Element<'a> {
+    /// What expressions call it.
+    pub name: &'a Token,
+    /// The element.
+    pub value: &'a Value,
 }
 
 /// `saga` in expressions: `id`, `definition`, `version`, `started_at`, `labels`.

@@ -74,6 +74,8 @@ pub(crate) fn scope<'a>(saga: &'a Saga, outputs: &'a BTreeMap<Token, Value>) -> 
             code: &failure.code,
             detail: &failure.detail,
         }),
+        element: None,
+        event: None,
     }
 }
 

@@ -153,9 +153,8 @@ pub(crate) fn model(definition: &Definition, index: usize) -> &Step {
 /// Who does the step in this direction, and what it is asked to do; `None` for an undo that is none.
 pub(crate) fn address(definition: &Definition, index: usize, direction: Direction) -> Option<&Address> {
     let step = model(definition, index);
-    match (direction, &step.undo) {
-        (Direction::Forward, _) => Some(&step.call),
-        (Direction::Backward, Some(Undo::Call { call, .. })) => Some(call),
-        (Direction::Backward, _) => None,
+    match direction {
+        Direction::Forward => step.address(),
+        Direction::Backward => step.undo_address(),
     }
 }

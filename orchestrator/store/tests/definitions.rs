@@ -29,6 +29,8 @@ fn definition(version: u32, source: &str) -> Definition {
         retention_ms: 1,
         steps: Vec::new(),
         on_compensated: Vec::new(),
+        output: None,
+        starts_on: None,
     }
 }
 

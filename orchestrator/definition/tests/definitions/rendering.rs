@@ -28,7 +28,7 @@ fn render(template: &Template, input: &Value) -> Result<Value, amends_definition
     let saga =
         SagaScope { id, definition: &definition, started_at: Timestamp::from_unix_ms(0), labels: &labels };
     let failure = Some(FailureScope { step: None, code: "deadline", detail: "24 h are over" });
-    template.render(&Scope { input, steps: &steps, saga, failure })
+    template.render(&Scope { input, steps: &steps, saga, failure, element: None, event: None })
 }
 
 /// A saga with one step whose data is `with`.

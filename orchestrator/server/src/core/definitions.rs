@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use amends_contract::{DefinitionRef, Digest, Token};
-use amends_definition::{Definition, Diagnostics};
+use amends_definition::{Call, Definition, Diagnostics};
 use amends_store::Store;
 use jsonschema::Validator;
 use serde_json::Value;
@@ -169,8 +169,11 @@ impl Definitions {
         let steps = known
             .values()
             .flat_map(|loaded| loaded.definition.steps.iter().chain(&loaded.definition.on_compensated));
-        let names: std::collections::BTreeSet<Token> =
-            steps.map(|step| step.call.participant.clone()).collect();
+        let called = steps.filter_map(|step| match &step.call {
+            Call::Command(address) => Some(address.participant.clone()),
+            Call::Saga(_) | Call::Await(_) => None,
+        });
+        let names: std::collections::BTreeSet<Token> = called.collect();
         names.into_iter().collect()
     }
 }

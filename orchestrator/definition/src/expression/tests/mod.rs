@@ -56,6 +56,8 @@ fn evaluate(expression: &Expression, input: &Value) -> String {
             labels: &labels,
         },
         failure: Some(FailureScope { step: Some(&step), code: "card-declined", detail: "no" }),
+        element: None,
+        event: None,
     };
     let names = Names::new(&scope);
     match Evaluation::new(&names).evaluate(expression, amends_contract::DATA_DEPTH_MAX) {
