@@ -11,7 +11,8 @@ use cargo_metadata::{CargoOpt, DependencyKind, Metadata, MetadataCommand};
 use crate::{Finding, sources};
 
 /// The crates that know no I/O, clock or randomness.
-pub(crate) const PURE: [&str; 3] = ["amends-contract", "amends-definition", "amends-engine"];
+pub(crate) const PURE: [&str; 5] =
+    ["amends-contract", "amends-definition", "amends-engine", "amends-inbox", "amends-rehearsal"];
 
 /// What none of them may have in its tree, by the beginning of the package's name.
 const IMPURE: [&str; 14] = [
@@ -34,10 +35,12 @@ const IMPURE: [&str; 14] = [
 const PARTICIPANTS: [&str; 3] = ["amends-inventory", "amends-payment", "amends-notification"];
 
 /// Which of our own crates each may import. Who is not named here may import all (it wires them).
-const ALLOWED: [(&str, &[&str]); 11] = [
+const ALLOWED: [(&str, &[&str]); 13] = [
     ("amends-contract", &[]),
     ("amends-definition", &["amends-contract"]),
     ("amends-engine", &["amends-contract", "amends-definition"]),
+    ("amends-inbox", &["amends-contract"]),
+    ("amends-rehearsal", &["amends-contract", "amends-definition", "amends-engine", "amends-inbox"]),
     ("amends-service", &["amends-contract"]),
     ("amends-broker", &["amends-contract"]),
     ("amends-store", &["amends-contract", "amends-definition", "amends-engine", "amends-service"]),
@@ -52,7 +55,7 @@ const ALLOWED: [(&str, &[&str]); 11] = [
             "amends-service",
         ],
     ),
-    ("amends-participant", &["amends-contract", "amends-broker", "amends-service"]),
+    ("amends-participant", &["amends-contract", "amends-inbox", "amends-broker", "amends-service"]),
     (PARTICIPANTS[0], OF_A_PARTICIPANT),
     (PARTICIPANTS[1], OF_A_PARTICIPANT),
     (PARTICIPANTS[2], OF_A_PARTICIPANT),

@@ -28,9 +28,15 @@ impl Source {
 
     /// Whether it belongs to a crate that knows no I/O, clock or randomness.
     pub(crate) fn is_pure(&self) -> bool {
-        ["shared/contract/src/", "orchestrator/definition/src/", "orchestrator/engine/src/"]
-            .iter()
-            .any(|folder| self.path.starts_with(folder))
+        [
+            "shared/contract/src/",
+            "shared/inbox/src/",
+            "orchestrator/definition/src/",
+            "orchestrator/engine/src/",
+            "orchestrator/rehearsal/src/",
+        ]
+        .iter()
+        .any(|folder| self.path.starts_with(folder))
     }
 }
 

@@ -50,7 +50,7 @@ impl fmt::Display for Address {
 }
 
 /// A request for an effect. Sending it again is always safe.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Command {
     /// What shall happen, once.
     pub effect: EffectId,

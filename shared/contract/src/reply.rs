@@ -10,7 +10,7 @@ use crate::envelope::{parse, parse_data, parse_number, parse_send_no, required};
 use crate::{DecodeError, DefinitionRef, EffectId, Envelope, Stream, Timestamp, Token};
 
 /// What became of a command.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Outcome {
     /// The action is done. Final.
@@ -84,7 +84,7 @@ impl Outcome {
 }
 
 /// Which delivery of which stored command made the effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Cause {
     /// The command's sequence in its stream.
     pub stream_seq: u64,
@@ -93,7 +93,7 @@ pub struct Cause {
 }
 
 /// A participant's answer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reply {
     /// What was asked for.
     pub effect: EffectId,

@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 
 use amends_contract::{Event, Timestamp};
+use amends_inbox::{Decision, decide};
 use metrics::histogram;
 use sea_orm::{DatabaseTransaction, DbErr};
 use thiserror::Error;
@@ -18,7 +19,6 @@ use crate::{
     core::Core,
     crash,
     database::{Failure, dialect},
-    decide::{Decision, decide},
     entity::inbox::Model,
     inbox::{self, Written},
     meter, outbox,

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use amends_contract::{Cause, Command, DecodeError, EffectId, Envelope, SagaId, Timestamp};
+use amends_inbox::Known;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, ExprTrait, LockBehavior, LockType, Query, Value},
@@ -13,7 +14,6 @@ use sea_orm::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    decide::Known,
     entity::inbox::{Column, Entity, Model, State},
     rows,
 };
@@ -71,7 +71,7 @@ impl Model {
     /// What the rules want to know of it.
     pub(crate) fn known(&self) -> Known {
         Known {
-            state: self.state,
+            state: self.state.into(),
             meaning: self.meaning.as_deref().and_then(|meaning| meaning.parse().ok()),
             succeeded: self.outcome.as_deref() == Some(crate::reply::SUCCEEDED),
             waiting: self.is_waiting(),

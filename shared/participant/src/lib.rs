@@ -35,7 +35,6 @@ mod config;
 mod core;
 mod crash;
 mod database;
-mod decide;
 mod domain;
 mod effects;
 mod entity;

@@ -6,6 +6,7 @@
 use std::sync::atomic::Ordering;
 
 use amends_contract::{Cause, Command, Envelope, Event, Outcome, Reply};
+use amends_inbox::Decision;
 use sea_orm::{DatabaseTransaction, DbErr, TransactionTrait};
 use serde_json::Value;
 
@@ -14,7 +15,6 @@ use crate::{
     batch::{Batch, Done},
     calls::Call,
     database::Failure,
-    decide::Decision,
     domain::{self, Verdict},
     entity::inbox::{Model, State},
     external::{Intent, KeptIntent},

@@ -53,6 +53,17 @@ pub enum State {
     Tombstone,
 }
 
+impl From<State> for amends_inbox::State {
+    fn from(state: State) -> Self {
+        match state {
+            State::Open => Self::Open,
+            State::Voiding => Self::Voiding,
+            State::Final => Self::Final,
+            State::Tombstone => Self::Tombstone,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

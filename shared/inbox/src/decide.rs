@@ -6,23 +6,35 @@
 
 use amends_contract::{Command, Digest, Direction};
 
-use crate::entity::inbox::State;
+/// Where an effect's row stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum State {
+    /// Its outcome is being found out.
+    Open,
+    /// The same, and it will be undone if it turns out to have happened.
+    Voiding,
+    /// It has a final outcome.
+    Final,
+    /// It never happened and never will.
+    Tombstone,
+}
 
 /// What the inbox knows of one effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Known {
-    pub(crate) state: State,
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Known {
+    /// Its row's state.
+    pub state: State,
     /// Digest of type and data; `None` where no command of the effect was seen.
-    pub(crate) meaning: Option<Digest>,
+    pub meaning: Option<Digest>,
     /// A final action that happened (and was not rejected).
-    pub(crate) succeeded: bool,
+    pub succeeded: bool,
     /// An open undo that waits for the outcome of its action.
-    pub(crate) waiting: bool,
+    pub waiting: bool,
 }
 
 /// What is to be done with a command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Decision {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Decision {
     /// Send the recorded reply again, byte for byte.
     Repeat,
     /// It is being found out: `pending`.
@@ -48,12 +60,8 @@ pub(crate) enum Decision {
 
 /// Decides. `own` is the row of the command's effect, `action` (for an undo) that of the action it
 /// undoes, `expired` whether its saga is older than the inbox remembers.
-pub(crate) fn decide(
-    command: &Command,
-    own: Option<&Known>,
-    action: Option<&Known>,
-    expired: bool,
-) -> Decision {
+#[must_use]
+pub fn decide(command: &Command, own: Option<&Known>, action: Option<&Known>, expired: bool) -> Decision {
     match (own, command.effect.direction) {
         (Some(own), _) if own.state == State::Tombstone => Decision::Cancelled,
         (Some(own), _)
@@ -89,6 +97,7 @@ fn undo(action: Option<&Known>, open: Decision, happened: Decision) -> Decision 
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use amends_contract::{Address, EffectId, Timestamp};
     use serde_json::json;
