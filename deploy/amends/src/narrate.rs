@@ -2,8 +2,10 @@
 //!
 //! Invariant: every decision has words; a new one does not compile without.
 
-use amends_contract::{Direction, Token};
-use amends_engine::{Ask, Decision, Ending, Failure, HeldBy, Input, JournalEntry, OperatorAction};
+use std::fmt::Display;
+
+use amends_contract::{Direction, StepRef};
+use amends_engine::{Ask, Decision, Ending, Failure, HeldBy, Input, JournalEntry, OperatorAction, Then};
 
 /// How a line is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +22,7 @@ pub(crate) enum Mood {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Line {
     /// At which step, if at one.
-    pub(crate) step: Option<Token>,
+    pub(crate) step: Option<StepRef>,
     pub(crate) text: String,
     pub(crate) mood: Mood,
 }
@@ -33,6 +35,10 @@ pub(crate) fn entry(entry: &JournalEntry) -> Vec<Line> {
             text: format!("{actor} asks to {}: {reason}", verb(action)),
             mood: Mood::Neutral,
         }),
+        Input::Signal { name, data, actor } => {
+            let text = format!("{actor} sends the signal {name}: {data}");
+            Some(Line { step: None, text, mood: Mood::Neutral })
+        }
         Input::Start { .. } | Input::Reply(_) | Input::Timer { .. } => None,
     };
     operator.into_iter().chain(entry.decisions.iter().map(decision)).collect()
@@ -41,7 +47,14 @@ pub(crate) fn entry(entry: &JournalEntry) -> Vec<Line> {
 const fn verb(action: &OperatorAction) -> &'static str {
     match action {
         OperatorAction::RetryNow => "retry now",
+        OperatorAction::SkipWait => "skip what only waits",
         OperatorAction::Cancel => "cancel",
+        OperatorAction::Compensate => "compensate",
+        OperatorAction::Pause { .. } => "pause",
+        OperatorAction::Resume { .. } => "resume",
+        OperatorAction::EditAndRetry { .. } => "try again with other data",
+        OperatorAction::SettleStep { .. } => "settle a step by hand",
+        OperatorAction::Abandon => "abandon",
     }
 }
 
@@ -50,12 +63,26 @@ fn decision(decision: &Decision) -> Line {
     Line { step: step.cloned(), text, mood }
 }
 
-fn words(decision: &Decision) -> (Option<&Token>, String, Mood) {
+fn words(decision: &Decision) -> (Option<&StepRef>, String, Mood) {
     use Mood::{Bad, Good, Neutral};
     match decision {
         Decision::Started { steps, .. } => (None, format!("started: {}", names(steps)), Neutral),
-        Decision::Decided { step, effect, .. } => {
-            (Some(step), format!("{}asked for", undo(*effect)), Neutral)
+        Decision::Begun => (None, "begins now".to_owned(), Neutral),
+        Decision::Skipped { step } => (Some(step), "skipped: its condition is false".to_owned(), Neutral),
+        Decision::Spread { step, elements } => {
+            (Some(step), format!("runs once for each of {} elements", elements.len()), Neutral)
+        }
+        Decision::Awaited { step, signal, until } => {
+            let until = until.map(|until| format!(" until {until}")).unwrap_or_default();
+            (Some(step), format!("waits for the signal {signal}{until}"), Neutral)
+        }
+        Decision::Signalled { name, .. } => (None, format!("the signal {name} is kept"), Neutral),
+        Decision::Decided { step, effect, queued: true, .. } => {
+            (Some(step), format!("{}waits for a place", undo(*effect)), Neutral)
+        }
+        Decision::Decided { step, effect, epoch, .. } => {
+            let epoch = if *epoch > 1 { format!(" anew (epoch {epoch})") } else { String::new() };
+            (Some(step), format!("{}asked for{epoch}", undo(*effect)), Neutral)
         }
         Decision::Sent { step, effect, send_no, ask, .. } => {
             (Some(step), format!("{}{} (sending {send_no})", undo(*effect), asked_again(*ask)), Neutral)
@@ -72,6 +99,9 @@ fn words(decision: &Decision) -> (Option<&Token>, String, Mood) {
         Decision::DeadlineMoved { deadline_at } => {
             (None, format!("the deadline moves to {deadline_at}"), Neutral)
         }
+        Decision::Succeeded { step, by_hand: true, .. } => {
+            (Some(step), "settled by hand: done".to_owned(), Good)
+        }
         Decision::Succeeded { step, .. } => (Some(step), "done".to_owned(), Good),
         Decision::Rejected { step, code, message } => {
             (Some(step), format!("rejected: {code}: {message}"), Bad)
@@ -82,12 +112,27 @@ fn words(decision: &Decision) -> (Option<&Token>, String, Mood) {
         Decision::Unknown { step } => {
             (Some(step), "given up without an outcome: its undo settles it".to_owned(), Bad)
         }
+        Decision::Undone { step, by_hand: true, .. } => {
+            (Some(step), "settled by hand: undone".to_owned(), Good)
+        }
         Decision::Undone { step, .. } => (Some(step), "undone".to_owned(), Good),
         Decision::NothingToUndo { step } => (Some(step), "nothing to undo".to_owned(), Good),
         Decision::Stuck { step, effect, at } => {
             (Some(step), format!("{}stuck: {}: {}", undo(*effect), at.why.name(), at.detail), Bad)
         }
         Decision::Freed { step, effect } => (Some(step), format!("{}freed", undo(*effect)), Neutral),
+        Decision::Intended { step, effect, then } => {
+            let wish = match then {
+                Then::Retry { .. } => "to be tried with other data",
+                Then::Settle { .. } => "to be settled by hand",
+            };
+            (Some(step), format!("{}{wish}, once its id is closed", undo(*effect)), Neutral)
+        }
+        Decision::Dropped { step, effect } => {
+            (Some(step), format!("{}what was wanted of it is void", undo(*effect)), Neutral)
+        }
+        Decision::Paused { .. } => (None, "paused".to_owned(), Neutral),
+        Decision::Resumed { shift_ms } => (None, format!("goes on after {} s", shift_ms / 1000), Neutral),
         Decision::Alarmed { step, alarm } => {
             (Some(step), format!("ALARM: the participant contradicts itself: {alarm:?}"), Bad)
         }
@@ -102,8 +147,9 @@ fn words(decision: &Decision) -> (Option<&Token>, String, Mood) {
             (None, format!("turning back: {}; to undo: {plan}", why(failure)), Bad)
         }
         Decision::Overdue => (None, "overdue: the deadline passed behind the pivot".to_owned(), Bad),
-        Decision::Done { ending: Ending::Completed } => (None, "completed".to_owned(), Good),
-        Decision::Done { ending: Ending::Compensated } => (None, "compensated".to_owned(), Good),
+        Decision::Done { ending: Ending::Completed, .. } => (None, "completed".to_owned(), Good),
+        Decision::Done { ending: Ending::Compensated, .. } => (None, "compensated".to_owned(), Good),
+        Decision::Done { ending: Ending::Abandoned, .. } => (None, "abandoned".to_owned(), Bad),
     }
 }
 
@@ -125,6 +171,7 @@ const fn outage(by: HeldBy) -> &'static str {
     match by {
         HeldBy::Broker => "the broker is away",
         HeldBy::Participant => "the participant is down",
+        HeldBy::Concurrency => "as many are in flight as may be",
     }
 }
 
@@ -135,8 +182,8 @@ fn why(failure: &Failure) -> String {
     }
 }
 
-fn names(steps: &[Token]) -> String {
-    steps.iter().map(Token::as_str).collect::<Vec<_>>().join(", ")
+fn names(steps: &[impl Display]) -> String {
+    steps.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

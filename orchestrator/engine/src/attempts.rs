@@ -44,8 +44,7 @@ pub(crate) fn burn(draft: &mut Draft<'_>, index: usize, direction: Direction, en
         Ended::Silence => draft.send_again(index, direction, ask, left),
         Ended::Failed { code, retry_after_ms } => {
             let retry = draft.retry(index, direction);
-            let step = &draft.step(index).name;
-            let id = effect_id(draft.saga.id, step, direction, effect.epoch);
+            let id = effect_id(draft.saga.id, draft.step(index), direction, effect.epoch);
             let wait_ms = match retry.attempts.saturating_sub(left) {
                 // Used up, it goes on at the cap for ever.
                 _ if left == 0 => retry.cap_ms,
@@ -53,7 +52,7 @@ pub(crate) fn burn(draft: &mut Draft<'_>, index: usize, direction: Direction, en
             };
             let wait_ms = jittered_ms(wait_ms, retry.jitter, &id, send_no);
             let wait_ms = wait_ms.max(retry_after_ms.unwrap_or(0).min(RETRY_AFTER_MAX_MS));
-            let (step, code) = (step.clone(), (*code).to_owned());
+            let (step, code) = (draft.reference(index), (*code).to_owned());
             let due_at = draft.now.plus_ms(wait_ms);
             draft.decide(Decision::BackedOff { step, effect: direction, code, left, due_at });
         }

@@ -2,13 +2,13 @@
 
 use std::io::{self, Write};
 
-use amends_contract::{Address, COMMAND_BYTES_MAX, Command, Direction, EffectId, SagaId, StepRef, Token};
+use amends_contract::{Address, COMMAND_BYTES_MAX, Command, Direction, EffectId, SagaId};
 use amends_definition::Definition;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::draft::{BOTH, address};
-use crate::{Ask, Saga, Wait};
+use crate::{Ask, Phase, Saga, StepState, Wait};
 
 /// The commands in flight, as they were last sent: to be published again when it is unsure whether they
 /// ever were. What the participant has answered by `failed` or `pending` is not among them.
@@ -16,7 +16,7 @@ use crate::{Ask, Saga, Wait};
 /// A definition that is not the saga's own gives none.
 #[must_use]
 pub fn open_commands(saga: &Saga, definition: &Definition) -> Vec<Command> {
-    if saga.digest != definition.digest {
+    if saga.digest != definition.digest || saga.paused.is_some() || matches!(saga.phase, Phase::Done(_)) {
         return Vec::new();
     }
     let effects = (0..saga.steps.len()).flat_map(|index| BOTH.map(|direction| (index, direction)));
@@ -37,28 +37,32 @@ pub(crate) fn command(
 ) -> Option<Command> {
     let step = saga.steps.get(index)?;
     let (effect, flight) = step.effect(direction).zip(step.flight(direction))?;
-    let call = address(definition, index, direction)?;
+    let call = address(saga, definition, index, direction)?;
+    // It waits for its place.
+    if effect.send_no == 0 {
+        return None;
+    }
     let (address, data) = match flight.ask {
         // An undo that adds nothing carries the data of its action, which is not stored twice.
         Ask::Command => (call.clone(), effect.data.as_ref().or(step.action_effect.as_ref()?.data.as_ref())),
         Ask::Fence(_) => (Address::fence(call.participant.clone()), None),
     };
     Some(Command {
-        effect: effect_id(saga.id, &step.name, direction, effect.epoch),
+        effect: effect_id(saga.id, step, direction, effect.epoch),
         send_no: effect.send_no,
         address,
         definition: saga.definition.clone(),
         decided_at: effect.decided_at,
-        undoes: undoes(saga.id, &step.name, direction, step.action_effect.as_ref()?.epoch),
+        undoes: undoes(saga.id, step, direction, step.action_effect.as_ref()?.epoch),
         data: data.cloned().unwrap_or_else(|| Value::Object(Map::new())),
     })
 }
 
-pub(crate) fn effect_id(saga: SagaId, step: &Token, direction: Direction, epoch: u32) -> EffectId {
-    EffectId { saga, step: StepRef::from(step.clone()), direction, epoch }
+pub(crate) fn effect_id(saga: SagaId, step: &StepState, direction: Direction, epoch: u32) -> EffectId {
+    EffectId { saga, step: step.reference(), direction, epoch }
 }
 
-fn undoes(saga: SagaId, step: &Token, direction: Direction, epoch: u32) -> Option<EffectId> {
+fn undoes(saga: SagaId, step: &StepState, direction: Direction, epoch: u32) -> Option<EffectId> {
     match direction {
         Direction::Forward => None,
         Direction::Backward => Some(effect_id(saga, step, Direction::Forward, epoch)),
@@ -81,11 +85,11 @@ pub(crate) fn too_large(
     if data_bytes + ATTRIBUTES_BYTES_MAX <= COMMAND_BYTES_MAX {
         return None;
     }
-    let step = &saga.steps[index].name;
+    let step = &saga.steps[index];
     let envelope = Command {
         effect: effect_id(saga.id, step, direction, 1),
         send_no: u32::MAX,
-        address: address(definition, index, direction)?.clone(),
+        address: address(saga, definition, index, direction)?.clone(),
         definition: saga.definition.clone(),
         decided_at: saga.updated_at,
         undoes: undoes(saga.id, step, direction, 1),

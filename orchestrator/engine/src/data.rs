@@ -1,16 +1,19 @@
-//! The data of an effect, rendered once, when the effect is decided, and frozen with it.
+//! What expressions give: the data of an effect, a condition, a list, the saga's output. Each is rendered
+//! once, when it is decided, and frozen with the decision.
 
 use std::collections::BTreeMap;
 
 use amends_contract::{COMMAND_BYTES_MAX, Direction, Token};
-use amends_definition::{ExpressionErrorKind, FailureScope, SagaScope, Scope, Template, Undo};
+use amends_definition::{
+    Element, ExpressionErrorKind, FailureScope, ForEach, SagaScope, Scope, Template, Undo,
+};
 use serde_json::Value;
 
 use crate::command::too_large;
 use crate::draft::Draft;
-use crate::{Saga, StuckWhy, code};
+use crate::{ActionState, Saga, StuckWhy, code};
 
-/// Why an effect cannot be decided. The same saga gives the same trouble.
+/// Why something cannot be decided. The same saga gives the same trouble.
 pub(crate) struct Trouble {
     /// As a failure's code.
     pub(crate) code: &'static str,
@@ -20,21 +23,65 @@ pub(crate) struct Trouble {
     pub(crate) detail: String,
 }
 
-/// The data of a step's action.
-pub(crate) fn of_action(draft: &Draft<'_>, index: usize) -> Result<Value, Trouble> {
-    let data = render(draft, &draft.model(index).with)?;
+impl Trouble {
+    fn of_expression(detail: String) -> Self {
+        Self { code: code::EXPRESSION, why: StuckWhy::Expression, detail }
+    }
+}
+
+/// Whether the step's condition is true; one without a condition always runs.
+pub(crate) fn condition(draft: &Draft<'_>, index: usize) -> Result<bool, Trouble> {
+    let Some(when) = &draft.model(index).when else { return Ok(true) };
+    match render(draft, when, None)? {
+        Value::Bool(runs) => Ok(runs),
+        other => {
+            Err(Trouble::of_expression(format!("`when` is true or false, and it gave {}", kind(&other))))
+        }
+    }
+}
+
+/// The elements of a `for_each` step.
+pub(crate) fn elements(draft: &Draft<'_>, for_each: &ForEach) -> Result<Vec<Value>, Trouble> {
+    let elements = match render(draft, &for_each.list, None)? {
+        Value::Array(elements) => elements,
+        other => {
+            let detail = format!("`for_each` goes through a list, and it gave {}", kind(&other));
+            return Err(Trouble::of_expression(detail));
+        }
+    };
+    let (count, at_most) = (elements.len(), for_each.at_most);
+    if u32::try_from(count).is_ok_and(|count| count <= at_most) {
+        return Ok(elements);
+    }
+    let detail = format!("the list of `for_each` has {count} elements; `at_most` allows {at_most}");
+    Err(Trouble { code: code::TOO_LARGE, why: StuckWhy::TooLarge, detail })
+}
+
+/// The data of a step's action; of an instance, with its element in scope.
+pub(crate) fn of_action(draft: &Draft<'_>, index: usize, element: Option<&Value>) -> Result<Value, Trouble> {
+    let model = draft.model(index);
+    let data = render(draft, &model.with, element.and_then(|value| named(model.for_each.as_ref(), value)))?;
+    if let Some(schema) = &model.command_schema {
+        schema.check(&data).map_err(|why| Trouble {
+            code: code::SCHEMA,
+            why: StuckWhy::Schema,
+            detail: format!("the command's data break the step's schema: {why}"),
+        })?;
+    }
     check_size(draft, index, Direction::Forward, &data)?;
     Ok(data)
 }
 
 /// The data of a step's undo: that of its action, and what the definition adds to it; `None` if that is nothing.
 pub(crate) fn of_undo(draft: &Draft<'_>, index: usize) -> Result<Option<Value>, Trouble> {
-    let action = draft.step(index).action_effect.as_ref().and_then(|effect| effect.data.as_ref());
-    let Some(Undo::Call { with: Some(with), .. }) = &draft.model(index).undo else {
+    let (model, step) = (draft.model(index), draft.step(index));
+    let action = step.action_effect.as_ref().and_then(|effect| effect.data.as_ref());
+    let Some(Undo::Call { with: Some(with), .. }) = &model.undo else {
         check_size(draft, index, Direction::Backward, action.unwrap_or(&Value::Null))?;
         return Ok(None);
     };
-    let data = match (action.cloned(), render(draft, with)?) {
+    let element = step.index.and_then(|_| named(model.for_each.as_ref(), &step.element));
+    let data = match (action.cloned(), render(draft, with, element)?) {
         (Some(Value::Object(mut data)), Value::Object(more)) => {
             data.extend(more);
             Value::Object(data)
@@ -45,17 +92,39 @@ pub(crate) fn of_undo(draft: &Draft<'_>, index: usize) -> Result<Option<Value>, 
     Ok(Some(data))
 }
 
-fn render(draft: &Draft<'_>, template: &Template) -> Result<Value, Trouble> {
-    let saga = &draft.saga;
-    let outputs: BTreeMap<Token, Value> =
-        saga.steps.iter().filter_map(|step| Some((step.name.clone(), step.output()?.clone()))).collect();
-    template.render(&scope(saga, &outputs)).map_err(|error| {
-        let (code, why) = match error.kind {
-            ExpressionErrorKind::TooLarge => (code::TOO_LARGE, StuckWhy::TooLarge),
-            _ => (code::EXPRESSION, StuckWhy::Expression),
-        };
-        Trouble { code, why, detail: error.to_string() }
+/// What the caller of a completed saga gets, or why that cannot be said.
+pub(crate) fn output(draft: &Draft<'_>) -> Result<Value, String> {
+    let Some(output) = &draft.definition.output else { return Ok(Value::Null) };
+    render(draft, output, None).map_err(|trouble| trouble.detail)
+}
+
+fn named<'a>(for_each: Option<&'a ForEach>, value: &'a Value) -> Option<Element<'a>> {
+    Some(Element { name: &for_each?.name, value })
+}
+
+fn render(draft: &Draft<'_>, template: &Template, element: Option<Element<'_>>) -> Result<Value, Trouble> {
+    let outputs = outputs(&draft.saga);
+    let scope = Scope { element, ..scope(&draft.saga, &outputs) };
+    template.render(&scope).map_err(|error| match error.kind {
+        ExpressionErrorKind::TooLarge => {
+            Trouble { code: code::TOO_LARGE, why: StuckWhy::TooLarge, detail: error.to_string() }
+        }
+        _ => Trouble::of_expression(error.to_string()),
     })
+}
+
+/// What the steps gave back: null of one that was skipped, a list of one that ran for each element.
+fn outputs(saga: &Saga) -> BTreeMap<Token, Value> {
+    let fixed = saga.steps.iter().filter(|step| step.index.is_none());
+    let output = |step: &crate::StepState| match &step.action {
+        ActionState::Succeeded { output, .. } => Some(output.clone()),
+        ActionState::Skipped => Some(Value::Null),
+        ActionState::Spread => {
+            saga.instances(&step.name).map(|instance| instance.output().cloned()).collect()
+        }
+        _ => None,
+    };
+    fixed.filter_map(|step| Some((step.name.clone(), output(step)?))).collect()
 }
 
 /// What expressions see.
@@ -87,5 +156,16 @@ fn check_size(draft: &Draft<'_>, index: usize, direction: Direction, data: &Valu
             why: StuckWhy::TooLarge,
             detail: format!("the command has {bytes} bytes; at most {COMMAND_BYTES_MAX} are sent"),
         }),
+    }
+}
+
+const fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a truth value",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a map",
     }
 }

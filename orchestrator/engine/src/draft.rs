@@ -3,10 +3,10 @@
 //!
 //! Invariant: what a draft hands out is what the fold of its decisions gives, and nothing else.
 
-use amends_contract::{Address, Direction, Timestamp};
+use amends_contract::{Address, Direction, StepRef, Timestamp};
 use amends_definition::{Definition, Retry, Step, StepKind, Undo};
 
-use crate::command::command;
+use crate::command::{command, open_commands};
 use crate::{
     Ask, Decision, Effect, Flight, Ignored, Input, JournalEntry, Output, Saga, Status, StepState, Transition,
     Verdict, events, fold,
@@ -58,19 +58,30 @@ impl<'a> Draft<'a> {
         Transition { saga, entry, outputs, verdict: Verdict::Applied }
     }
 
-    /// What the decisions send, as far as it is still wanted: a later decision may have made it void.
     fn outputs(&self) -> Vec<Output> {
+        let commands =
+            match self.decisions.iter().any(|decision| matches!(decision, Decision::Resumed { .. })) {
+                // What was decided during the pause was never sent, and what was sent before may be lost.
+                true => open_commands(&self.saga, self.definition),
+                false if self.saga.paused.is_some() => Vec::new(),
+                false => self.sent(),
+            };
+        let events = events::of(&self.saga, self.before, self.now).map(Output::Emit);
+        commands.into_iter().map(Output::Send).chain(events).collect()
+    }
+
+    /// What the decisions send, as far as it is still wanted: a later decision may have made it void.
+    fn sent(&self) -> Vec<amends_contract::Command> {
         let sent = self.decisions.iter().filter_map(|decision| match decision {
-            Decision::Decided { step, effect, .. } => Some((step, *effect, 1)),
+            Decision::Decided { step, effect, queued: false, .. } => Some((step, *effect, 1)),
             Decision::Sent { step, effect, send_no, .. } => Some((step, *effect, *send_no)),
             _ => None,
         });
-        let commands = sent.filter_map(|(step, effect, send_no)| {
+        sent.filter_map(|(step, effect, send_no)| {
             let command = command(&self.saga, self.definition, self.saga.position(step)?, effect)?;
-            (command.send_no == send_no).then_some(Output::Send(command))
-        });
-        let events = events::of(&self.saga, self.before, self.now).map(Output::Emit);
-        commands.chain(events).collect()
+            (command.send_no == send_no).then_some(command)
+        })
+        .collect()
     }
 
     /// The input changed nothing.
@@ -84,21 +95,36 @@ impl<'a> Draft<'a> {
         &self.saga.steps[index]
     }
 
-    /// How many steps go forward; those behind them belong to `on_compensated`.
-    pub(crate) fn forward_count(&self) -> usize {
-        self.definition.steps.len()
+    /// How decisions name the step.
+    pub(crate) fn reference(&self, index: usize) -> StepRef {
+        self.step(index).reference()
+    }
+
+    /// All that goes forward, instances of `for_each` steps among them; what is left out belongs to
+    /// `on_compensated`. An instance stands where its step stands.
+    pub(crate) fn forward(&self) -> Vec<usize> {
+        let mut forward: Vec<usize> = (0..self.saga.steps.len())
+            .filter(|index| self.origin(*index) < self.definition.steps.len())
+            .collect();
+        forward.sort_by_key(|index| self.origin(*index));
+        forward
+    }
+
+    /// The step's place in the definition; of an instance, its step's.
+    pub(crate) fn origin(&self, index: usize) -> usize {
+        origin(&self.saga, self.definition, index)
     }
 
     /// Its kind; a step of `on_compensated` must succeed, whatever its file says.
     pub(crate) fn kind(&self, index: usize) -> StepKind {
-        match self.definition.steps.get(index) {
+        match self.definition.steps.get(self.origin(index)) {
             Some(step) => step.kind,
             None => StepKind::Retriable,
         }
     }
 
     pub(crate) fn model(&self, index: usize) -> &'a Step {
-        model(self.definition, index)
+        model(&self.saga, self.definition, index)
     }
 
     /// What is in flight, with its effect.
@@ -136,23 +162,41 @@ impl<'a> Draft<'a> {
     pub(crate) fn send_again(&mut self, index: usize, effect: Direction, ask: Ask, left: u32) {
         let step = self.step(index);
         let Some(sent) = step.effect(effect) else { return };
-        let (step, send_no) = (step.name.clone(), sent.send_no.saturating_add(1));
+        let (step, send_no) = (step.reference(), sent.send_no.saturating_add(1));
         let due_at = self.now.plus_ms(self.resend_after_ms(index, effect, left));
         self.decide(Decision::Sent { step, effect, send_no, ask, left, due_at });
     }
 }
 
-/// The step's place in the definition.
-pub(crate) fn model(definition: &Definition, index: usize) -> &Step {
-    match definition.steps.get(index) {
-        Some(step) => step,
-        None => &definition.on_compensated[index - definition.steps.len()],
+/// The step's place in the definition, `on_compensated` behind the others; of an instance, its step's.
+pub(crate) fn origin(saga: &Saga, definition: &Definition, index: usize) -> usize {
+    let fixed = definition.steps.len() + definition.on_compensated.len();
+    match saga.steps.get(index) {
+        Some(instance) if index >= fixed => {
+            saga.steps.iter().position(|step| step.name == instance.name).unwrap_or(index)
+        }
+        _ => index,
     }
 }
 
-/// Who does the step in this direction, and what it is asked to do; `None` for an undo that is none.
-pub(crate) fn address(definition: &Definition, index: usize, direction: Direction) -> Option<&Address> {
-    let step = model(definition, index);
+/// What the definition says of the step.
+pub(crate) fn model<'d>(saga: &Saga, definition: &'d Definition, index: usize) -> &'d Step {
+    let origin = origin(saga, definition, index);
+    match definition.steps.get(origin) {
+        Some(step) => step,
+        None => &definition.on_compensated[origin - definition.steps.len()],
+    }
+}
+
+/// Who does the step in this direction, and what it is asked to do; `None` for an undo that is none, and for
+/// a step that waits for a signal.
+pub(crate) fn address<'d>(
+    saga: &Saga,
+    definition: &'d Definition,
+    index: usize,
+    direction: Direction,
+) -> Option<&'d Address> {
+    let step = model(saga, definition, index);
     match direction {
         Direction::Forward => step.address(),
         Direction::Backward => step.undo_address(),

@@ -3,11 +3,14 @@
 //! It decides nothing: every number and moment stands in the decision. So a journal means the same for
 //! ever, whatever later engines would decide.
 
-use amends_contract::{Direction, SagaId, Timestamp, Token};
+use std::collections::BTreeMap;
+
+use amends_contract::{Direction, SagaId, StepRef, Timestamp};
+use serde_json::Value;
 
 use crate::{
-    ActionState, Ask, Decision, ENGINE_VERSION, Effect, Failure, Flight, Input, JournalEntry, Phase, Saga,
-    StepState, UndoState, Wait,
+    ActionState, Ask, Awaiting, Decision, ENGINE_VERSION, Effect, Failure, Flight, HeldBy, Input,
+    JournalEntry, Paused, Phase, Saga, StepState, UndoState, Wait,
 };
 
 /// Why a journal is none.
@@ -58,10 +61,13 @@ pub enum ReplayError {
 pub enum Misfit {
     /// The saga has no such step.
     #[error("there is no step {0}")]
-    NoStep(Token),
+    NoStep(StepRef),
     /// The decision needs a command in flight, or at least one that was sent.
     #[error("nothing was sent for step {0}")]
-    NotSent(Token),
+    NotSent(StepRef),
+    /// The saga is not paused.
+    #[error("the saga is not paused")]
+    NotPaused,
 }
 
 /// Rebuilds a saga from its whole journal.
@@ -81,7 +87,9 @@ pub fn replay(entries: impl IntoIterator<Item = JournalEntry>) -> Result<Saga, R
 
 /// The saga before its first decision; `None` if the entry is no start.
 pub(crate) fn blank(entry: &JournalEntry) -> Option<Saga> {
-    let Input::Start { definition, digest, input, labels } = &entry.input else { return None };
+    let Input::Start { definition, digest, input, labels, start_at, parent } = &entry.input else {
+        return None;
+    };
     Some(Saga {
         id: entry.saga,
         definition: definition.clone(),
@@ -89,13 +97,19 @@ pub(crate) fn blank(entry: &JournalEntry) -> Option<Saga> {
         version: 0,
         input: input.clone(),
         labels: labels.clone(),
+        parent: parent.clone(),
         started_at: entry.at,
+        start_at: *start_at,
         updated_at: entry.at,
         deadline_at: None,
         overdue_at: None,
+        paused: None,
         phase: Phase::Forward,
         doubt: None,
         failure: None,
+        signals: BTreeMap::new(),
+        output: Value::Null,
+        output_error: None,
         steps: Vec::new(),
     })
 }
@@ -127,21 +141,48 @@ pub(crate) const fn begin(saga: &mut Saga, at: Timestamp) {
 
 /// Folds one decision. Total over all decisions.
 pub(crate) fn apply(saga: &mut Saga, decision: &Decision) -> Result<(), Misfit> {
-    use Direction::{Backward, Forward};
     match decision {
         Decision::Started { steps, deadline_at } => {
             saga.steps = steps.iter().cloned().map(StepState::new).collect();
             saga.deadline_at = *deadline_at;
         }
+        Decision::Begun => saga.start_at = None,
+        Decision::Signalled { name, data } => _ = saga.signals.insert(name.clone(), data.clone()),
+        Decision::Paused { by } => saga.paused = Some(Paused { since: saga.updated_at, by: *by }),
+        Decision::Resumed { shift_ms } => return resume(saga, *shift_ms),
         Decision::DeadlineMoved { deadline_at } => saga.deadline_at = Some(*deadline_at),
         Decision::Doubted { failure } => saga.doubt = Some(failure.clone()),
         Decision::Resolved => saga.doubt = None,
         Decision::Turned { failure, undo } => return turn(saga, failure, undo),
         Decision::Overdue => saga.overdue_at = Some(saga.updated_at),
-        Decision::Done { ending } => saga.phase = Phase::Done(*ending),
+        Decision::Done { ending, output, output_error } => {
+            saga.phase = Phase::Done(*ending);
+            (saga.output, saga.output_error) = (output.clone(), output_error.clone());
+        }
+        Decision::Spread { step: name, elements } => return spread(saga, name, elements),
+        Decision::Awaited { step: name, signal, until } => {
+            let (signal, until) = (signal.clone(), *until);
+            step(saga, name)?.action = ActionState::Awaiting(Awaiting { signal, until });
+        }
+        Decision::Decided { .. }
+        | Decision::Sent { .. }
+        | Decision::BackedOff { .. }
+        | Decision::Pending { .. }
+        | Decision::Held { .. }
+        | Decision::Intended { .. }
+        | Decision::Dropped { .. } => return sending(saga, decision),
+        _ => return outcome(saga, decision),
+    }
+    Ok(())
+}
 
-        Decision::Succeeded { step: name, output } => {
-            step(saga, name)?.action = ActionState::Succeeded { output: output.clone() };
+/// Folds what became of a step.
+fn outcome(saga: &mut Saga, decision: &Decision) -> Result<(), Misfit> {
+    match decision {
+        Decision::Skipped { step: name } => step(saga, name)?.action = ActionState::Skipped,
+        Decision::Succeeded { step: name, output, by_hand } => {
+            let (output, by_hand) = (output.clone(), *by_hand);
+            step(saga, name)?.action = ActionState::Succeeded { output, by_hand };
         }
         Decision::Rejected { step: name, code, message } => {
             let (code, message) = (code.clone(), message.clone());
@@ -149,24 +190,34 @@ pub(crate) fn apply(saga: &mut Saga, decision: &Decision) -> Result<(), Misfit> 
         }
         Decision::Cancelled { step: name } => step(saga, name)?.action = ActionState::Cancelled,
         Decision::Unknown { step: name } => step(saga, name)?.action = ActionState::Unknown,
-        Decision::Undone { step: name, output } => {
-            step(saga, name)?.undo = UndoState::Undone { output: output.clone() };
+        Decision::Undone { step: name, output, by_hand } => {
+            let (output, by_hand) = (output.clone(), *by_hand);
+            step(saga, name)?.undo = UndoState::Undone { output, by_hand };
         }
         Decision::NothingToUndo { step: name } => step(saga, name)?.undo = UndoState::NothingToUndo,
         Decision::Alarmed { step: name, alarm } => step(saga, name)?.alarm = Some(*alarm),
         Decision::Stuck { step: name, effect, at } => match effect {
-            Forward => step(saga, name)?.action = ActionState::Stuck(at.clone()),
-            Backward => step(saga, name)?.undo = UndoState::Stuck(at.clone()),
+            Direction::Forward => step(saga, name)?.action = ActionState::Stuck(at.clone()),
+            Direction::Backward => step(saga, name)?.undo = UndoState::Stuck(at.clone()),
         },
         Decision::Freed { step: name, effect } => match effect {
-            Forward => step(saga, name)?.action = ActionState::Waiting,
-            Backward => step(saga, name)?.undo = UndoState::Waiting,
+            Direction::Forward => step(saga, name)?.action = ActionState::Waiting,
+            Direction::Backward => step(saga, name)?.undo = UndoState::Waiting,
         },
+        _ => unreachable!("`apply` has folded the others"),
+    }
+    Ok(())
+}
 
-        Decision::Decided { step: name, effect, data, attempts: left, due_at } => {
+/// Folds what is asked of participants.
+fn sending(saga: &mut Saga, decision: &Decision) -> Result<(), Misfit> {
+    match decision {
+        Decision::Decided { step: name, effect, data, epoch, queued, attempts: left, due_at } => {
             let (decided_at, data) = (saga.updated_at, data.clone());
-            let decided = Effect { epoch: 1, decided_at, send_no: 1, left: *left, data };
-            open(step(saga, name)?, *effect, decided, *due_at);
+            let (send_no, held) = if *queued { (0, Some(HeldBy::Concurrency)) } else { (1, None) };
+            let decided = Effect { epoch: *epoch, decided_at, send_no, left: *left, data, then: None };
+            let flight = Flight { held, ..Flight::new(Ask::Command, *due_at) };
+            open(step(saga, name)?, *effect, decided, flight);
         }
         Decision::Sent { step: name, effect: direction, send_no, ask, left, due_at } => {
             let step = step(saga, name)?;
@@ -188,12 +239,20 @@ pub(crate) fn apply(saga: &mut Saga, decision: &Decision) -> Result<(), Misfit> 
             let flight = flight(step(saga, name)?, *effect)?;
             (flight.held, flight.due_at, flight.pending_until) = (Some(*by), *due_at, *pending_until);
         }
+        Decision::Intended { step: name, effect: direction, then } => {
+            effect(step(saga, name)?, *direction)?.then = Some(then.clone());
+        }
+        Decision::Dropped { step: name, effect: direction } => {
+            effect(step(saga, name)?, *direction)?.then = None;
+        }
+        _ => unreachable!("`apply` has folded the others"),
     }
     Ok(())
 }
 
-fn turn(saga: &mut Saga, failure: &Failure, undo: &[Token]) -> Result<(), Misfit> {
+fn turn(saga: &mut Saga, failure: &Failure, undo: &[StepRef]) -> Result<(), Misfit> {
     saga.phase = Phase::Backward;
+    saga.start_at = None;
     saga.doubt = None;
     saga.failure = Some(failure.clone());
     for name in undo {
@@ -202,13 +261,40 @@ fn turn(saga: &mut Saga, failure: &Failure, undo: &[Token]) -> Result<(), Misfit
     Ok(())
 }
 
-/// An effect is decided, and its command is sent.
-fn open(step: &mut StepState, direction: Direction, effect: Effect, due_at: Timestamp) {
+fn spread(saga: &mut Saga, name: &StepRef, elements: &[Value]) -> Result<(), Misfit> {
+    step(saga, name)?.action = ActionState::Spread;
+    for (index, element) in (0..).zip(elements) {
+        saga.steps.push(StepState::of_element(name.name.clone(), index, element.clone()));
+    }
+    Ok(())
+}
+
+/// All that was due is moved on by as long as the clocks stood still.
+fn resume(saga: &mut Saga, shift_ms: u64) -> Result<(), Misfit> {
+    saga.paused.take().ok_or(Misfit::NotPaused)?;
+    let shift = |at: &mut Timestamp| *at = at.plus_ms(shift_ms);
+    saga.start_at.iter_mut().chain(&mut saga.deadline_at).for_each(shift);
+    for step in &mut saga.steps {
+        if let ActionState::Awaiting(awaiting) = &mut step.action {
+            awaiting.until.iter_mut().for_each(shift);
+        }
+        for direction in [Direction::Forward, Direction::Backward] {
+            if let Ok(flight) = flight(step, direction) {
+                shift(&mut flight.due_at);
+                flight.pending_until.iter_mut().for_each(shift);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// An effect is decided, and its command is sent or waits for its place.
+fn open(step: &mut StepState, direction: Direction, effect: Effect, flight: Flight) {
     match direction {
         Direction::Forward => step.action_effect = Some(effect),
         Direction::Backward => step.undo_effect = Some(effect),
     }
-    put(step, direction, Flight::new(Ask::Command, due_at));
+    put(step, direction, flight);
 }
 
 /// The same question asked again has been pending for as long as it has; another one starts afresh.
@@ -221,23 +307,26 @@ fn send(step: &mut StepState, direction: Direction, mut flight: Flight) {
     put(step, direction, flight);
 }
 
-fn step<'a>(saga: &'a mut Saga, name: &Token) -> Result<&'a mut StepState, Misfit> {
-    saga.steps.iter_mut().find(|step| step.name == *name).ok_or_else(|| Misfit::NoStep(name.clone()))
+fn step<'a>(saga: &'a mut Saga, name: &StepRef) -> Result<&'a mut StepState, Misfit> {
+    let position = saga.position(name).ok_or_else(|| Misfit::NoStep(name.clone()))?;
+    Ok(&mut saga.steps[position])
 }
 
 fn effect(step: &mut StepState, direction: Direction) -> Result<&mut Effect, Misfit> {
+    let reference = step.reference();
     match direction {
         Direction::Forward => step.action_effect.as_mut(),
         Direction::Backward => step.undo_effect.as_mut(),
     }
-    .ok_or_else(|| Misfit::NotSent(step.name.clone()))
+    .ok_or(Misfit::NotSent(reference))
 }
 
 fn flight(step: &mut StepState, direction: Direction) -> Result<&mut Flight, Misfit> {
+    let reference = step.reference();
     match (direction, &mut step.action, &mut step.undo) {
         (Direction::Forward, ActionState::InFlight(flight), _)
         | (Direction::Backward, _, UndoState::InFlight(flight)) => Ok(flight),
-        _ => Err(Misfit::NotSent(step.name.clone())),
+        _ => Err(Misfit::NotSent(reference)),
     }
 }
 

@@ -4,7 +4,10 @@ use amends_contract::Timestamp;
 use amends_definition::Definition;
 
 use crate::draft::{BOTH, Draft};
-use crate::{Error, Ignored, Input, Saga, Transition, Verdict, operator, progress, reply, timer};
+use crate::timer::World;
+use crate::{
+    Error, Ignored, Input, Saga, StepState, Transition, Verdict, operator, progress, reply, signal, timer,
+};
 
 /// Takes one input. `now` is the database's clock; `definition` the one that the saga began with.
 ///
@@ -23,7 +26,10 @@ pub fn handle(
     let verdict = match &input {
         Input::Start { .. } => return Err(Error::AlreadyStarted),
         Input::Reply(reply) => verdict(reply::reply(&mut draft, reply)),
-        Input::Timer { blind, down } => verdict(timer::timer(&mut draft, *blind, down)),
+        Input::Timer { blind, down, slots } => {
+            verdict(timer::timer(&mut draft, &World { blind: *blind, down, slots }))
+        }
+        Input::Signal { name, data, actor: _ } => signal::signal(&mut draft, name, data)?,
         Input::Operator { action, actor, reason } => operator::operate(&mut draft, action, actor, reason)?,
     };
     Ok(match verdict {
@@ -49,8 +55,16 @@ fn check(saga: &Saga, definition: &Definition) -> Result<(), Error> {
         return Err(Error::WrongDefinition { expected: saga.digest, found: definition.digest });
     }
     let names = definition.steps.iter().chain(&definition.on_compensated).map(|step| &step.name);
-    if !saga.steps.iter().map(|step| &step.name).eq(names) {
+    let fixed = definition.steps.len() + definition.on_compensated.len();
+    let (steps, instances) = saga.steps.split_at_checked(fixed).unwrap_or((&saga.steps, &[]));
+    if !steps.iter().filter(|step| step.index.is_none()).map(|step| &step.name).eq(names) {
         return Err(Error::Damaged("its steps are others".to_owned()));
+    }
+    let is_instance = |instance: &StepState| {
+        instance.index.is_some() && steps.iter().any(|step| step.name == instance.name)
+    };
+    if !instances.iter().all(is_instance) {
+        return Err(Error::Damaged("behind its steps are others than instances of them".to_owned()));
     }
     for step in &saga.steps {
         for direction in BOTH {

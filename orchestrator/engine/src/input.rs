@@ -2,9 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use amends_contract::{Cause, DefinitionRef, Digest, EffectId, Outcome, Reply, Token};
+use amends_contract::{
+    Cause, DefinitionRef, Digest, Direction, EffectId, Outcome, Reply, StepRef, Timestamp, Token,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::PausedBy;
+use crate::step::is_false;
 
 /// One input of one saga.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,6 +27,12 @@ pub enum Input {
         /// For search.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         labels: BTreeMap<Token, String>,
+        /// When it shall begin with its first step; at once if left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        start_at: Option<Timestamp>,
+        /// The effect of another saga that it is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<EffectId>,
     },
     /// A participant answered.
     Reply(ReplyInput),
@@ -33,6 +44,19 @@ pub enum Input {
         /// Participants that are not up: their silence is no failed attempt.
         #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
         down: BTreeSet<Token>,
+        /// Steps of this saga that were given one of the places of their `concurrency`.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        slots: BTreeSet<StepRef>,
+    },
+    /// A signal came.
+    Signal {
+        /// Its name.
+        name: Token,
+        /// What it says; the output of the step that awaits it.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        data: Value,
+        /// Who sent it.
+        actor: String,
     },
     /// An operator, or the owner, wants something.
     Operator {
@@ -43,11 +67,6 @@ pub enum Input {
         /// Why.
         reason: String,
     },
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-const fn is_false(flag: &bool) -> bool {
-    !*flag
 }
 
 /// A participant's answer, as far as it matters to the saga.
@@ -88,20 +107,122 @@ impl From<&Reply> for ReplyInput {
 pub enum OperatorAction {
     /// Sends what is open now, ends every back-off, frees every stuck step, and counts attempts anew.
     RetryNow,
-    /// Turns the saga backward, as long as the point of no return is not passed.
+    /// Ends what only waits: a back-off, the wait for a signal (as its timeout would), the wait for the start.
+    SkipWait,
+    /// The owner's wish: turns the saga backward, as long as the point of no return is not passed.
     Cancel,
+    /// The same, wanted by an operator.
+    Compensate,
+    /// Nothing is sent any more, and all clocks stop; replies still count.
+    Pause {
+        /// Whether the saga itself is meant, or its whole definition.
+        #[serde(default, skip_serializing_if = "PausedBy::is_operator")]
+        by: PausedBy,
+    },
+    /// Goes on where it was paused.
+    Resume {
+        /// Whose pause ends.
+        #[serde(default, skip_serializing_if = "PausedBy::is_operator")]
+        by: PausedBy,
+    },
+    /// Tries an open effect again with other data, in a new epoch; the old one is closed first.
+    EditAndRetry {
+        /// Of which step.
+        step: StepRef,
+        /// Which of its effects.
+        effect: Direction,
+        /// The new payload.
+        data: Value,
+    },
+    /// Says how an open effect ended: the action succeeded, or it is undone. The participant is asked first.
+    SettleStep {
+        /// Of which step.
+        step: StepRef,
+        /// Which of its effects.
+        effect: Direction,
+        /// What it gave back.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        output: Value,
+    },
+    /// Ends the saga without any promise of balance.
+    Abandon,
 }
 
 impl OperatorAction {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::RetryNow, Self::Cancel];
+    /// Which one it is.
+    #[must_use]
+    pub const fn kind(&self) -> ActionKind {
+        match self {
+            Self::RetryNow => ActionKind::RetryNow,
+            Self::SkipWait => ActionKind::SkipWait,
+            Self::Cancel => ActionKind::Cancel,
+            Self::Compensate => ActionKind::Compensate,
+            Self::Pause { .. } => ActionKind::Pause,
+            Self::Resume { .. } => ActionKind::Resume,
+            Self::EditAndRetry { .. } => ActionKind::EditAndRetry,
+            Self::SettleStep { .. } => ActionKind::SettleStep,
+            Self::Abandon => ActionKind::Abandon,
+        }
+    }
 
     /// Its name in the API and in the journal.
     #[must_use]
     pub const fn name(&self) -> &'static str {
+        self.kind().name()
+    }
+}
+
+/// The kinds of [`OperatorAction`], without what they say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ActionKind {
+    /// See [`OperatorAction::RetryNow`].
+    RetryNow,
+    /// See [`OperatorAction::SkipWait`].
+    SkipWait,
+    /// See [`OperatorAction::Cancel`].
+    Cancel,
+    /// See [`OperatorAction::Compensate`].
+    Compensate,
+    /// See [`OperatorAction::Pause`].
+    Pause,
+    /// See [`OperatorAction::Resume`].
+    Resume,
+    /// See [`OperatorAction::EditAndRetry`].
+    EditAndRetry,
+    /// See [`OperatorAction::SettleStep`].
+    SettleStep,
+    /// See [`OperatorAction::Abandon`].
+    Abandon,
+}
+
+impl ActionKind {
+    /// All of them, from the mildest to the last resort.
+    pub const ALL: [Self; 9] = [
+        Self::RetryNow,
+        Self::SkipWait,
+        Self::Cancel,
+        Self::Compensate,
+        Self::Pause,
+        Self::Resume,
+        Self::EditAndRetry,
+        Self::SettleStep,
+        Self::Abandon,
+    ];
+
+    /// Its name in the API and in the journal.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Self::RetryNow => "retry-now",
+            Self::SkipWait => "skip-wait",
             Self::Cancel => "cancel",
+            Self::Compensate => "compensate",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::EditAndRetry => "edit-and-retry",
+            Self::SettleStep => "settle-step",
+            Self::Abandon => "abandon",
         }
     }
 }

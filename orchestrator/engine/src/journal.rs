@@ -3,14 +3,15 @@
 //! Decisions are facts in versioned JSON. Their names and fields are stable: a journal is read for ever,
 //! and nothing in it is ever decided again to rebuild a saga.
 
-use amends_contract::{Direction, SagaId, Timestamp, Token};
+use amends_contract::{Direction, SagaId, StepRef, Timestamp, Token};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Alarm, Ask, Ending, Failure, HeldBy, Input, Stuck};
+use crate::step::is_false;
+use crate::{Alarm, Ask, Ending, Failure, HeldBy, Input, PausedBy, Stuck, Then};
 
 /// Version of the rules and of the journal's JSON. It rises when either changes.
-pub const ENGINE_VERSION: u32 = 1;
+pub const ENGINE_VERSION: u32 = 2;
 
 /// One input and the decisions it led to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,15 +54,53 @@ pub enum Decision {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         deadline_at: Option<Timestamp>,
     },
+    /// The moment for which it was started has come.
+    Begun,
+    /// The step's condition is false.
+    Skipped {
+        /// Which step.
+        step: StepRef,
+    },
+    /// The step runs once for each of these.
+    Spread {
+        /// Which step.
+        step: StepRef,
+        /// The elements of its list.
+        elements: Vec<Value>,
+    },
+    /// The step waits for a signal.
+    Awaited {
+        /// Which step.
+        step: StepRef,
+        /// The signal's name.
+        signal: Token,
+        /// When the wait is over.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+    },
+    /// A signal came that no step awaits yet; it is kept.
+    Signalled {
+        /// Its name.
+        name: Token,
+        /// What it says.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        data: Value,
+    },
     /// An effect shall be; its data is frozen, and its command is sent for the first time.
     Decided {
         /// Of which step.
-        step: Token,
+        step: StepRef,
         /// Which of its effects.
         effect: Direction,
         /// The payload; `None` on an undo that carries nothing but its action's.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         data: Option<Value>,
+        /// A new epoch of an effect that an operator wants tried with other data.
+        #[serde(default = "first", skip_serializing_if = "is_first")]
+        epoch: u32,
+        /// Nothing is sent before it is given one of the places of its `concurrency`.
+        #[serde(default, skip_serializing_if = "is_false")]
+        queued: bool,
         /// How many sends may end without a final outcome.
         attempts: u32,
         /// When to ask again.
@@ -70,7 +109,7 @@ pub enum Decision {
     /// The effect's command, or a fence of it, is sent again.
     Sent {
         /// Of which step.
-        step: Token,
+        step: StepRef,
         /// Which of its effects.
         effect: Direction,
         /// The number of this sending.
@@ -86,7 +125,7 @@ pub enum Decision {
     /// The last sending failed; wait before the next.
     BackedOff {
         /// Of which step.
-        step: Token,
+        step: StepRef,
         /// Which of its effects.
         effect: Direction,
         /// What the participant gave as the reason.
@@ -99,7 +138,7 @@ pub enum Decision {
     /// The participant is finding out.
     Pending {
         /// Of which step.
-        step: Token,
+        step: StepRef,
         /// Which of its effects.
         effect: Direction,
         /// When that is too long.
@@ -109,7 +148,7 @@ pub enum Decision {
     /// Nothing is sent because of an outage; its clocks are moved on.
     Held {
         /// Of which step.
-        step: Token,
+        step: StepRef,
         /// Which of its effects.
         effect: Direction,
         /// Whose outage.
@@ -128,15 +167,18 @@ pub enum Decision {
     /// The action is done.
     Succeeded {
         /// Of which step.
-        step: Token,
+        step: StepRef,
         /// What it gave back.
         #[serde(default, skip_serializing_if = "Value::is_null")]
         output: Value,
+        /// An operator said so.
+        #[serde(default, skip_serializing_if = "is_false")]
+        by_hand: bool,
     },
     /// The action was refused: it did not run and never will.
     Rejected {
         /// Of which step.
-        step: Token,
+        step: StepRef,
         /// Stable and machine-readable.
         code: String,
         /// For people.
@@ -145,30 +187,33 @@ pub enum Decision {
     /// The action's effect id is closed: it did not run and never will.
     Cancelled {
         /// Of which step.
-        step: Token,
+        step: StepRef,
     },
     /// The action is given up without an outcome; its undo settles it.
     Unknown {
         /// Of which step.
-        step: Token,
+        step: StepRef,
     },
     /// The action is undone.
     Undone {
         /// Of which step.
-        step: Token,
+        step: StepRef,
         /// What the undo had to say.
         #[serde(default, skip_serializing_if = "Value::is_null")]
         output: Value,
+        /// An operator said so.
+        #[serde(default, skip_serializing_if = "is_false")]
+        by_hand: bool,
     },
     /// The action never ran and never will.
     NothingToUndo {
         /// Of which step.
-        step: Token,
+        step: StepRef,
     },
     /// The step cannot go on by itself.
     Stuck {
         /// Which step.
-        step: Token,
+        step: StepRef,
         /// Which of its effects.
         effect: Direction,
         /// Why, and what frees it.
@@ -177,14 +222,41 @@ pub enum Decision {
     /// A step that was stuck before anything was sent is decided anew.
     Freed {
         /// Which step.
-        step: Token,
+        step: StepRef,
         /// Which of its effects.
         effect: Direction,
+    },
+    /// An operator wants this once a fence has closed the effect.
+    Intended {
+        /// Of which step.
+        step: StepRef,
+        /// Which of its effects.
+        effect: Direction,
+        /// What.
+        then: Then,
+    },
+    /// What an operator wanted of the effect cannot be any more.
+    Dropped {
+        /// Of which step.
+        step: StepRef,
+        /// Which of its effects.
+        effect: Direction,
+    },
+    /// Nothing is sent, and all clocks stop.
+    Paused {
+        /// Whether the saga itself is meant, or its whole definition.
+        #[serde(default, skip_serializing_if = "PausedBy::is_operator")]
+        by: PausedBy,
+    },
+    /// It goes on; its clocks have stood still for so long.
+    Resumed {
+        /// By how much all that was due is moved on, in milliseconds.
+        shift_ms: u64,
     },
     /// A participant contradicted what it had proved.
     Alarmed {
         /// At which step.
-        step: Token,
+        step: StepRef,
         /// How.
         alarm: Alarm,
     },
@@ -201,7 +273,7 @@ pub enum Decision {
         failure: Failure,
         /// The steps that will be undone, in the definition's order.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        undo: Vec<Token>,
+        undo: Vec<StepRef>,
     },
     /// The deadline passed behind the point of no return.
     Overdue,
@@ -209,7 +281,22 @@ pub enum Decision {
     Done {
         /// How.
         ending: Ending,
+        /// What its caller gets.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        output: Value,
+        /// Why that could not be evaluated.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        output_error: Option<String>,
     },
+}
+
+const fn first() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+const fn is_first(number: &u32) -> bool {
+    *number == 1
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]

@@ -20,6 +20,7 @@ mod operator;
 mod progress;
 mod reply;
 mod saga;
+mod signal;
 mod start;
 mod status;
 mod step;
@@ -30,13 +31,14 @@ mod turn;
 pub use command::open_commands;
 pub use fold::{Misfit, ReplayError, replay};
 pub use handle::handle;
-pub use input::{Input, OperatorAction, ReplyInput};
+pub use input::{ActionKind, Input, OperatorAction, ReplyInput};
 pub use journal::{Decision, ENGINE_VERSION, JournalEntry};
 pub use operator::allowed;
-pub use saga::{Ending, Failure, Phase, Saga, code};
-pub use start::start;
-pub use status::{Flags, InvalidStatus, Status};
+pub use saga::{Ending, Failure, Paused, PausedBy, Phase, Saga, code};
+pub use start::{Begin, start};
+pub use status::{Flags, InvalidStatus, Place, Status};
 pub use step::{
-    ActionState, Alarm, Ask, Effect, FenceWhy, Flight, HeldBy, StepState, Stuck, StuckWhy, UndoState, Wait,
+    ActionState, Alarm, Ask, Awaiting, Effect, FenceWhy, Flight, HeldBy, StepState, Stuck, StuckWhy, Then,
+    UndoState, Wait,
 };
 pub use transition::{Error, Ignored, Output, Transition, Verdict};

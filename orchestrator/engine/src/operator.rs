@@ -8,16 +8,16 @@ use amends_definition::Definition;
 
 use crate::draft::{BOTH, Draft};
 use crate::{
-    Ask, Decision, Ending, Error, Failure, Ignored, OperatorAction, Phase, Saga, StepState, Verdict, code,
-    turn,
+    ActionKind, Ask, Decision, Ending, Error, Failure, Ignored, OperatorAction, Phase, Saga, StepState,
+    Verdict, code, turn,
 };
 
 /// The actions that are legal now.
 ///
 /// Of one that is under way already it says so as well: asking again changes nothing and harms nothing.
 #[must_use]
-pub fn allowed(saga: &Saga, definition: &Definition) -> Vec<OperatorAction> {
-    OperatorAction::ALL.into_iter().filter(|action| refusal(saga, definition, action).is_none()).collect()
+pub fn allowed(saga: &Saga, definition: &Definition) -> Vec<ActionKind> {
+    ActionKind::ALL.into_iter().filter(|action| refusal(saga, definition, *action).is_none()).collect()
 }
 
 /// Takes an operator's action.
@@ -27,28 +27,31 @@ pub(crate) fn operate(
     actor: &str,
     reason: &str,
 ) -> Result<Verdict, Error> {
-    if let Some(why) = refusal(&draft.saga, draft.definition, action) {
+    if let Some(why) = refusal(&draft.saga, draft.definition, action.kind()) {
         let allowed = allowed(&draft.saga, draft.definition);
         let allowed = allowed.iter().map(|action| action.name().to_owned()).collect();
         return Err(Error::Refused { why, allowed });
     }
     Ok(match action {
         OperatorAction::RetryNow => retry_now(draft),
-        OperatorAction::Cancel => cancel(draft, actor, reason),
+        OperatorAction::Cancel | OperatorAction::Compensate => cancel(draft, actor, reason),
+        _ => Verdict::Ignored(Ignored::Underway),
     })
 }
 
 /// Why the action is not legal; `None` if it is.
-fn refusal(saga: &Saga, definition: &Definition, action: &OperatorAction) -> Option<String> {
+fn refusal(saga: &Saga, definition: &Definition, action: ActionKind) -> Option<String> {
     match (saga.phase, action) {
         (Phase::Done(Ending::Completed), _) => Some("the saga is completed".to_owned()),
         (Phase::Done(Ending::Compensated), _) => Some("the saga is compensated".to_owned()),
-        (Phase::Forward, OperatorAction::Cancel) => {
+        (Phase::Done(Ending::Abandoned), _) => Some("the saga is abandoned".to_owned()),
+        (Phase::Forward, ActionKind::Cancel | ActionKind::Compensate) => {
             let pivot = turn::committed_by(saga, definition)?;
             Some(format!("the point of no return is passed: {pivot} has succeeded"))
         }
-        (Phase::Backward, OperatorAction::Cancel)
-        | (Phase::Forward | Phase::Backward, OperatorAction::RetryNow) => None,
+        (Phase::Backward, ActionKind::Cancel | ActionKind::Compensate)
+        | (Phase::Forward | Phase::Backward, ActionKind::RetryNow) => None,
+        _ => Some("this is not known yet".to_owned()),
     }
 }
 
@@ -57,11 +60,15 @@ fn retry_now(draft: &mut Draft<'_>) -> Verdict {
         for effect in BOTH {
             let step = draft.step(index);
             let Some(ask) = asked(step, effect) else { continue };
-            if step.effect(effect).is_some() {
+            if let Some(sent) = step.effect(effect) {
+                // What waits for its place has not been sent yet.
+                if sent.send_no == 0 {
+                    continue;
+                }
                 let attempts = draft.attempts(index, effect);
                 draft.send_again(index, effect, ask, attempts);
             } else {
-                let step = step.name.clone();
+                let step = step.reference();
                 draft.decide(Decision::Freed { step, effect });
             }
         }

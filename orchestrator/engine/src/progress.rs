@@ -1,21 +1,25 @@
 //! Going on: whatever has become ready is decided, until nothing more is.
 //!
-//! Invariant: a saga that is not done has afterwards something in flight, or is stuck. Readiness is
-//! written over `after`, not over neighbours in a list: a chain is only the simplest graph.
+//! Invariant: a saga that is not done has afterwards something in flight or awaited, or is stuck, paused or
+//! not begun. Readiness is written over `after`: a chain is only the simplest graph.
 
-use amends_contract::Direction;
-use amends_definition::{Step, StepKind};
+use amends_contract::{Direction, Token};
+use amends_definition::{Await, Call, ForEach, Step, StepKind};
 use serde_json::Value;
 
 use crate::data::{self, Trouble};
 use crate::draft::Draft;
-use crate::{ActionState, Ask, Decision, Ending, Failure, Phase, Stuck, UndoState, turn};
+use crate::{ActionState, Ask, Decision, Ending, Failure, Phase, Stuck, StuckWhy, UndoState, turn};
 
 /// Decides all that is ready.
 pub(crate) fn go_on(draft: &mut Draft<'_>) {
     loop {
         let before = draft.decided();
+        if draft.saga.paused.is_some() {
+            return;
+        }
         match draft.saga.phase {
+            Phase::Forward if draft.saga.start_at.is_some() => {}
             Phase::Forward => forward(draft),
             Phase::Backward => backward(draft),
             Phase::Done(_) => {}
@@ -30,51 +34,81 @@ fn forward(draft: &mut Draft<'_>) {
     let definition = draft.definition;
     match next_ready(draft, &definition.steps, 0) {
         Next::Ready(index) => act(draft, index),
-        Next::AllSucceeded => draft.decide(Decision::Done { ending: Ending::Completed }),
+        Next::AllFinished => complete(draft),
         Next::Nothing => {}
     }
 }
 
+fn complete(draft: &mut Draft<'_>) {
+    let (output, output_error) = match data::output(draft) {
+        Ok(output) => (output, None),
+        Err(why) => (Value::Null, Some(why)),
+    };
+    draft.decide(Decision::Done { ending: Ending::Completed, output, output_error });
+}
+
 fn backward(draft: &mut Draft<'_>) {
     let blocked = blocked(draft);
-    let ready = |index: &usize| draft.step(*index).undo == UndoState::Waiting && !blocked[*index];
-    if let Some(index) = (0..draft.forward_count()).rev().find(ready) {
+    let ready =
+        |index: &usize| draft.step(*index).undo == UndoState::Waiting && !blocked[draft.origin(*index)];
+    let forward = draft.forward();
+    if let Some(index) = forward.iter().copied().rev().find(ready) {
         return undo(draft, index);
     }
-    if (0..draft.forward_count()).any(|index| !is_undone(draft, index)) {
+    if forward.iter().any(|index| !is_undone(draft, *index)) {
         return;
     }
     let definition = draft.definition;
-    match next_ready(draft, &definition.on_compensated, draft.forward_count()) {
+    match next_ready(draft, &definition.on_compensated, definition.steps.len()) {
         Next::Ready(index) => act(draft, index),
-        Next::AllSucceeded => draft.decide(Decision::Done { ending: Ending::Compensated }),
+        Next::AllFinished => {
+            draft.decide(Decision::Done {
+                ending: Ending::Compensated,
+                output: Value::Null,
+                output_error: None,
+            });
+        }
         Next::Nothing => {}
     }
 }
 
 enum Next {
     Ready(usize),
-    AllSucceeded,
+    AllFinished,
     Nothing,
 }
 
 /// The first step of a list that waits for nothing any more; `offset` is the list's place in the saga.
 fn next_ready(draft: &Draft<'_>, steps: &[Step], offset: usize) -> Next {
-    let succeeded = |index: usize| matches!(draft.step(offset + index).action, ActionState::Succeeded { .. });
+    let finished = |index: usize| is_finished(draft, offset + index);
     let waiting = |index: usize| draft.step(offset + index).action == ActionState::Waiting;
-    let ready = |(index, step): &(usize, &Step)| waiting(*index) && step.after.iter().all(|i| succeeded(*i));
+    let ready = |(index, step): &(usize, &Step)| waiting(*index) && step.after.iter().all(|i| finished(*i));
     match steps.iter().enumerate().find(ready) {
         Some((index, _)) => Next::Ready(offset + index),
-        None if (0..steps.len()).all(succeeded) => Next::AllSucceeded,
+        None if (0..steps.len()).all(finished) => Next::AllFinished,
         None => Next::Nothing,
     }
 }
 
-/// Which steps have, somewhere behind them, one that may have run and is not undone yet.
+/// Whether the steps behind it may go on.
+fn is_finished(draft: &Draft<'_>, index: usize) -> bool {
+    let step = draft.step(index);
+    match &step.action {
+        ActionState::Succeeded { .. } | ActionState::Skipped => true,
+        ActionState::Spread => {
+            let succeeded = |action: &ActionState| matches!(action, ActionState::Succeeded { .. });
+            draft.saga.instances(&step.name).all(|instance| succeeded(&instance.action))
+        }
+        _ => false,
+    }
+}
+
+/// Which steps of the definition have, somewhere behind them, one that may have run and is not undone yet.
 fn blocked(draft: &Draft<'_>) -> Vec<bool> {
     let steps = &draft.definition.steps;
     let mut blocked = vec![false; steps.len()];
-    let mut open: Vec<usize> = (0..steps.len()).filter(|index| !is_undone(draft, *index)).collect();
+    let open = draft.forward().into_iter().filter(|index| !is_undone(draft, *index));
+    let mut open: Vec<usize> = open.map(|index| draft.origin(index)).collect();
     while let Some(index) = open.pop() {
         for before in &steps[index].after {
             if !blocked[*before] {
@@ -99,17 +133,66 @@ fn is_undone(draft: &Draft<'_>, index: usize) -> bool {
 
 /// Decides a step's action, or what becomes of the saga if that cannot be.
 fn act(draft: &mut Draft<'_>, index: usize) {
-    match data::of_action(draft, index) {
-        Ok(data) => decide(draft, index, Direction::Forward, Some(data)),
-        Err(trouble) => match draft.kind(index) {
+    let model = draft.model(index);
+    let decided = match data::condition(draft, index) {
+        Ok(true) => match (&model.for_each, &model.call) {
+            (Some(for_each), _) => spread(draft, index, for_each),
+            (None, Call::Await(wait)) => {
+                await_signal(draft, index, wait);
+                Ok(())
+            }
+            (None, Call::Command(_) | Call::Saga(_)) => data::of_action(draft, index, None)
+                .map(|data| decide(draft, index, Direction::Forward, Some(data))),
+        },
+        Ok(false) => {
+            let step = draft.reference(index);
+            draft.decide(Decision::Skipped { step });
+            Ok(())
+        }
+        Err(trouble) => Err(trouble),
+    };
+    if let Err(trouble) = decided {
+        match draft.kind(index) {
             StepKind::Compensatable | StepKind::Pivot => reject(draft, index, trouble),
             StepKind::Retriable => stick(draft, index, Direction::Forward, trouble),
-        },
+        }
     }
+}
+
+/// One instance for each element. None is decided unless all can be.
+fn spread(draft: &mut Draft<'_>, index: usize, for_each: &ForEach) -> Result<(), Trouble> {
+    let elements = data::elements(draft, for_each)?;
+    let data = elements
+        .iter()
+        .map(|element| data::of_action(draft, index, Some(element)))
+        .collect::<Result<Vec<Value>, Trouble>>()?;
+    let first = draft.saga.steps.len();
+    let step = draft.reference(index);
+    draft.decide(Decision::Spread { step, elements });
+    for (instance, data) in (first..).zip(data) {
+        decide(draft, instance, Direction::Forward, Some(data));
+    }
+    Ok(())
+}
+
+/// Waits, unless the signal is there already.
+fn await_signal(draft: &mut Draft<'_>, index: usize, wait: &Await) {
+    let step = draft.reference(index);
+    if let Some(output) = draft.saga.signals.get(&wait.signal).cloned() {
+        return draft.decide(Decision::Succeeded { step, output, by_hand: false });
+    }
+    let until = wait.timeout_ms.map(|ms| draft.now.plus_ms(ms));
+    draft.decide(Decision::Awaited { step, signal: wait.signal.clone(), until });
 }
 
 /// Decides a step's undo.
 fn undo(draft: &mut Draft<'_>, index: usize) {
+    if matches!(draft.step(index).action, ActionState::Succeeded { by_hand: true, .. }) {
+        let detail = "the action was settled by hand, so no participant can undo it".to_owned();
+        let (step, effect) = (draft.reference(index), Direction::Backward);
+        let at = Stuck { why: StuckWhy::ByHand, detail, ask: Ask::Command };
+        return draft.decide(Decision::Stuck { step, effect, at });
+    }
     match data::of_undo(draft, index) {
         Ok(data) => decide(draft, index, Direction::Backward, data),
         Err(trouble) => stick(draft, index, Direction::Backward, trouble),
@@ -117,25 +200,27 @@ fn undo(draft: &mut Draft<'_>, index: usize) {
 }
 
 fn decide(draft: &mut Draft<'_>, index: usize, effect: Direction, data: Option<Value>) {
-    let step = draft.step(index).name.clone();
+    let step = draft.reference(index);
     // JSON's null is no data: stored, it could not be told from none.
     let data = data.filter(|data| !data.is_null());
     let attempts = draft.attempts(index, effect);
     let due_at = draft.now.plus_ms(draft.resend_after_ms(index, effect, attempts));
-    draft.decide(Decision::Decided { step, effect, data, attempts, due_at });
+    let queued = effect == Direction::Forward && draft.model(index).concurrency.is_some();
+    draft.decide(Decision::Decided { step, effect, data, epoch: 1, queued, attempts, due_at });
 }
 
 /// What cannot even be asked for counts as rejected: nothing was sent.
 fn reject(draft: &mut Draft<'_>, index: usize, trouble: Trouble) {
-    let step = draft.step(index).name.clone();
     let Trouble { code, why: _, detail } = trouble;
-    let failure = Failure { step: Some(step.clone()), code: code.to_owned(), detail: detail.clone() };
-    draft.decide(Decision::Rejected { step, code: code.to_owned(), message: detail });
+    let (code, name) = (code.to_owned(), Token::clone(&draft.step(index).name));
+    let failure = Failure { step: Some(name), code: code.clone(), detail: detail.clone() };
+    let step = draft.reference(index);
+    draft.decide(Decision::Rejected { step, code, message: detail });
     turn::turn(draft, failure);
 }
 
 fn stick(draft: &mut Draft<'_>, index: usize, effect: Direction, trouble: Trouble) {
-    let step = draft.step(index).name.clone();
+    let step = draft.reference(index);
     let at = Stuck { why: trouble.why, detail: trouble.detail, ask: Ask::Command };
     draft.decide(Decision::Stuck { step, effect, at });
 }

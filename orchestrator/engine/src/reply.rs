@@ -39,11 +39,11 @@ pub(crate) fn reply(draft: &mut Draft<'_>, reply: &ReplyInput) -> Result<(), Ign
 /// The step it is about.
 fn route(draft: &Draft<'_>, reply: &ReplyInput) -> Result<usize, Ignored> {
     let effect = &reply.effect;
-    if effect.saga != draft.saga.id || effect.step.index.is_some() {
+    if effect.saga != draft.saga.id {
         return Err(Ignored::Foreign);
     }
-    let index = draft.saga.position(&effect.step.name).ok_or(Ignored::Foreign)?;
-    match address(draft.definition, index, effect.direction) {
+    let index = draft.saga.position(&effect.step).ok_or(Ignored::Foreign)?;
+    match address(&draft.saga, draft.definition, index, effect.direction) {
         Some(address) if address.participant == reply.participant => Ok(index),
         _ => Err(Ignored::Foreign),
     }
@@ -104,7 +104,7 @@ fn stick(
         (None, Some(_)) => return Err(Ignored::Duplicate),
         (None, None) => return Err(Ignored::Stale),
     };
-    let step = step.name.clone();
+    let step = step.reference();
     draft.decide(Decision::Stuck { step, effect, at: Stuck { why, detail, ask } });
     Ok(())
 }
@@ -120,7 +120,7 @@ fn pending(draft: &mut Draft<'_>, index: usize, effect: Direction) -> Result<(),
     }
     let since_now = || Some(draft.now.plus_ms(draft.model(index).pending_max_ms?));
     let pending_until = flight.pending_until.or_else(since_now);
-    let step = step.name.clone();
+    let step = step.reference();
     draft.decide(Decision::Pending { step, effect, pending_until });
     Ok(())
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use amends_contract::{DefinitionRef, Digest, SagaId, Timestamp, Token};
+use amends_contract::{DefinitionRef, Digest, EffectId, SagaId, StepRef, Timestamp, Token};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -28,10 +28,16 @@ pub struct Saga {
     /// For search; fixed at the start.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<Token, String>,
+    /// The effect of another saga that it is; its end answers that saga.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<EffectId>,
     /// When it took its first input.
     pub started_at: Timestamp,
     /// When it took its last input.
     pub updated_at: Timestamp,
+    /// When it begins with its first step; `None` once it has begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_at: Option<Timestamp>,
     /// When it turns backward if the point of no return is not passed by then. While a participant it
     /// waits for is down, this moment moves on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -39,6 +45,9 @@ pub struct Saga {
     /// When it was found overdue: its deadline passed behind the point of no return.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overdue_at: Option<Timestamp>,
+    /// Set while nothing is sent because somebody stopped it. Replies still count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<Paused>,
     /// Where it stands.
     pub phase: Phase,
     /// Why it will turn backward if the pivot in flight turns out not to have happened.
@@ -47,15 +56,64 @@ pub struct Saga {
     /// Why it turned backward.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
-    /// The definition's steps in its order, then those of `on_compensated`.
+    /// Signals that came before any step awaited them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub signals: BTreeMap<Token, Value>,
+    /// What its caller gets, once it is completed.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub output: Value,
+    /// Why the output could not be evaluated; the saga is completed all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_error: Option<String>,
+    /// The definition's steps in its order, then those of `on_compensated`, then the instances of `for_each`
+    /// steps as they were made.
     pub steps: Vec<StepState>,
 }
 
+/// Who stopped a saga, and since when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Paused {
+    /// Since when its clocks stand still.
+    pub since: Timestamp,
+    /// By which of its wishes: one does not resume what the other paused.
+    #[serde(default, skip_serializing_if = "PausedBy::is_operator")]
+    pub by: PausedBy,
+}
+
+/// What stopped a saga.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PausedBy {
+    /// An operator paused this saga.
+    #[default]
+    Operator,
+    /// An operator paused its whole definition.
+    Definition,
+}
+
+impl PausedBy {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    pub(crate) const fn is_operator(&self) -> bool {
+        matches!(self, Self::Operator)
+    }
+}
+
 impl Saga {
-    /// The step of that name.
+    /// The step of that name; of a `for_each` step the step itself, not its instances.
     #[must_use]
     pub fn step(&self, name: &str) -> Option<&StepState> {
-        self.steps.iter().find(|step| step.name == *name)
+        self.steps.iter().find(|step| step.index.is_none() && step.name == *name)
+    }
+
+    /// The step, or the instance of a `for_each` step.
+    #[must_use]
+    pub fn instance(&self, step: &StepRef) -> Option<&StepState> {
+        self.steps.get(self.position(step)?)
+    }
+
+    /// The instances of a `for_each` step, in the order of its list.
+    pub fn instances<'a>(&'a self, name: &'a Token) -> impl Iterator<Item = &'a StepState> {
+        self.steps.iter().filter(move |step| step.index.is_some() && step.name == *name)
     }
 
     /// What the step's action gave back; `None` unless it has succeeded.
@@ -64,8 +122,8 @@ impl Saga {
         self.step(step)?.output()
     }
 
-    pub(crate) fn position(&self, name: &str) -> Option<usize> {
-        self.steps.iter().position(|step| step.name == *name)
+    pub(crate) fn position(&self, reference: &StepRef) -> Option<usize> {
+        self.steps.iter().position(|step| step.index == reference.index && step.name == reference.name)
     }
 }
 
@@ -89,6 +147,8 @@ pub enum Ending {
     Completed,
     /// Whatever may have happened was undone.
     Compensated,
+    /// An operator gave it up: what may have happened was neither finished nor undone.
+    Abandoned,
 }
 
 /// Why a saga turned backward.
@@ -115,4 +175,8 @@ pub mod code {
     pub const EXPRESSION: &str = "expression";
     /// A command was larger than may be sent.
     pub const TOO_LARGE: &str = "too-large";
+    /// A command's data break the step's schema.
+    pub const SCHEMA: &str = "schema";
+    /// A signal did not come in time.
+    pub const TIMEOUT: &str = "timeout";
 }

@@ -2,23 +2,49 @@
 
 use std::collections::BTreeMap;
 
-use amends_contract::{SagaId, Timestamp, Token};
+use amends_contract::{EffectId, SagaId, Timestamp, Token};
 use amends_definition::{Definition, Template};
 use serde_json::Value;
 
 use crate::draft::Draft;
 use crate::{Decision, Error, Input, JournalEntry, Saga, Transition, data, fold, progress};
 
-/// Begins a saga: journal entry 1, and the command of its first step.
+/// With what a saga begins.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Begin {
+    /// What it is about.
+    pub input: Value,
+    /// When its first step is decided; at once if there is none. The deadline counts from then.
+    pub start_at: Option<Timestamp>,
+    /// The effect of another saga that it is.
+    pub parent: Option<EffectId>,
+}
+
+impl From<Value> for Begin {
+    fn from(input: Value) -> Self {
+        Self { input, start_at: None, parent: None }
+    }
+}
+
+/// Begins a saga: journal entry 1, and the commands of its first steps.
 ///
 /// # Errors
 /// [`Error::Label`] when a label has no value for this input.
-pub fn start(id: SagaId, definition: &Definition, input: Value, now: Timestamp) -> Result<Transition, Error> {
+pub fn start(
+    id: SagaId,
+    definition: &Definition,
+    begin: impl Into<Begin>,
+    now: Timestamp,
+) -> Result<Transition, Error> {
+    let Begin { input, start_at, parent } = begin.into();
+    let start_at = start_at.filter(|at| *at > now);
     let start = Input::Start {
         definition: definition.reference(),
         digest: definition.digest,
         input,
         labels: BTreeMap::new(),
+        start_at,
+        parent,
     };
     let mut entry = JournalEntry::new(id, 1, now, start, Vec::new());
     let Some(mut saga) = fold::blank(&entry) else { unreachable!("it is a start") };
@@ -32,7 +58,7 @@ pub fn start(id: SagaId, definition: &Definition, input: Value, now: Timestamp) 
     let steps = definition.steps.iter().chain(&definition.on_compensated);
     draft.decide(Decision::Started {
         steps: steps.map(|step| step.name.clone()).collect(),
-        deadline_at: definition.deadline_ms.map(|ms| now.plus_ms(ms)),
+        deadline_at: definition.deadline_ms.map(|ms| start_at.unwrap_or(now).plus_ms(ms)),
     });
     progress::go_on(&mut draft);
     Ok(draft.finish(entry.input))

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use amends_contract::{Direction, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{Ending, Flight, Phase, Saga, StepState};
+use crate::{ActionState, Awaiting, Ending, Flight, HeldBy, Phase, Saga, StepState};
 
 /// How a saga stands, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -105,9 +105,8 @@ impl Saga {
         match self.phase {
             Phase::Done(Ending::Completed) => Status::Completed,
             Phase::Done(Ending::Compensated) => Status::Compensated,
-            Phase::Forward | Phase::Backward if self.is_stuck() && self.flights().next().is_none() => {
-                Status::Parked
-            }
+            Phase::Done(Ending::Abandoned) => Status::Abandoned,
+            Phase::Forward | Phase::Backward if self.is_stuck() && !self.can_move() => Status::Parked,
             Phase::Forward => Status::Running,
             Phase::Backward => Status::Compensating,
         }
@@ -125,11 +124,11 @@ impl Saga {
             .flat_map(|step| BOTH.map(|direction| (step.flight(direction), step.effect(direction))))
             .any(|pair| matches!(pair, (Some(_), Some(effect)) if effect.left == 0));
         Flags {
-            needs_attention: alarm || overdue || used_up || self.is_stuck(),
-            awaiting: false,
-            held: self.flights().any(|flight| flight.held.is_some()),
+            needs_attention: alarm || !over && (overdue || used_up || self.is_stuck()),
+            awaiting: !over && self.awaited().next().is_some(),
+            held: !over && self.flights().any(|flight| flight.held.is_some()),
             overdue,
-            paused: false,
+            paused: !over && self.paused.is_some(),
             alarm,
         }
     }
@@ -138,9 +137,15 @@ impl Saga {
     /// can move it.
     #[must_use]
     pub fn due_at(&self) -> Option<Timestamp> {
+        if self.paused.is_some() || matches!(self.phase, Phase::Done(_)) {
+            return None;
+        }
         self.flights()
+            // What was never sent waits for its place, not for a moment.
+            .filter(|flight| flight.held != Some(HeldBy::Concurrency))
             .flat_map(|flight| [Some(flight.due_at), flight.pending_until])
-            .chain([self.open_deadline()])
+            .chain(self.awaited().map(|awaiting| awaiting.until))
+            .chain([self.open_deadline(), self.start_at])
             .flatten()
             .min()
     }
@@ -158,9 +163,41 @@ impl Saga {
         self.steps.iter().flat_map(|step| BOTH.map(|direction| step.flight(direction))).flatten()
     }
 
+    /// The signals that it waits for.
+    pub fn awaited(&self) -> impl Iterator<Item = &Awaiting> {
+        self.steps.iter().filter_map(|step| match &step.action {
+            ActionState::Awaiting(awaiting) => Some(awaiting),
+            _ => None,
+        })
+    }
+
+    /// The steps whose actions wait for one of the places of their `concurrency`, and those that have one.
+    pub fn places(&self) -> impl Iterator<Item = (&StepState, Place)> {
+        let open = !matches!(self.phase, Phase::Done(_));
+        self.steps.iter().filter(move |_| open).filter_map(|step| {
+            let (flight, effect) = step.flight(Direction::Forward).zip(step.action_effect.as_ref())?;
+            let waiting = effect.send_no == 0 && flight.held == Some(HeldBy::Concurrency);
+            Some((step, if waiting { Place::Wanted } else { Place::Taken }))
+        })
+    }
+
+    fn can_move(&self) -> bool {
+        self.flights().next().is_some() || self.awaited().next().is_some() || self.start_at.is_some()
+    }
+
     fn is_stuck(&self) -> bool {
         self.steps.iter().any(StepState::is_stuck)
     }
+}
+
+/// How an action in flight stands to the places of its step's `concurrency`; without meaning for a step
+/// that has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// It waits for one, and was never sent.
+    Wanted,
+    /// It has one.
+    Taken,
 }
 
 impl StepState {

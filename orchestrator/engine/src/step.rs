@@ -3,7 +3,7 @@
 //! They are apart because a late reply of the action changes what is known of the action, whatever the
 //! undo is doing meanwhile.
 
-use amends_contract::{Direction, Timestamp, Token};
+use amends_contract::{Direction, StepRef, Timestamp, Token};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -12,6 +12,12 @@ use serde_json::Value;
 pub struct StepState {
     /// Its name in the definition.
     pub name: Token,
+    /// Which element of a `for_each` step it is for; `None` for the step itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<u32>,
+    /// The element.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub element: Value,
     /// What is known of its action.
     #[serde(default, skip_serializing_if = "ActionState::is_waiting")]
     pub action: ActionState,
@@ -33,6 +39,8 @@ impl StepState {
     pub(crate) const fn new(name: Token) -> Self {
         Self {
             name,
+            index: None,
+            element: Value::Null,
             action: ActionState::Waiting,
             action_effect: None,
             undo: UndoState::None,
@@ -41,11 +49,22 @@ impl StepState {
         }
     }
 
+    /// An instance of a `for_each` step.
+    pub(crate) fn of_element(name: Token, index: u32, element: Value) -> Self {
+        Self { index: Some(index), element, ..Self::new(name) }
+    }
+
+    /// How decisions and effect ids name it.
+    #[must_use]
+    pub fn reference(&self) -> StepRef {
+        StepRef { name: self.name.clone(), index: self.index }
+    }
+
     /// What the action gave back; `None` unless it has succeeded.
     #[must_use]
     pub const fn output(&self) -> Option<&Value> {
         match &self.action {
-            ActionState::Succeeded { output } => Some(output),
+            ActionState::Succeeded { output, .. } => Some(output),
             _ => None,
         }
     }
@@ -82,9 +101,14 @@ impl StepState {
     /// Whether its action may have run, or may run yet: sent at least once and neither rejected nor
     /// cancelled.
     pub(crate) fn may_have_run(&self) -> bool {
-        self.action_effect.is_some()
+        self.action_effect.as_ref().is_some_and(|effect| effect.send_no > 0)
             && match &self.action {
-                ActionState::Waiting | ActionState::Rejected { .. } | ActionState::Cancelled => false,
+                ActionState::Waiting
+                | ActionState::Skipped
+                | ActionState::Spread
+                | ActionState::Awaiting(_)
+                | ActionState::Rejected { .. }
+                | ActionState::Cancelled => false,
                 ActionState::Stuck(stuck) => stuck.why != StuckWhy::Cancelled,
                 ActionState::InFlight(_) | ActionState::Succeeded { .. } | ActionState::Unknown => true,
             }
@@ -98,6 +122,12 @@ pub enum ActionState {
     /// Never sent.
     #[default]
     Waiting,
+    /// Its condition was false.
+    Skipped,
+    /// It runs once for each element of its list; the instances stand behind the other steps.
+    Spread,
+    /// Waits for a signal.
+    Awaiting(Awaiting),
     /// Asked for, without a final outcome so far.
     InFlight(Flight),
     /// Done.
@@ -105,6 +135,9 @@ pub enum ActionState {
         /// What it gave back.
         #[serde(default, skip_serializing_if = "Value::is_null")]
         output: Value,
+        /// An operator said so; the participant knows nothing of it.
+        #[serde(default, skip_serializing_if = "is_false")]
+        by_hand: bool,
     },
     /// Refused; it did not run and never will.
     Rejected {
@@ -131,6 +164,9 @@ impl ActionState {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
+            Self::Skipped => "skipped",
+            Self::Spread => "spread",
+            Self::Awaiting(_) => "awaiting",
             Self::InFlight(flight) => flight.name(),
             Self::Succeeded { .. } => "succeeded",
             Self::Rejected { .. } => "rejected",
@@ -139,6 +175,21 @@ impl ActionState {
             Self::Stuck(_) => "stuck",
         }
     }
+}
+
+/// Waiting for a signal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Awaiting {
+    /// Its name.
+    pub signal: Token,
+    /// When the wait is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+pub(crate) const fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// What is known of a step's undo.
@@ -157,6 +208,9 @@ pub enum UndoState {
         /// What the undo had to say.
         #[serde(default, skip_serializing_if = "Value::is_null")]
         output: Value,
+        /// An operator said so; the participant knows nothing of it.
+        #[serde(default, skip_serializing_if = "is_false")]
+        by_hand: bool,
     },
     /// The action never ran and never will.
     NothingToUndo,
@@ -183,7 +237,7 @@ impl UndoState {
     }
 }
 
-/// An effect that was decided. Its id and its data never change; only `send_no` and `left` do.
+/// An effect that was decided. Its id and its data never change; the rest does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Effect {
     /// Part of its id.
@@ -191,7 +245,8 @@ pub struct Effect {
     pub epoch: u32,
     /// When it was decided: the `time` of all its commands.
     pub decided_at: Timestamp,
-    /// The last sending; commands and fences of one effect count on together.
+    /// The last sending; commands and fences of one effect count on together. 0 as long as it waits for
+    /// its first.
     #[serde(default = "first", skip_serializing_if = "is_first")]
     pub send_no: u32,
     /// Attempts that are left before it counts as used up.
@@ -199,6 +254,26 @@ pub struct Effect {
     /// The payload, frozen; `None` on an undo that carries nothing but its action's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<Value>,
+    /// What an operator wants once the fence in flight has closed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub then: Option<Then>,
+}
+
+/// What follows when a fence has closed an effect.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Then {
+    /// The next epoch, with this data.
+    Retry {
+        /// The new payload.
+        data: Value,
+    },
+    /// The step counts as settled, by an operator's word.
+    Settle {
+        /// What it is said to have given back.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        output: Value,
+    },
 }
 
 const fn first() -> u32 {
@@ -271,6 +346,10 @@ pub enum FenceWhy {
     Pivot,
     /// It was in flight when the saga turned, and it has no undo.
     Turn,
+    /// An operator wants it tried with other data: the old epoch is closed first.
+    Epoch,
+    /// An operator says how it ended: the participant is asked first.
+    Settle,
 }
 
 /// What something in flight waits for.
@@ -301,6 +380,8 @@ pub enum HeldBy {
     Broker,
     /// The participant is down.
     Participant,
+    /// As many of this step are in flight as may be; it was never sent.
+    Concurrency,
 }
 
 /// A step that cannot go on until an operator, or a late reply, lets it.
@@ -336,6 +417,10 @@ pub enum StuckWhy {
     Expression,
     /// The command is larger than may be sent, and the step cannot be given up.
     TooLarge,
+    /// The command's data break the step's schema, and the step cannot be given up.
+    Schema,
+    /// The action was settled by hand, so its undo has to be, too: no participant knows of it.
+    ByHand,
 }
 
 impl StuckWhy {
@@ -351,6 +436,8 @@ impl StuckWhy {
             Self::Reply => "reply",
             Self::Expression => "expression",
             Self::TooLarge => "too_large",
+            Self::Schema => "schema",
+            Self::ByHand => "by_hand",
         }
     }
 }

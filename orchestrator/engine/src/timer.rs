@@ -5,22 +5,39 @@
 
 use std::collections::BTreeSet;
 
-use amends_contract::{Direction, Timestamp, Token};
+use amends_contract::{Direction, StepRef, Timestamp, Token};
+use amends_definition::OnTimeout;
 
 use crate::attempts::{Ended, burn};
 use crate::draft::{BOTH, Draft, address};
-use crate::{Decision, Failure, Flight, HeldBy, Ignored, Stuck, StuckWhy, Wait, code, turn};
+use crate::{ActionState, Ask, Decision, Failure, HeldBy, Ignored, Stuck, StuckWhy, Wait, code, turn};
+
+/// What the timer's input says about the world.
+pub(crate) struct World<'a> {
+    /// The broker refuses us, or our own replies lie unread.
+    pub(crate) blind: bool,
+    /// Participants that are not up.
+    pub(crate) down: &'a BTreeSet<Token>,
+    /// Steps of this saga that were given a place.
+    pub(crate) slots: &'a BTreeSet<StepRef>,
+}
 
 /// Takes the timer's input.
-pub(crate) fn timer(draft: &mut Draft<'_>, blind: bool, down: &BTreeSet<Token>) -> Result<(), Ignored> {
-    let world = World { blind, down };
+pub(crate) fn timer(draft: &mut Draft<'_>, world: &World<'_>) -> Result<(), Ignored> {
+    if draft.saga.paused.is_some() {
+        return Err(Ignored::Paused);
+    }
+    if draft.saga.start_at.is_some_and(|at| at <= draft.now) {
+        draft.decide(Decision::Begun);
+    }
     let deadline_was = draft.saga.deadline_at;
     // The deadline first: if it turns the saga, the rest is not asked for any more.
-    deadline(draft, &world);
+    deadline(draft, world);
     let mut held_ms = 0;
     for index in 0..draft.saga.steps.len() {
+        wait_is_over(draft, index);
         for direction in BOTH {
-            held_ms = held_ms.max(due(draft, index, direction, &world));
+            held_ms = held_ms.max(due(draft, index, direction, world));
         }
     }
     // What is held stands still, and so does the deadline.
@@ -33,18 +50,12 @@ pub(crate) fn timer(draft: &mut Draft<'_>, blind: bool, down: &BTreeSet<Token>) 
     if draft.decided() == 0 { Err(Ignored::NotDue) } else { Ok(()) }
 }
 
-/// What the timer's input says about outages.
-struct World<'a> {
-    blind: bool,
-    down: &'a BTreeSet<Token>,
-}
-
 impl World<'_> {
     fn holds(&self, draft: &Draft<'_>, index: usize, direction: Direction) -> Option<HeldBy> {
         if self.blind {
             return Some(HeldBy::Broker);
         }
-        let address = address(draft.definition, index, direction)?;
+        let address = address(&draft.saga, draft.definition, index, direction)?;
         self.down.contains(&address.participant).then_some(HeldBy::Participant)
     }
 }
@@ -53,7 +64,9 @@ fn deadline(draft: &mut Draft<'_>, world: &World<'_>) {
     let Some(deadline_at) = draft.saga.open_deadline().filter(|at| *at <= draft.now) else { return };
     // A deadline does not pass while the saga waits for somebody who is down.
     let held = (0..draft.saga.steps.len())
-        .filter(|index| draft.step(*index).flight(Direction::Forward).is_some())
+        .filter(|index| {
+            draft.flight(*index, Direction::Forward).is_some_and(|(_, effect)| effect.send_no > 0)
+        })
         .find(|index| world.holds(draft, *index, Direction::Forward).is_some());
     if let Some(index) = held {
         let wait_ms = draft.resend_after_ms(index, Direction::Forward, 1);
@@ -67,9 +80,43 @@ fn deadline(draft: &mut Draft<'_>, world: &World<'_>) {
     }
 }
 
+/// The signal did not come in time.
+fn wait_is_over(draft: &mut Draft<'_>, index: usize) {
+    let ActionState::Awaiting(awaiting) = &draft.step(index).action else { return };
+    if awaiting.until.is_some_and(|until| until <= draft.now) {
+        time_out(draft, index);
+    }
+}
+
+/// Ends the wait for a signal as its timeout says.
+pub(crate) fn time_out(draft: &mut Draft<'_>, index: usize) {
+    let Some(wait) = draft.model(index).call.as_await() else { return };
+    let step = draft.reference(index);
+    match wait.on_timeout {
+        OnTimeout::GoOn => {
+            let output = serde_json::Value::Null;
+            draft.decide(Decision::Succeeded { step, output, by_hand: false });
+        }
+        OnTimeout::Compensate => {
+            let message = format!("the signal {} did not come in time", wait.signal);
+            let (name, code) = (step.name.clone(), code::TIMEOUT.to_owned());
+            let failure = Failure { step: Some(name), code: code.clone(), detail: message.clone() };
+            draft.decide(Decision::Rejected { step, code, message });
+            turn::turn_or_doubt(draft, failure);
+        }
+    }
+}
+
 /// Does what is due of one effect; gives the milliseconds for which it is held.
 fn due(draft: &mut Draft<'_>, index: usize, direction: Direction, world: &World<'_>) -> u64 {
     let Some((flight, effect)) = draft.flight(index, direction) else { return 0 };
+    let (ask, wait, held, left) = (flight.ask, flight.wait, flight.held, effect.left);
+    if effect.send_no == 0 {
+        if world.slots.contains(&draft.reference(index)) {
+            draft.send_again(index, direction, Ask::Command, left);
+        }
+        return 0;
+    }
     let is_due = |at: Timestamp| at <= draft.now;
     let is_overlong = flight.pending_until.is_some_and(is_due);
     if !is_due(flight.due_at) && !is_overlong {
@@ -78,10 +125,8 @@ fn due(draft: &mut Draft<'_>, index: usize, direction: Direction, world: &World<
     if let Some(by) = world.holds(draft, index, direction) {
         return hold(draft, index, direction, by);
     }
-    let Flight { ask, wait, held, .. } = *flight;
-    let left = effect.left;
     if is_overlong {
-        let step = draft.step(index).name.clone();
+        let step = draft.reference(index);
         let detail = "the participant did not find out in time".to_owned();
         let at = Stuck { why: StuckWhy::PendingMax, detail, ask };
         draft.decide(Decision::Stuck { step, effect: direction, at });
@@ -103,7 +148,7 @@ fn hold(draft: &mut Draft<'_>, index: usize, effect: Direction, by: HeldBy) -> u
     let wait_ms = draft.resend_after_ms(index, effect, sent.left);
     // Never into the past, or it would be due again at once.
     let pending_until = flight.pending_until.map(|at| at.max(draft.now).plus_ms(wait_ms));
-    let step = draft.step(index).name.clone();
+    let step = draft.reference(index);
     let due_at = draft.now.plus_ms(wait_ms);
     draft.decide(Decision::Held { step, effect, by, due_at, pending_until });
     wait_ms

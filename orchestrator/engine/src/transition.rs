@@ -53,6 +53,8 @@ pub enum Ignored {
     NotDue,
     /// What the operator asks for is on its way already.
     Underway,
+    /// The saga is paused: its clocks stand still.
+    Paused,
 }
 
 impl Ignored {
@@ -67,6 +69,7 @@ impl Ignored {
             Self::Foreign => "foreign",
             Self::NotDue => "not_due",
             Self::Underway => "underway",
+            Self::Paused => "paused",
         }
     }
 }

@@ -38,15 +38,23 @@ pub(crate) fn saga(number: u32) -> Saga {
         version: 1,
         input: json!({ "number": number, "text": "naïve \u{0} 'quoted' \"text\"" }),
         labels: BTreeMap::from([(token("customer"), format!("c{}", number % 3))]),
+        parent: None,
         started_at: at(number),
+        start_at: None,
         updated_at: at(number),
         deadline_at: None,
         overdue_at: None,
+        paused: None,
         phase: Phase::Forward,
         doubt: None,
         failure: None,
+        signals: BTreeMap::new(),
+        output: serde_json::Value::Null,
+        output_error: None,
         steps: vec![StepState {
             name: token("reserve-stock"),
+            index: None,
+            element: serde_json::Value::Null,
             action: ActionState::InFlight(flight),
             action_effect: None,
             undo: UndoState::None,
@@ -78,7 +86,7 @@ pub(crate) fn next(saga: &Saga, change: impl FnOnce(&mut Saga)) -> Write {
 
 pub(crate) fn completed(saga: &mut Saga) {
     saga.phase = Phase::Done(Ending::Completed);
-    saga.steps[0].action = ActionState::Succeeded { output: json!({ "reservation": 1 }) };
+    saga.steps[0].action = ActionState::Succeeded { output: json!({ "reservation": 1 }), by_hand: false };
 }
 
 pub(crate) fn compensated(saga: &mut Saga) {
@@ -97,7 +105,7 @@ fn entry(saga: &Saga) -> JournalEntry {
         saga: saga.id,
         seq: saga.version,
         at: saga.updated_at,
-        input: Input::Timer { blind: false, down: [].into() },
+        input: Input::Timer { blind: false, down: [].into(), slots: [].into() },
         decisions: Vec::new(),
         engine_version: 1,
     }

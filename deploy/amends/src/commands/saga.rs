@@ -125,7 +125,7 @@ fn narrate_entry(entry: &Value, output: &mut Output) -> anyhow::Result<()> {
         "a journal entry of another version: use --json, or an `amends` of the orchestrator's version",
     )?;
     for line in narrate::entry(&entry) {
-        let step = line.step.as_ref().map_or("", |step| step.as_str());
+        let step = line.step.as_ref().map(ToString::to_string).unwrap_or_default();
         output.line(format_args!("{}  {step:<18}{}", entry.at, line.text))?;
     }
     Ok(())

@@ -44,7 +44,7 @@ impl Stage {
 
     /// Something was decided in a saga, so long after its start.
     pub(crate) fn step(&self, after: Duration, line: &Line) {
-        let step = line.step.as_ref().map_or("", |step| step.as_str());
+        let step = line.step.as_ref().map(ToString::to_string).unwrap_or_default();
         let text = match line.mood {
             Mood::Good => self.paint(GREEN, &line.text),
             Mood::Bad => self.paint(RED, &line.text),

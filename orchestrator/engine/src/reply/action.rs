@@ -18,8 +18,8 @@ pub(super) fn settle(draft: &mut Draft<'_>, index: usize, outcome: &Outcome) -> 
     };
     match (&step.action, outcome) {
         (ActionState::InFlight(_) | ActionState::Stuck(_), Outcome::Succeeded { output }) => {
-            let (step, output) = (step.name.clone(), output.clone());
-            draft.decide(Decision::Succeeded { step, output });
+            let (step, output) = (step.reference(), output.clone());
+            draft.decide(Decision::Succeeded { step, output, by_hand: false });
             if ask == Ask::Fence(FenceWhy::Pivot) {
                 draft.decide(Decision::Resolved);
             }
@@ -50,12 +50,12 @@ pub(super) fn settle(draft: &mut Draft<'_>, index: usize, outcome: &Outcome) -> 
 }
 
 fn rejected(draft: &mut Draft<'_>, index: usize, code: &str, message: &str) -> Result<(), Ignored> {
-    let (step, phase) = (draft.step(index).name.clone(), draft.saga.phase);
+    let (step, phase) = (draft.reference(index), draft.saga.phase);
     match draft.kind(index) {
         StepKind::Retriable => stick(draft, index, StuckWhy::Rejected, format!("{code}: {message}")),
         StepKind::Compensatable | StepKind::Pivot => {
             let failure =
-                Failure { step: Some(step.clone()), code: code.to_owned(), detail: message.to_owned() };
+                Failure { step: Some(step.name.clone()), code: code.to_owned(), detail: message.to_owned() };
             let (code, message) = (code.to_owned(), message.to_owned());
             draft.decide(Decision::Rejected { step, code, message });
             // Backward, it was the answer to a fence.
@@ -68,10 +68,10 @@ fn rejected(draft: &mut Draft<'_>, index: usize, code: &str, message: &str) -> R
 }
 
 fn cancelled(draft: &mut Draft<'_>, index: usize, ask: Ask) -> Result<(), Ignored> {
-    let step = draft.step(index).name.clone();
+    let step = draft.reference(index);
     match ask {
         Ask::Command => stick(draft, index, StuckWhy::Cancelled, String::new()),
-        Ask::Fence(FenceWhy::Turn) => {
+        Ask::Fence(FenceWhy::Turn | FenceWhy::Epoch | FenceWhy::Settle) => {
             draft.decide(Decision::Cancelled { step });
             Ok(())
         }
@@ -93,12 +93,12 @@ fn stick(draft: &mut Draft<'_>, index: usize, why: StuckWhy, detail: String) -> 
 /// stuck it settles.
 fn learn(draft: &mut Draft<'_>, index: usize, outcome: &Outcome) {
     let step = draft.step(index);
-    let name = step.name.clone();
+    let name = step.reference();
     let undone_in_vain = step.undo == UndoState::NothingToUndo;
     let stuck = step.stuck(Direction::Backward).map(|stuck| (stuck.why, stuck.ask));
     match outcome {
         Outcome::Succeeded { output } => {
-            draft.decide(Decision::Succeeded { step: name.clone(), output: output.clone() });
+            draft.decide(Decision::Succeeded { step: name.clone(), output: output.clone(), by_hand: false });
             if undone_in_vain {
                 draft.decide(Decision::Alarmed { step: name, alarm: Alarm::SucceededAfterNothingToUndo });
             } else if let Some((StuckWhy::PendingMax, ask)) = stuck {
@@ -126,7 +126,7 @@ fn alarm(draft: &mut Draft<'_>, index: usize, alarm: Alarm) -> Result<(), Ignore
     if step.alarm.is_some() {
         return Err(Ignored::Duplicate);
     }
-    let step = step.name.clone();
+    let step = step.reference();
     draft.decide(Decision::Alarmed { step, alarm });
     Ok(())
 }

@@ -8,10 +8,10 @@ use crate::{ActionState, Alarm, Decision, Ignored, UndoState};
 /// Takes `undone` or `nothing_to_undo`.
 pub(super) fn settle(draft: &mut Draft<'_>, index: usize, outcome: &Outcome) -> Result<(), Ignored> {
     let state = draft.step(index);
-    let step = state.name.clone();
+    let step = state.reference();
     match (&state.undo, outcome) {
         (UndoState::InFlight(_) | UndoState::Stuck(_), Outcome::Undone { output }) => {
-            draft.decide(Decision::Undone { step, output: output.clone() });
+            draft.decide(Decision::Undone { step, output: output.clone(), by_hand: false });
             Ok(())
         }
         (UndoState::InFlight(_) | UndoState::Stuck(_), _) => {

@@ -82,7 +82,7 @@ impl World {
 
     fn tick(&mut self) {
         self.script.now = self.script.now.max(self.script.saga.due_at().unwrap());
-        self.feed(Input::Timer { blind: false, down: Default::default() });
+        self.feed(Input::Timer { blind: false, down: Default::default(), slots: Default::default() });
     }
 
     fn feed(&mut self, input: Input) {

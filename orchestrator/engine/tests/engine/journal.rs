@@ -21,11 +21,11 @@ fn through_text(entries: &[JournalEntry]) -> String {
 fn its_json_is_stable() {
     let script = order().reserved().timer().blind_timer().reply("charge-payment", rejected("no"));
     assert_snapshot!(through_text(&script.journal), @r#"
-    {"saga":"0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10","seq":1,"at":"2026-11-21T08:00:00.000Z","input":{"kind":"start","definition":"order.v1","digest":"37b807b4e71ee038df8284afabd59823d1fa92cfc52e4a389110cc84cd8af6b1","input":{"customer_id":"c-1","email":"ada@example.org","lines":[{"quantity":2,"sku":"TEA-1"}],"total":{"amount":998,"currency":"EUR"}},"labels":{"customer":"c-1"}},"decisions":[{"decision":"started","steps":["reserve-stock","charge-payment","confirm-stock","send-confirmation","send-rejection"],"deadline_at":"2026-11-22T08:00:00.000Z"},{"decision":"decided","step":"reserve-stock","effect":"do","data":{"lines":[{"quantity":2,"sku":"TEA-1"}]},"attempts":3,"due_at":"2026-11-21T08:00:10.000Z"}],"engine_version":1}
-    {"saga":"0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10","seq":2,"at":"2026-11-21T08:00:00.000Z","input":{"kind":"reply","effect":"0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10/reserve-stock/do/1","send_no":1,"participant":"inventory","outcome":{"outcome":"succeeded","output":{"reservation_id":"r-1"}}},"decisions":[{"decision":"succeeded","step":"reserve-stock","output":{"reservation_id":"r-1"}},{"decision":"decided","step":"charge-payment","effect":"do","data":{"amount":{"amount":998,"currency":"EUR"},"customer":"c-1"},"attempts":3,"due_at":"2026-11-21T08:00:10.000Z"}],"engine_version":1}
-    {"saga":"0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10","seq":3,"at":"2026-11-21T08:00:10.000Z","input":{"kind":"timer"},"decisions":[{"decision":"sent","step":"charge-payment","effect":"do","send_no":2,"left":2,"due_at":"2026-11-21T08:00:20.000Z"}],"engine_version":1}
-    {"saga":"0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10","seq":4,"at":"2026-11-21T08:00:20.000Z","input":{"kind":"timer","blind":true},"decisions":[{"decision":"held","step":"charge-payment","effect":"do","by":"broker","due_at":"2026-11-21T08:00:30.000Z"},{"decision":"deadline_moved","deadline_at":"2026-11-22T08:00:10.000Z"}],"engine_version":1}
-    {"saga":"0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10","seq":5,"at":"2026-11-21T08:00:20.000Z","input":{"kind":"reply","effect":"0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10/charge-payment/do/1","send_no":2,"participant":"payment","outcome":{"outcome":"rejected","code":"no","message":"no: no"}},"decisions":[{"decision":"rejected","step":"charge-payment","code":"no","message":"no: no"},{"decision":"turned","failure":{"step":"charge-payment","code":"no","detail":"no: no"},"undo":["reserve-stock"]},{"decision":"decided","step":"reserve-stock","effect":"undo","attempts":3,"due_at":"2026-11-21T08:00:30.000Z"}],"engine_version":1}
+    {"saga":"0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10","seq":1,"at":"2026-11-21T08:00:00.000Z","input":{"kind":"start","definition":"order.v1","digest":"37b807b4e71ee038df8284afabd59823d1fa92cfc52e4a389110cc84cd8af6b1","input":{"customer_id":"c-1","email":"ada@example.org","lines":[{"quantity":2,"sku":"TEA-1"}],"total":{"amount":998,"currency":"EUR"}},"labels":{"customer":"c-1"}},"decisions":[{"decision":"started","steps":["reserve-stock","charge-payment","confirm-stock","send-confirmation","send-rejection"],"deadline_at":"2026-11-22T08:00:00.000Z"},{"decision":"decided","step":"reserve-stock","effect":"do","data":{"lines":[{"quantity":2,"sku":"TEA-1"}]},"attempts":3,"due_at":"2026-11-21T08:00:10.000Z"}],"engine_version":2}
+    {"saga":"0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10","seq":2,"at":"2026-11-21T08:00:00.000Z","input":{"kind":"reply","effect":"0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10/reserve-stock/do/1","send_no":1,"participant":"inventory","outcome":{"outcome":"succeeded","output":{"reservation_id":"r-1"}}},"decisions":[{"decision":"succeeded","step":"reserve-stock","output":{"reservation_id":"r-1"}},{"decision":"decided","step":"charge-payment","effect":"do","data":{"amount":{"amount":998,"currency":"EUR"},"customer":"c-1"},"attempts":3,"due_at":"2026-11-21T08:00:10.000Z"}],"engine_version":2}
+    {"saga":"0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10","seq":3,"at":"2026-11-21T08:00:10.000Z","input":{"kind":"timer"},"decisions":[{"decision":"sent","step":"charge-payment","effect":"do","send_no":2,"left":2,"due_at":"2026-11-21T08:00:20.000Z"}],"engine_version":2}
+    {"saga":"0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10","seq":4,"at":"2026-11-21T08:00:20.000Z","input":{"kind":"timer","blind":true},"decisions":[{"decision":"held","step":"charge-payment","effect":"do","by":"broker","due_at":"2026-11-21T08:00:30.000Z"},{"decision":"deadline_moved","deadline_at":"2026-11-22T08:00:10.000Z"}],"engine_version":2}
+    {"saga":"0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10","seq":5,"at":"2026-11-21T08:00:20.000Z","input":{"kind":"reply","effect":"0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10/charge-payment/do/1","send_no":2,"participant":"payment","outcome":{"outcome":"rejected","code":"no","message":"no: no"}},"decisions":[{"decision":"rejected","step":"charge-payment","code":"no","message":"no: no"},{"decision":"turned","failure":{"step":"charge-payment","code":"no","detail":"no: no"},"undo":["reserve-stock"]},{"decision":"decided","step":"reserve-stock","effect":"undo","attempts":3,"due_at":"2026-11-21T08:00:30.000Z"}],"engine_version":2}
     "#);
 }
 
@@ -56,8 +56,8 @@ fn a_journal_that_is_none_is_named() {
 
     let polish: amends_contract::Token = "polish".parse().unwrap();
     let misfit =
-        replayed(&|entries| entries[1].decisions = vec![Decision::Cancelled { step: polish.clone() }]);
-    let expected = ReplayError::Misfit { seq: 2, misfit: Misfit::NoStep(polish.clone()) };
+        replayed(&|entries| entries[1].decisions = vec![Decision::Cancelled { step: polish.clone().into() }]);
+    let expected = ReplayError::Misfit { seq: 2, misfit: Misfit::NoStep(polish.clone().into()) };
     assert_eq!(misfit, Err(expected));
     let undo = replayed(&|entries| {
         let step = "reserve-stock".parse().unwrap();
@@ -99,7 +99,7 @@ fn open_commands_are_those_last_sent() {
 #[test]
 fn what_does_not_belong_together_is_an_error() {
     let script = order();
-    let tick = || Input::Timer { blind: false, down: std::collections::BTreeSet::new() };
+    let tick = || Input::Timer { blind: false, down: Default::default(), slots: Default::default() };
     let parcel = crate::definitions::parcel();
     let wrong = handle(script.saga.clone(), tick(), script.now, &parcel);
     assert!(matches!(wrong, Err(Error::WrongDefinition { .. })));

@@ -90,12 +90,12 @@ fn nothing_can_be_done_to_what_is_over() {
 fn what_is_allowed_follows_from_the_state() {
     let names = |script: &Script| {
         let allowed = allowed(&script.saga, &script.definition);
-        allowed.iter().map(OperatorAction::name).collect::<Vec<_>>().join(" ")
+        allowed.iter().map(|action| action.name()).collect::<Vec<_>>().join(" ")
     };
-    assert_eq!(names(&order()), "retry-now cancel");
-    assert_eq!(names(&order().charged()), "retry-now cancel");
+    assert_eq!(names(&order()), "retry-now cancel compensate");
+    assert_eq!(names(&order().charged()), "retry-now cancel compensate");
     assert_eq!(names(&order().confirmed()), "retry-now");
-    assert_eq!(names(&order().cancel()), "retry-now cancel");
+    assert_eq!(names(&order().cancel()), "retry-now cancel compensate");
     assert_eq!(names(&order().confirmed().reply("send-confirmation", ok())), "");
 }
 

@@ -87,6 +87,7 @@ fn perform(script: &mut Script, act: &Act) {
             Input::Timer {
                 blind: *blind,
                 down: down.iter().map(|index| names[*index].parse().unwrap()).collect(),
+                slots: Default::default(),
             }
         }
         Act::Operator(action) => {

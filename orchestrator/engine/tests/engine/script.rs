@@ -119,7 +119,7 @@ impl Script {
             None => (what, Direction::Forward),
             Some((name, _)) => (name, Direction::Backward),
         };
-        let call = &self.definition.step(name).unwrap().call;
+        let call = self.definition.step(name).unwrap().address().unwrap();
         let step = self.saga.step(name).unwrap();
         ReplyInput {
             effect: EffectId { saga: self.saga.id, step: step.name.clone().into(), direction, epoch: 1 },
@@ -149,7 +149,7 @@ impl Script {
     fn timer_in(mut self, blind: bool, down: &[&str]) -> Self {
         self.now = self.now.max(self.saga.due_at().expect("something is due some time"));
         let down: BTreeSet<Token> = down.iter().map(|name| name.parse().unwrap()).collect();
-        self.input(Input::Timer { blind, down })
+        self.input(Input::Timer { blind, down, slots: BTreeSet::new() })
     }
 
     /// The participant says `pending` to each sending until the step is stuck.

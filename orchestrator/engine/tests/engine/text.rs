@@ -42,12 +42,16 @@ fn heading(input: &Input) -> String {
             let name = name.as_str().unwrap();
             format!("reply {} {direction}#{} {name}{rest}{violation}", effect.step, reply.send_no)
         }
-        Input::Timer { blind, down } => {
+        Input::Timer { blind, down, slots } => {
             let down: Vec<&str> = down.iter().map(|token| token.as_str()).collect();
             let blind = if *blind { " blind" } else { "" };
             let down = if down.is_empty() { String::new() } else { format!(" down: {}", down.join(", ")) };
-            format!("timer{blind}{down}")
+            let slots: Vec<String> = slots.iter().map(ToString::to_string).collect();
+            let slots =
+                if slots.is_empty() { String::new() } else { format!(" places: {}", slots.join(", ")) };
+            format!("timer{blind}{down}{slots}")
         }
+        Input::Signal { name, data, actor } => format!("signal {name} by {actor}: {data}"),
         Input::Operator { action, actor, reason } => format!("{} by {actor}: {reason}", action.name()),
     }
 }
@@ -104,7 +108,9 @@ fn standing(saga: &Saga, start: Timestamp) -> String {
     let named = [
         (flags.needs_attention, "needs attention"),
         (flags.held, "held"),
+        (flags.awaiting, "awaiting"),
         (flags.overdue, "overdue"),
+        (flags.paused, "paused"),
         (flags.alarm, "alarm"),
     ];
     let mut text = saga.status().to_string();

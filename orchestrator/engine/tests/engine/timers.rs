@@ -16,7 +16,7 @@ fn left(script: &Script, step: &str) -> u32 {
 
 #[test]
 fn a_timer_before_its_time_changes_nothing() {
-    let script = order().input(Input::Timer { blind: false, down: BTreeSet::new() });
+    let script = order().input(Input::Timer { blind: false, down: BTreeSet::new(), slots: BTreeSet::new() });
     assert_snapshot!(script.text(), @"
     +0s timer
       ignored: not_due

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use amends_contract::{Command, Direction, EffectId};
 use amends_definition::{Definition, Step, StepKind};
 use amends_engine::{
-    ActionState, Decision, Input, JournalEntry, Output, Phase, Saga, StuckWhy, Transition, UndoState,
-    Verdict, open_commands, replay,
+    ActionState, Decision, Input, JournalEntry, Output, Phase, Saga, StepState, StuckWhy, Transition,
+    UndoState, Verdict, open_commands, replay,
 };
 
 /// Remembers what was sent.
@@ -97,8 +97,7 @@ fn has_compensated(saga: &Saga) -> bool {
 /// I6 and I7: no action before its predecessors' success, no undo before those behind it are settled.
 fn order_holds(command: &Command, saga: &Saga, definition: &Definition) {
     let name = &command.effect.step.name;
-    let action = |name: &str| &saga.step(name).unwrap().action;
-    let succeeded = |step: &Step| matches!(action(&step.name), ActionState::Succeeded { .. });
+    let succeeded = |step: &Step| is_finished(saga, step);
     if let Some(index) = definition.on_compensated.iter().position(|step| step.name == *name) {
         let step = &definition.on_compensated[index];
         assert_ne!(saga.phase, Phase::Forward, "it belongs to the way back");
@@ -117,7 +116,8 @@ fn order_holds(command: &Command, saga: &Saga, definition: &Definition) {
         }
         Direction::Backward => {
             assert_eq!(saga.phase, Phase::Backward);
-            assert!(saga.step(name).unwrap().action_effect.is_some(), "only what was decided is undone");
+            let step = saga.instance(&command.effect.step).unwrap();
+            assert!(step.action_effect.is_some(), "only what was decided is undone");
             let later = descendants(definition, index);
             assert!(later.iter().all(|step| is_settled(saga, step)), "{name} is undone out of order");
         }
@@ -138,15 +138,37 @@ fn descendants(definition: &Definition, of: usize) -> Vec<&Step> {
     }
 }
 
+/// Whether what comes behind the step may be done.
+fn is_finished(saga: &Saga, step: &Step) -> bool {
+    match &saga.step(&step.name).unwrap().action {
+        ActionState::Succeeded { .. } | ActionState::Skipped => true,
+        ActionState::Spread => saga
+            .instances(&step.name)
+            .all(|instance| matches!(instance.action, ActionState::Succeeded { .. })),
+        _ => false,
+    }
+}
+
 /// Whether nothing of the step is left to be undone.
 fn is_settled(saga: &Saga, step: &Step) -> bool {
-    let state = saga.step(&step.name).unwrap();
+    let of_step = saga.steps.iter().filter(|state| state.name == step.name);
+    of_step.into_iter().all(|state| is_one_settled(state, step))
+}
+
+fn is_one_settled(state: &StepState, step: &Step) -> bool {
     match &state.undo {
         UndoState::Undone { .. } | UndoState::NothingToUndo => true,
         UndoState::None => match &state.action {
-            ActionState::Waiting | ActionState::Rejected { .. } | ActionState::Cancelled => true,
+            ActionState::Waiting
+            | ActionState::Skipped
+            | ActionState::Spread
+            | ActionState::Rejected { .. }
+            | ActionState::Cancelled => true,
             ActionState::Succeeded { .. } => matches!(step.undo, Some(amends_definition::Undo::None { .. })),
-            ActionState::InFlight(_) | ActionState::Unknown | ActionState::Stuck(_) => false,
+            ActionState::Awaiting(_)
+            | ActionState::InFlight(_)
+            | ActionState::Unknown
+            | ActionState::Stuck(_) => false,
         },
         UndoState::Waiting | UndoState::InFlight(_) | UndoState::Stuck(_) => false,
     }
@@ -155,10 +177,11 @@ fn is_settled(saga: &Saga, step: &Step) -> bool {
 /// Every saga ends, or something in it is under way or stuck; and it is due only when there is something
 /// to do.
 fn standing_holds(saga: &Saga, entry: &JournalEntry, definition: &Definition) {
-    let moving = saga
-        .steps
-        .iter()
-        .any(|step| step.flight(Direction::Forward).is_some() || step.flight(Direction::Backward).is_some());
+    let moving =
+        saga.steps.iter().any(|step| {
+            step.flight(Direction::Forward).is_some() || step.flight(Direction::Backward).is_some()
+        }) || saga.awaited().next().is_some()
+            || saga.start_at.is_some();
     let stuck = saga.steps.iter().any(amends_engine::StepState::is_stuck);
     match saga.phase {
         Phase::Done(_) => {
@@ -166,7 +189,9 @@ fn standing_holds(saga: &Saga, entry: &JournalEntry, definition: &Definition) {
             assert_eq!(saga.due_at(), None);
             assert!(open_commands(saga, definition).is_empty());
         }
-        Phase::Forward | Phase::Backward => assert!(moving || stuck, "it would hang for ever"),
+        Phase::Forward | Phase::Backward => {
+            assert!(moving || stuck || saga.paused.is_some(), "it would hang for ever");
+        }
     }
     assert_eq!(saga.status().as_str() == "parked", stuck && !moving);
     if let (Input::Timer { .. }, Some(due_at)) = (&entry.input, saga.due_at()) {

@@ -96,7 +96,8 @@ fn input_of(work: &Work) -> Option<Input> {
         Task::Start(_) => None,
         Task::Reply { reply, .. } => Some(Input::Reply(reply.as_ref().into())),
         Task::Timer(due) => {
-            Some(Input::Timer { blind: due.conditions.blind, down: due.conditions.down.clone() })
+            let (blind, down) = (due.conditions.blind, due.conditions.down.clone());
+            Some(Input::Timer { blind, down, slots: due.slots.clone() })
         }
         Task::Operate { action, actor, reason, .. } => {
             Some(Input::Operator { action: action.clone(), actor: actor.clone(), reason: reason.clone() })

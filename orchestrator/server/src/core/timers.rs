@@ -2,6 +2,7 @@
 //!
 //! Invariant: a claim is a lease, outside the saga's version and journal: whoever dies with it only delays.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,7 +63,11 @@ impl Timers {
         let full = claimed.sagas.len() >= self.config.timer_count_max as usize;
         counter!("amends_timers_fired_total").increment(claimed.sagas.len() as u64);
         for saga in claimed.sagas {
-            let due = Due { conditions: Arc::clone(&conditions), claimed: Some(Box::new(saga)) };
+            let due = Due {
+                conditions: Arc::clone(&conditions),
+                claimed: Some(Box::new(saga)),
+                slots: BTreeSet::new(),
+            };
             let id = due.claimed.as_ref().map(|saga| saga.id)?;
             self.inputs.send(Work::new(id, Task::Timer(due))).await.ok()?;
         }

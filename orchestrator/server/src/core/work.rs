@@ -2,11 +2,12 @@
 //!
 //! Invariant: a delivery is acknowledged only when everything it brought is committed or set aside.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use amends_broker::Delivery;
-use amends_contract::{Reply, SagaId};
+use amends_contract::{Reply, SagaId, StepRef};
 use amends_definition::Definition;
 use amends_engine::{OperatorAction, Saga};
 use amends_store::IdempotencyKey;
@@ -55,6 +56,8 @@ pub(crate) struct Due {
     /// Dropped when another input of the same saga comes first.
     pub(crate) claimed: Option<Box<Saga>>,
     pub(crate) conditions: Arc<Conditions>,
+    /// Steps that were given a place of their `concurrency`.
+    pub(crate) slots: BTreeSet<StepRef>,
 }
 
 /// The acknowledgement of one delivery, due when all the messages it brought are dealt with.

@@ -136,7 +136,7 @@ impl SagaView {
             status: saga.status(),
             flags: flags(saga.flags()),
             due_at: saga.due_at(),
-            allowed: allowed.iter().map(amends_engine::OperatorAction::name).collect(),
+            allowed: allowed.iter().map(|action| action.name()).collect(),
             steps: saga.steps.iter().map(|step| StepView::new(step, definition)).collect(),
             id: saga.id,
             definition: saga.definition,
@@ -173,7 +173,7 @@ impl EffectView {
     fn action(step: &StepState) -> Self {
         let view = Self { state: step.action.name(), ..Self::of(step, Direction::Forward) };
         match &step.action {
-            ActionState::Succeeded { output } => Self { output: some(output), ..view },
+            ActionState::Succeeded { output, .. } => Self { output: some(output), ..view },
             ActionState::Rejected { code, message } => {
                 Self { code: Some(code.clone()), detail: Some(message.clone()), ..view }
             }
@@ -184,7 +184,7 @@ impl EffectView {
     fn undo(step: &StepState) -> Self {
         let view = Self { state: step.undo.name(), ..Self::of(step, Direction::Backward) };
         match &step.undo {
-            UndoState::Undone { output } => Self { output: some(output), ..view },
+            UndoState::Undone { output, .. } => Self { output: some(output), ..view },
             _ => view,
         }
     }
