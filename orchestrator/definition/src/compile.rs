@@ -7,12 +7,22 @@ use std::sync::Arc;
 use amends_contract::Digest;
 use serde_json::{Map, Value};
 
-use crate::draft::{Draft, StepDraft, TemplateDraft, UndoDraft};
+use crate::draft::{
+    AwaitDraft, Does, Draft, ForEachDraft, StartsOnDraft, StepDraft, TemplateDraft, UndoDraft,
+};
+use crate::graph::Graph;
 use crate::read::Schemas;
 use crate::report::Report;
+use crate::rules::kinds;
 use crate::template::Part;
-use crate::{Call, Definition, Diagnostics, Step, StepKind, Template, Undo};
+use crate::{
+    Await, Call, Definition, Diagnostics, ForEach, OnTimeout, Schema, StartsOn, Step, StepKind, Template,
+    Undo,
+};
 use crate::{names, node, read, rules};
+
+/// Why a step that waits has nothing to undo.
+const AWAIT_BECAUSE: &str = "waiting changes nothing";
 
 /// The one entry: [`Definition::compile`] is its public face.
 pub(crate) fn compile(
@@ -23,15 +33,19 @@ pub(crate) fn compile(
     let source: Arc<str> = source.into();
     let mut report = Report::new(file_name, Arc::clone(&source));
     let draft = node::parse(&mut report).and_then(|node| read::definition(&mut report, &node, schemas));
-    if let Some(draft) = &draft {
-        rules::check(&mut report, file_name, draft);
-        names::check(&mut report, draft);
-    }
-    let definition = draft.and_then(|draft| definition(draft, source));
+    let definition = draft.and_then(|mut draft| {
+        let graph = Graph::read(&mut report, &draft.steps, &draft.on_compensated);
+        let compensated = Graph::read(&mut report, &draft.on_compensated, &draft.steps);
+        kinds::infer(&mut draft.steps, &graph);
+        kinds::infer_compensated(&mut draft.on_compensated);
+        rules::check(&mut report, file_name, &draft, &graph);
+        names::check(&mut report, &draft, &graph, &compensated);
+        definition(draft, &graph, &compensated, source)
+    });
     report.finish(definition)
 }
 
-fn definition(draft: Draft, source: Arc<str>) -> Option<Definition> {
+fn definition(draft: Draft, graph: &Graph, compensated: &Graph, source: Arc<str>) -> Option<Definition> {
     let labels = draft.labels.into_iter().map(|(name, label)| Some((name, label.template?)));
     Some(Definition {
         name: draft.name?.value,
@@ -43,36 +57,77 @@ fn definition(draft: Draft, source: Arc<str>) -> Option<Definition> {
         labels: labels.collect::<Option<_>>()?,
         deadline_ms: draft.deadline_ms,
         retention_ms: draft.retention_ms,
-        steps: steps(draft.steps)?,
-        on_compensated: steps(draft.on_compensated)?,
-        output: None,
-        starts_on: None,
+        steps: steps(draft.steps, graph)?,
+        on_compensated: steps(draft.on_compensated, compensated)?,
+        output: optional(draft.output, |output| output.template)?,
+        starts_on: optional(draft.starts_on, starts_on)?,
     })
 }
 
-fn steps(drafts: Vec<StepDraft>) -> Option<Vec<Step>> {
-    let numbered = drafts.into_iter().enumerate();
-    numbered.map(|(position, draft)| step(draft, position.checked_sub(1))).collect()
+/// `None` only for what is there and wrong.
+fn optional<A, B>(draft: Option<A>, build: impl FnOnce(A) -> Option<B>) -> Option<Option<B>> {
+    match draft {
+        None => Some(None),
+        Some(draft) => build(draft).map(Some),
+    }
 }
 
-fn step(draft: StepDraft, above: Option<usize>) -> Option<Step> {
+fn starts_on(draft: StartsOnDraft) -> Option<StartsOn> {
+    let (entity, name) = draft.event?;
+    Some(StartsOn { entity, name, input: draft.input?.template? })
+}
+
+fn steps(drafts: Vec<StepDraft>, graph: &Graph) -> Option<Vec<Step>> {
+    let numbered = drafts.into_iter().enumerate();
+    numbered.map(|(position, draft)| step(draft, graph.after(position).to_vec())).collect()
+}
+
+fn step(draft: StepDraft, after: Vec<usize>) -> Option<Step> {
     let kind = draft.kind?.value;
+    let schema = |schema: Value| Schema { schema, check: None };
+    let (call, undo) = match draft.does {
+        Does::Unreadable => return None,
+        Does::Call(call) => (call.value, undo(draft.undo, kind)?),
+        Does::Await(waiting) => (Call::Await(signal(waiting, kind)?), undo_of_await(kind)),
+    };
     Some(Step {
         name: draft.name?.value,
         kind,
-        call: Call::Command(draft.call?.value),
+        call,
         with: template(draft.with)?,
-        when: None,
-        for_each: None,
-        concurrency: None,
-        command_schema: None,
-        reply_schema: None,
-        undo: undo(draft.undo, kind)?,
+        when: optional(draft.when, |when| when.value.template)?,
+        for_each: optional(draft.for_each, for_each)?,
+        concurrency: draft.concurrency,
+        command_schema: draft.command_schema.map(schema),
+        reply_schema: draft.reply_schema.map(schema),
+        undo,
         retry: draft.retry,
         resend_after_ms: draft.resend_after_ms,
         pending_max_ms: draft.pending_max_ms,
-        after: above.into_iter().collect(),
+        after,
     })
+}
+
+fn for_each(draft: ForEachDraft) -> Option<ForEach> {
+    Some(ForEach { list: draft.list?.template?, name: draft.name?.value, at_most: draft.at_most.value })
+}
+
+/// Behind the point of no return there is nothing to turn to, so that an await without a timeout, too, goes
+/// on when an operator ends it.
+fn signal(draft: AwaitDraft, kind: StepKind) -> Option<Await> {
+    let default = match kind {
+        StepKind::Compensatable | StepKind::Pivot => OnTimeout::Compensate,
+        StepKind::Retriable => OnTimeout::GoOn,
+    };
+    Some(Await {
+        signal: draft.signal?.value,
+        timeout_ms: draft.timeout_ms.map(|timeout| timeout.value),
+        on_timeout: draft.on_timeout.map_or(default, |on_timeout| on_timeout.value),
+    })
+}
+
+fn undo_of_await(kind: StepKind) -> Option<Undo> {
+    (kind == StepKind::Compensatable).then(|| Undo::None { because: AWAIT_BECAUSE.to_owned() })
 }
 
 /// A command without data carries an empty object, so that participants always find one.
@@ -89,11 +144,8 @@ fn undo(draft: UndoDraft, kind: StepKind) -> Option<Option<Undo>> {
         (StepKind::Pivot | StepKind::Retriable, UndoDraft::Absent) => Some(None),
         (StepKind::Compensatable, UndoDraft::None { because, .. }) => Some(Some(Undo::None { because })),
         (StepKind::Compensatable, UndoDraft::Call { call, with, retry, resend_after_ms }) => {
-            let with = match with {
-                None => None,
-                Some(with) => Some(with.template?),
-            };
-            let call = Call::Command(call.value);
+            let with = optional(with, |with| with.template)?;
+            let call = call.value;
             Some(Some(Undo::Call { call, with, retry, resend_after_ms }))
         }
         _ => None,

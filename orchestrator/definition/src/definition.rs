@@ -287,7 +287,10 @@ impl Schema {
 
 /// A compiled schema: a pure function of the value.
 #[derive(Clone)]
-pub struct Check(pub Arc<dyn Fn(&Value) -> Result<(), String> + Send + Sync>);
+pub struct Check(pub Arc<CheckFn>);
+
+/// What a [`Check`] does: `Err` says for people where the value breaks the schema, and how.
+pub type CheckFn = dyn Fn(&Value) -> Result<(), String> + Send + Sync;
 
 impl fmt::Debug for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

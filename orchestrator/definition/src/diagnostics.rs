@@ -45,8 +45,6 @@ pub enum Rule {
     MissingKey,
     /// Every value is of the kind that its key takes.
     WrongType,
-    /// Only words that this version supports.
-    NotSupported,
     /// The file is called `<saga>.v<version>.yaml`.
     FileName,
     /// Names are 1 to 64 characters of `a-z`, `0-9` and `-`.
@@ -55,9 +53,17 @@ pub enum Rule {
     DuplicateName,
     /// The participant `orchestrator` and the command `fence` are not for definitions.
     Reserved,
-    /// A call is `participant.command`.
+    /// A call is `participant.command` or another saga.
     Call,
-    /// Kinds stand in order: compensatable steps, at most one pivot, retriable steps.
+    /// `after` names steps of the same list, each once, and they never wait for one another in a ring.
+    After,
+    /// A step that waits does nothing else, and every signal has one step that waits for it.
+    Await,
+    /// `for_each` names its element, and its lists are bounded.
+    ForEach,
+    /// `starts_on` names an event.
+    StartsOn,
+    /// At most one pivot, every compensatable step before it, every retriable step behind it.
     KindOrder,
     /// Every compensatable step says how it is undone, and no other does.
     Undo,
@@ -77,7 +83,7 @@ pub enum Rule {
     UnknownFunction,
     /// Expressions use outputs only of steps that have succeeded by then.
     StepOrder,
-    /// The input schema is there and is a JSON Schema 2020-12.
+    /// Schemas are there and are JSON Schema 2020-12.
     Schema,
     /// Texts have no character U+0000, which databases cannot store.
     NulCharacter,
@@ -93,12 +99,15 @@ impl Rule {
             Self::UnknownKey => "unknown-key",
             Self::MissingKey => "missing-key",
             Self::WrongType => "wrong-type",
-            Self::NotSupported => "not-supported",
             Self::FileName => "file-name",
             Self::Name => "name",
             Self::DuplicateName => "duplicate-name",
             Self::Reserved => "reserved",
             Self::Call => "call",
+            Self::After => "after",
+            Self::Await => "await",
+            Self::ForEach => "for-each",
+            Self::StartsOn => "starts-on",
             Self::KindOrder => "kind-order",
             Self::Undo => "undo",
             Self::Range => "range",

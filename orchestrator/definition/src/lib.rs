@@ -12,6 +12,7 @@ mod definition;
 mod diagnostics;
 mod draft;
 mod expression;
+mod graph;
 pub mod limits;
 mod names;
 mod node;
@@ -24,7 +25,7 @@ mod suggest;
 mod template;
 
 pub use definition::{
-    Await, Call, Check, ChildSaga, Definition, ForEach, OnTimeout, Retry, Schema, StartsOn, Step, StepKind,
+    Await, Call, Check, CheckFn, ChildSaga, Definition, ForEach, OnTimeout, Retry, Schema, StartsOn, Step, StepKind,
     Undo,
 };
 pub use diagnostics::{Diagnostic, Diagnostics, Rule};

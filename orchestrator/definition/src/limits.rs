@@ -6,7 +6,7 @@
 /// Largest definition file, in bytes. It is stored in the database and shown whole to operators.
 pub const SOURCE_BYTES_MAX: usize = 256 * 1024;
 
-/// Largest input schema, in bytes, for the same reason.
+/// Largest schema, in bytes, for the same reason.
 pub const SCHEMA_BYTES_MAX: usize = 256 * 1024;
 
 /// Deepest nesting of YAML, so that reading it needs a bounded stack.
@@ -18,6 +18,16 @@ pub const SOURCE_NODES_MAX: usize = 20_000;
 /// Most steps of a definition, those of `on_compensated` included: the saga's row carries a state for
 /// each of them in every commit.
 pub const STEPS_MAX: usize = 100;
+
+/// How many elements the list of a `for_each` may have where the definition does not say.
+pub const FOR_EACH_DEFAULT: u32 = 100;
+
+/// Most elements of all `for_each` lists of a definition together: each is a step in the saga's row, and
+/// the outputs of one step become a list that expressions go through ([`LIST_LEN_MAX`]).
+pub const FOR_EACH_MAX: u32 = 1000;
+
+/// Largest `concurrency`. What is larger limits nothing.
+pub const CONCURRENCY_MAX: u32 = 100_000;
 
 /// Most labels: each of them is an indexed row.
 pub const LABELS_MAX: usize = 8;

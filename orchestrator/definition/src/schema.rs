@@ -1,4 +1,4 @@
-//! The schema of the input: loaded here, compiled by whoever checks inputs with it.
+//! The schemas of input, commands and replies: loaded here, compiled by whoever checks values with them.
 //!
 //! Pure crates have no JSON Schema library, so this looks only at what it needs: that it is JSON, which
 //! draft it is, and which fields a closed object has, to find slips in expressions.
@@ -20,12 +20,12 @@ const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
 /// How many `$ref` in a row are followed: a chain that is longer is a ring.
 const REFERENCES_MAX: usize = 16;
 
-/// Loads the schema that `input:` names.
-pub(crate) fn load(report: &mut Report, node: &Node, schemas: Schemas<'_>) -> Option<Value> {
+/// Loads the schema that a word names.
+pub(crate) fn load(report: &mut Report, node: &Node, word: &str, schemas: Schemas<'_>) -> Option<Value> {
     let found = match &node.yaml {
         Yaml::Text(path) if is_inside(path) => read(path, schemas),
         Yaml::Text(_) => Err("the path of a schema leads out of the folder of the definition".to_owned()),
-        other => Err(format!("`input` is the path of a schema, and {} was found", other.kind())),
+        other => Err(format!("`{word}` is the path of a schema, and {} was found", other.kind())),
     };
     found
         .map_err(|message| {

@@ -32,6 +32,11 @@ impl Template {
         Self { root }
     }
 
+    /// Whether it is one expression that is nothing but a path.
+    pub(crate) fn is_path(&self) -> bool {
+        matches!(&self.root, Part::Expression(expression) if expression.is_path())
+    }
+
     /// The value in this scope.
     ///
     /// # Errors

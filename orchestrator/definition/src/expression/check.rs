@@ -8,7 +8,8 @@ use cel::common::ast::{
 };
 
 use super::compile::{Flaw, offset_of};
-use super::guard::{OPERATORS, SUM};
+use super::guard::OPERATORS;
+use super::money::{MONEY, SUM};
 use super::path::{Path, Root, Segment};
 use crate::Rule;
 use crate::suggest::nearest;
@@ -33,7 +34,7 @@ const fn member(name: &'static str, usage: &'static str) -> Function {
     Function { name, global: false, member: true, arguments: |_| 1, usage }
 }
 
-const FUNCTIONS: [Function; 8] = [
+const FUNCTIONS: [Function; 9] = [
     Function {
         name: "size",
         global: true,
@@ -45,6 +46,7 @@ const FUNCTIONS: [Function; 8] = [
     global("double", "double(x)"),
     global("string", "string(x)"),
     global(SUM, "sum(list)"),
+    Function { name: MONEY, global: true, member: false, arguments: |_| 2, usage: "money(amount, currency)" },
     member("contains", "text.contains(part)"),
     member("startsWith", "text.startsWith(part)"),
     member("endsWith", "text.endsWith(part)"),
@@ -59,6 +61,49 @@ const MACROS: [(&str, &str); 6] = [
     ("map", "list.map(x, value)"),
     ("filter", "list.filter(x, condition)"),
 ];
+
+/// Words that CEL keeps for itself, or that name its types.
+const RESERVED: [&str; 31] = [
+    "as",
+    "bool",
+    "break",
+    "bytes",
+    "const",
+    "continue",
+    "duration",
+    "dyn",
+    "else",
+    "false",
+    "for",
+    "function",
+    "if",
+    "import",
+    "in",
+    "let",
+    "list",
+    "loop",
+    "null",
+    "optional",
+    "package",
+    "namespace",
+    "return",
+    "timestamp",
+    "true",
+    "type",
+    "uint",
+    "var",
+    "void",
+    "while",
+    "this",
+];
+
+/// Whether a name means something in expressions already, so that an element cannot be called so.
+pub(crate) fn is_taken(name: &str) -> bool {
+    Root::named(name).is_some()
+        || RESERVED.contains(&name)
+        || FUNCTIONS.iter().any(|function| function.name == name)
+        || MACROS.iter().any(|(known, _)| *known == name)
+}
 
 /// Checks the whole expression and gives the paths in it.
 pub(super) fn check(expression: &IdedExpr, info: &SourceInfo) -> Result<Vec<Path>, Vec<Flaw>> {

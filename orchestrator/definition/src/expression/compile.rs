@@ -10,7 +10,7 @@ use cel::common::ast::{EntryExpr, Expr, IdedExpr, SourceInfo, operators};
 use super::check::check;
 use super::evaluate::{ENVIRONMENT, Expression, Program};
 use super::guard::guard;
-use super::path::{Path, Root, Segment};
+use super::path::{Path, Segment, Start};
 use crate::Rule;
 use crate::limits::{COMPILE_STACK_BYTES, EXPRESSION_BYTES_MAX, EXPRESSION_DEPTH_MAX};
 
@@ -181,6 +181,5 @@ fn as_path(expression: &IdedExpr, paths: &[Path]) -> Option<Program> {
             Segment::Element => None,
         })
         .collect();
-    let root = Root::named(&path.root)?;
-    (fields.len() == links).then_some(Program::Path { root, fields })
+    (fields.len() == links).then(|| Program::Path { start: Start::named(&path.root), fields })
 }

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::error::Failure;
 use super::output::{Room, copy, to_json};
-use super::path::{Names, Root};
+use super::path::{Names, Root, Start};
 use super::{ExpressionErrorKind, guard, json};
 use crate::limits::EVALUATION_COST_MAX;
 
@@ -25,11 +25,18 @@ pub(crate) struct Expression {
     pub(super) program: Program,
 }
 
+impl Expression {
+    /// Whether it is nothing but a path.
+    pub(crate) const fn is_path(&self) -> bool {
+        matches!(self.program, Program::Path { .. })
+    }
+}
+
 /// How it is evaluated.
 #[derive(Clone, Debug)]
 pub(super) enum Program {
     /// By walking the JSON.
-    Path { root: Root, fields: Vec<String> },
+    Path { start: Start, fields: Vec<String> },
     /// By the interpreter; guarded.
     Cel(Box<cel::parser::Expression>),
 }
@@ -57,7 +64,7 @@ impl<'n> Evaluation<'n> {
     /// The value, with at most so many levels of lists and maps.
     pub(crate) fn evaluate(&mut self, expression: &Expression, levels: usize) -> Result<Value, Failure> {
         match &expression.program {
-            Program::Path { root, fields } => copy(self.names.walk(*root, fields)?, &mut self.room, levels),
+            Program::Path { start, fields } => copy(self.names.walk(start, fields)?, &mut self.room, levels),
             Program::Cel(program) => {
                 let context = self.context.get_or_insert_with(|| context(self.names));
                 let val = cel::Value::resolve_val(program, context).map_err(Failure::from)?;
@@ -74,6 +81,12 @@ fn context<'n>(names: &'n Names<'n>) -> Context<'n, 'n> {
     context.add_variable_as_val(Root::Saga.as_str(), json::val(&names.saga));
     if let Some(failure) = &names.failure {
         context.add_variable_as_val(Root::Failure.as_str(), json::val(failure));
+    }
+    if let Some(event) = names.event {
+        context.add_variable_as_val(Root::Event.as_str(), json::val(event));
+    }
+    if let Some(element) = names.element {
+        context.add_variable_as_val(element.name.as_str(), json::val(element.value));
     }
     context.add_variable_as_val(guard::COST, Box::new(Cost::new()));
     context

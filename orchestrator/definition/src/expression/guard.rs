@@ -5,12 +5,13 @@
 //! never through a map, and makes no text that was not counted.
 
 use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, operators};
-use cel::common::types::{CelBool, CelDouble, CelInt, CelList, DYN_TYPE, Kind, LIST_TYPE};
+use cel::common::types::{CelBool, CelList, DYN_TYPE, Kind};
 use cel::common::value::{CowVal, Val};
 use cel::{Env, ExecutionError};
 
 use super::error::{ExpressionErrorKind as ErrorKind, Failure};
 use super::evaluate::Cost;
+use super::money;
 use super::output::{same, text};
 use crate::limits::LIST_LEN_MAX;
 
@@ -23,9 +24,6 @@ const DIFFERENT: &str = "@different";
 const CONTAINED: &str = "@contained";
 const LIST: &str = "@list";
 const MEASURED: &str = "@measured";
-
-/// Our own function for everybody: `sum([1, 2, 3])`.
-pub(super) const SUM: &str = "sum";
 
 /// What the parser calls the operators, apart from those of the optional syntax, which is switched off.
 pub(super) const OPERATORS: [&str; 19] = [
@@ -50,10 +48,10 @@ pub(super) const OPERATORS: [&str; 19] = [
     operators::IN,
 ];
 
-type Arguments<'b, 'v> = Vec<CowVal<'b, 'v>>;
-type Outcome<'b, 'v> = Result<CowVal<'b, 'v>, ExecutionError>;
+pub(super) type Arguments<'b, 'v> = Vec<CowVal<'b, 'v>>;
+pub(super) type Outcome<'b, 'v> = Result<CowVal<'b, 'v>, ExecutionError>;
 
-/// Adds the guards' functions and `sum`.
+/// Adds the guards' functions, and our own for everybody.
 pub(super) fn declare(environment: &mut Env) {
     let any = |count| (0..count).map(|_| DYN_TYPE).collect();
     let declared = environment
@@ -63,7 +61,7 @@ pub(super) fn declare(environment: &mut Env) {
         .and_then(|()| environment.add_overload(CONTAINED, CONTAINED, any(3), contained))
         .and_then(|()| environment.add_overload(LIST, LIST, any(2), list))
         .and_then(|()| environment.add_overload(MEASURED, MEASURED, any(2), measured))
-        .and_then(|()| environment.add_overload(SUM, "sum_list", vec![LIST_TYPE], sum));
+        .and_then(|()| money::declare(environment));
     declared.unwrap_or_else(|_| unreachable!("the standard functions have other names"));
 }
 
@@ -257,47 +255,15 @@ fn measured<'b, 'v>(arguments: Arguments<'b, 'v>) -> Outcome<'b, 'v> {
     checked().map_err(Failure::into_execution)
 }
 
-/// The sum of a list of whole numbers, or of a list of numbers with a fraction. Of an empty list: 0.
-fn sum<'b, 'v>(arguments: Arguments<'b, 'v>) -> Outcome<'b, 'v> {
-    arguments.first().map_or(Ok(CowVal::owned(CelInt::from(0))), |list| {
-        sum_of(list.as_ref()).map_err(Failure::into_execution)
-    })
-}
-
-fn sum_of(list: &dyn Val) -> Result<CowVal<'static, 'static>, Failure> {
-    bounded(len(list))?;
-    let (mut int, mut double, mut kinds) = (0_i64, 0.0_f64, (false, false));
-    let Some(iterable) = list.as_iterable() else { return Ok(CowVal::owned(CelInt::from(0))) };
-    let mut items = iterable.iter();
-    while let Some(item) = items.next() {
-        if let Some(value) = item.downcast_ref::<CelInt>() {
-            kinds.0 = true;
-            int = int.checked_add(*value.inner()).ok_or_else(|| {
-                Failure::new(ErrorKind::Overflow, "the result of `sum` does not fit 64 bits")
-            })?;
-        } else if let Some(value) = item.downcast_ref::<CelDouble>() {
-            kinds.1 = true;
-            double += *value.inner();
-        } else {
-            return Err(Failure::wrong_type("sum", &[item.get_type().name()]));
-        }
-    }
-    match kinds {
-        (true, true) => Err(Failure::wrong_type("sum", &["int", "double"])),
-        (false, true) => Ok(CowVal::owned(CelDouble::from(double))),
-        _ => Ok(CowVal::owned(CelInt::from(int))),
-    }
-}
-
 fn kind(val: &CowVal<'_, '_>) -> Kind {
     val.get_type().kind()
 }
 
-fn len(val: &dyn Val) -> usize {
+pub(super) fn len(val: &dyn Val) -> usize {
     val.as_sizer().map_or(0, |sizer| usize::try_from(*sizer.size().inner()).unwrap_or(usize::MAX))
 }
 
-fn bounded(len: usize) -> Result<(), Failure> {
+pub(super) fn bounded(len: usize) -> Result<(), Failure> {
     if len <= LIST_LEN_MAX {
         return Ok(());
     }

@@ -13,9 +13,11 @@ mod error;
 mod evaluate;
 mod guard;
 mod json;
+mod money;
 mod output;
 mod path;
 
+pub(crate) use check::is_taken;
 pub(crate) use compile::compile;
 pub(crate) use error::Failure;
 pub use error::{ExpressionError, ExpressionErrorKind};

@@ -10,7 +10,7 @@ use amends_contract::Token;
 use serde_json::{Value, json};
 
 use super::error::Failure;
-use crate::Scope;
+use crate::{Element, Scope};
 
 /// The names that expressions may begin with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,10 +19,11 @@ pub(crate) enum Root {
     Steps,
     Saga,
     Failure,
+    Event,
 }
 
 impl Root {
-    pub(crate) const ALL: [Self; 4] = [Self::Input, Self::Steps, Self::Saga, Self::Failure];
+    pub(crate) const ALL: [Self; 5] = [Self::Input, Self::Steps, Self::Saga, Self::Failure, Self::Event];
 
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -30,11 +31,26 @@ impl Root {
             Self::Steps => "steps",
             Self::Saga => "saga",
             Self::Failure => "failure",
+            Self::Event => "event",
         }
     }
 
     pub(crate) fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|root| root.as_str() == name)
+    }
+}
+
+/// Where a path begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    Root(Root),
+    /// What the definition calls an element; whether anything is called so is known only in a scope.
+    Element(String),
+}
+
+impl Start {
+    pub(crate) fn named(name: &str) -> Self {
+        Root::named(name).map_or_else(|| Self::Element(name.to_owned()), Self::Root)
     }
 }
 
@@ -63,6 +79,8 @@ pub(crate) struct Names<'a> {
     pub(crate) steps: &'a BTreeMap<Token, Value>,
     pub(crate) saga: Value,
     pub(crate) failure: Option<Value>,
+    pub(crate) element: Option<Element<'a>>,
+    pub(crate) event: Option<&'a Value>,
 }
 
 impl<'a> Names<'a> {
@@ -86,20 +104,28 @@ impl<'a> Names<'a> {
                     "detail": failure.detail,
                 })
             }),
+            element: scope.element,
+            event: scope.event,
         }
     }
 
-    /// What the fields lead to from the root.
-    pub(crate) fn walk(&self, root: Root, fields: &[String]) -> Result<&Value, Failure> {
-        let (start, fields) = match root {
-            Root::Input => (self.input, fields),
-            Root::Saga => (&self.saga, fields),
-            Root::Failure => {
-                (self.failure.as_ref().ok_or_else(|| Failure::no_such_key(root.as_str()))?, fields)
+    /// What the fields lead to from the start.
+    pub(crate) fn walk(&self, start: &Start, fields: &[String]) -> Result<&Value, Failure> {
+        let absent = |root: Root| Failure::no_such_key(root.as_str());
+        let (start, fields) = match start {
+            Start::Root(Root::Input) => (self.input, fields),
+            Start::Root(Root::Saga) => (&self.saga, fields),
+            Start::Root(root @ Root::Failure) => {
+                (self.failure.as_ref().ok_or_else(|| absent(*root))?, fields)
             }
-            Root::Steps => {
-                let [step, rest @ ..] = fields else { return Err(Failure::no_such_key(root.as_str())) };
+            Start::Root(root @ Root::Event) => (self.event.ok_or_else(|| absent(*root))?, fields),
+            Start::Root(root @ Root::Steps) => {
+                let [step, rest @ ..] = fields else { return Err(absent(*root)) };
                 (self.steps.get(step.as_str()).ok_or_else(|| Failure::no_such_key(step))?, rest)
+            }
+            Start::Element(name) => {
+                let element = self.element.filter(|element| element.name.as_str() == name);
+                (element.ok_or_else(|| Failure::no_such_key(name))?.value, fields)
             }
         };
         fields.iter().try_fold(start, |value, field| match value {

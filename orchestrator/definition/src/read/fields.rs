@@ -1,6 +1,6 @@
 //! Mappings with a fixed vocabulary.
 //!
-//! Invariant: a key that is no word of the language, or none of this version, never passes in silence.
+//! Invariant: a key that is no word of the language never passes in silence.
 
 use std::ops::Range;
 
@@ -14,8 +14,6 @@ pub(super) struct Words {
     /// For messages: "a step".
     pub(super) what: &'static str,
     pub(super) known: &'static [&'static str],
-    /// Words of the language that this version does not support yet.
-    pub(super) later: &'static [&'static str],
 }
 
 /// A mapping whose keys have been checked.
@@ -40,6 +38,11 @@ impl<'n> Fields<'n> {
             }
         }
         Some(Self { span: node.span.clone(), what: words.what, entries })
+    }
+
+    /// Whether it says nothing at all.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     /// The value, if the key is there.
@@ -70,12 +73,6 @@ impl<'n> Fields<'n> {
 
 fn refuse(report: &mut Report, key: &Key, words: &Words) {
     let word = key.text.as_str();
-    if words.later.contains(&word) {
-        let message = format!("`{word}` is not supported by this version yet");
-        let remedy = format!("leave it out; {} may say {}", words.what, list(words.known));
-        report.add(key.span.clone(), Rule::NotSupported, message, remedy);
-        return;
-    }
     let remedy = match nearest(word, words.known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("{} may say {}", words.what, list(words.known)),

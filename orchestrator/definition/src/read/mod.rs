@@ -2,11 +2,16 @@
 //!
 //! Invariant: reading never stops at a mistake; it reports and goes on with the next word.
 
+mod call;
 mod fields;
+mod for_each;
 mod retry;
+mod starts_on;
 mod step;
 mod template;
+mod undo;
 mod values;
+mod waiting;
 
 use std::collections::BTreeMap;
 
@@ -29,14 +34,15 @@ const DEFINITION: Words = Words {
         "version",
         "description",
         "input",
+        "starts_on",
         "labels",
         "deadline",
         "retention",
         "defaults",
         "steps",
         "on_compensated",
+        "output",
     ],
-    later: &["starts_on", "output"],
 };
 
 /// How long a settled saga is kept unless the definition says otherwise: 30 days, as long as participants
@@ -63,15 +69,17 @@ pub(crate) fn definition(report: &mut Report, node: &Node, schemas: Schemas<'_>)
             let remedy = "say in a sentence what the saga is for";
             text(report, node, "a description", remedy).map(str::to_owned)
         }),
-        input_schema: fields.get("input").and_then(|node| schema::load(report, node, schemas)),
+        input_schema: fields.get("input").and_then(|node| schema::load(report, node, "input", schemas)),
         labels: fields.get("labels").map(|node| labels(report, node)).unwrap_or_default(),
         deadline_ms: optional_duration(report, fields.get("deadline")),
         retention_ms: optional_duration(report, fields.get("retention")).unwrap_or(RETENTION_MS),
-        steps: steps.map(|node| self::steps(report, node, "steps", defaults)).unwrap_or_default(),
+        steps: steps.map(|node| self::steps(report, node, "steps", defaults, schemas)).unwrap_or_default(),
         on_compensated: fields
             .get("on_compensated")
-            .map(|node| self::steps(report, node, "on_compensated", defaults))
+            .map(|node| self::steps(report, node, "on_compensated", defaults, schemas))
             .unwrap_or_default(),
+        output: fields.get("output").map(|node| template::template(report, node)),
+        starts_on: fields.get("starts_on").and_then(|node| starts_on::read(report, node)),
     };
     if draft.steps.len() + draft.on_compensated.len() > STEPS_MAX {
         let message = format!("a definition has at most {STEPS_MAX} steps");
@@ -80,11 +88,18 @@ pub(crate) fn definition(report: &mut Report, node: &Node, schemas: Schemas<'_>)
     Some(draft)
 }
 
-fn steps(report: &mut Report, node: &Node, word: &str, defaults: Defaults) -> Vec<StepDraft> {
+fn steps(
+    report: &mut Report,
+    node: &Node,
+    word: &str,
+    defaults: Defaults,
+    schemas: Schemas<'_>,
+) -> Vec<StepDraft> {
     match &node.yaml {
         Yaml::List(items) if !items.is_empty() => {
             // Beyond twice the limit nobody reads on, and neither do we.
-            items.iter().take(2 * STEPS_MAX).filter_map(|item| step::step(report, item, defaults)).collect()
+            let items = items.iter().take(2 * STEPS_MAX);
+            items.filter_map(|item| step::step(report, item, defaults, schemas)).collect()
         }
         Yaml::List(_) => {
             let message = format!("`{word}` is empty");

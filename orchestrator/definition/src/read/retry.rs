@@ -11,10 +11,10 @@ use crate::{Retry, Rule};
 use super::fields::{Fields, Words};
 use super::values::{duration, number, whole};
 
-const RETRY: Words =
-    Words { what: "retry", known: &["attempts", "initial", "factor", "cap", "jitter"], later: &[] };
+pub(super) const RETRY: Words =
+    Words { what: "retry", known: &["attempts", "initial", "factor", "cap", "jitter"] };
 
-const DEFAULTS: Words = Words { what: "defaults", known: &["resend_after", "retry"], later: &[] };
+pub(super) const DEFAULTS: Words = Words { what: "defaults", known: &["resend_after", "retry"] };
 
 /// What steps and undos take when they say nothing.
 #[derive(Clone, Copy, Debug)]

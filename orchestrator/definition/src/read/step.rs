@@ -1,60 +1,150 @@
-//! One step, and how it is undone.
+//! One step.
 
-use std::ops::Range;
+use amends_contract::Token;
 
-use crate::draft::{At, StepDraft, UndoDraft};
+use crate::draft::{At, Does, StepDraft, UndoDraft};
+use crate::limits::CONCURRENCY_MAX;
 use crate::node::{Node, Yaml};
 use crate::report::Report;
 use crate::suggest::nearest;
-use crate::{Rule, StepKind};
+use crate::{Rule, StepKind, schema};
 
+use super::Schemas;
 use super::fields::{Fields, Words};
 use super::retry::{Defaults, optional_duration, retry};
-use super::template::template;
-use super::values::{address, quoted, text, token};
+use super::template::{condition, data};
+use super::values::{quoted, text, token, whole};
+use super::{call, for_each, undo, waiting};
 
-const STEP: Words = Words {
+pub(super) const STEP: Words = Words {
     what: "a step",
     known: &[
         "name",
         "kind",
         "call",
+        "await",
         "with",
+        "after",
+        "when",
+        "for_each",
+        "as",
+        "at_most",
+        "concurrency",
         "undo",
         "because",
         "retry",
         "resend_after",
         "pending_max",
-        "after",
+        "schemas",
     ],
-    later: &["when", "for_each", "as", "at_most", "concurrency", "await", "schemas"],
 };
 
-const UNDO: Words = Words { what: "an undo", known: &["call", "with", "retry", "resend_after"], later: &[] };
+pub(super) const SCHEMAS: Words = Words { what: "schemas", known: &["command", "reply"] };
+
+/// Words of a step that make no sense while it waits.
+const NOT_OF_AN_AWAIT: [&str; 12] = [
+    "call",
+    "with",
+    "for_each",
+    "as",
+    "at_most",
+    "concurrency",
+    "undo",
+    "because",
+    "retry",
+    "resend_after",
+    "pending_max",
+    "schemas",
+];
 
 /// Reads one element of `steps` or `on_compensated`.
-pub(super) fn step(report: &mut Report, node: &Node, defaults: Defaults) -> Option<StepDraft> {
+pub(super) fn step(
+    report: &mut Report,
+    node: &Node,
+    defaults: Defaults,
+    schemas: Schemas<'_>,
+) -> Option<StepDraft> {
     let fields = Fields::read(report, node, &STEP)?;
     let name = fields.require(report, "name", "give it a name: `name: reserve-stock`");
-    let kind =
-        fields.require(report, "kind", "say `kind: compensatable`, `kind: pivot` or `kind: retriable`");
-    let call = match fields.get("await") {
-        // An await calls nobody, and has been refused already.
-        Some(_) => fields.get("call"),
-        None => fields.require(report, "call", "say who does it: `call: participant.command`"),
+    let name: Option<At<Token>> = name.and_then(|node| token(report, node, "the name of a step"));
+    let when = fields.get("when");
+    let after = fields.get("after").and_then(|node| after(report, node));
+    let mut draft = StepDraft {
+        name,
+        kind: None,
+        does: Does::Unreadable,
+        with: None,
+        when: when.map(|node| At::new(condition(report, node), node.span.clone())),
+        for_each: None,
+        concurrency: None,
+        command_schema: None,
+        reply_schema: None,
+        undo: UndoDraft::Absent,
+        retry: defaults.retry,
+        resend_after_ms: defaults.resend_after_ms,
+        pending_max_ms: None,
+        after,
     };
-    Some(StepDraft {
-        name: name.and_then(|node| token(report, node, "the name of a step")),
-        kind: kind.and_then(|node| self::kind(report, node)),
-        call: call.and_then(|node| self::call(report, node, "a call")),
-        with: fields.get("with").and_then(|node| data(report, node)),
-        undo: undo(report, &fields, defaults),
-        retry: retry(report, fields.get("retry"), defaults.retry),
-        resend_after_ms: optional_duration(report, fields.get("resend_after"))
-            .unwrap_or(defaults.resend_after_ms),
-        pending_max_ms: optional_duration(report, fields.get("pending_max")),
-        after: fields.get("after").and_then(|node| after(report, node)),
-    })
+    if let Some(node) = fields.get("await") {
+        draft.kind = fields.get("kind").and_then(|node| kind(report, node));
+        draft.does = Does::Await(waiting::read(report, node));
+        refuse(report, &fields);
+        return Some(draft);
+    }
+    let remedy = "say `kind: compensatable`, `kind: pivot` or `kind: retriable`";
+    draft.kind = fields.require(report, "kind", remedy).and_then(|node| kind(report, node));
+    let remedy = "say who does it: `call: participant.command`, or what it waits for: `await: <signal>`";
+    let does = fields.require(report, "call", remedy).and_then(|node| call::read(report, node, "a call"));
+    draft.does = does.map_or(Does::Unreadable, Does::Call);
+    read_call_words(report, &mut draft, &fields, defaults, schemas);
+    Some(draft)
+}
+
+/// The words of a step that calls somebody.
+fn read_call_words(
+    report: &mut Report,
+    draft: &mut StepDraft,
+    fields: &Fields<'_>,
+    defaults: Defaults,
+    schemas: Schemas<'_>,
+) {
+    draft.with = fields.get("with").and_then(|node| data(report, node));
+    draft.for_each = for_each::read(report, fields);
+    draft.concurrency =
+        fields.get("concurrency").and_then(|node| whole(report, node, "concurrency", 1..=CONCURRENCY_MAX));
+    draft.undo = undo::read(report, fields, defaults);
+    draft.retry = retry(report, fields.get("retry"), defaults.retry);
+    draft.resend_after_ms =
+        optional_duration(report, fields.get("resend_after")).unwrap_or(defaults.resend_after_ms);
+    draft.pending_max_ms = optional_duration(report, fields.get("pending_max"));
+    if let Some(fields) = fields.get("schemas").and_then(|node| Fields::read(report, node, &SCHEMAS)) {
+        if fields.is_empty() {
+            report.add(
+                fields.place(),
+                Rule::MissingKey,
+                "`schemas` is empty",
+                "name `command`, `reply`, or both",
+            );
+        }
+        let mut load =
+            |word: &str| fields.get(word).and_then(|node| schema::load(report, node, word, schemas));
+        draft.command_schema = load("command");
+        draft.reply_schema = load("reply");
+    }
+}
+
+/// A step that waits sends nothing, so that whatever is about sending is a misunderstanding.
+fn refuse(report: &mut Report, fields: &Fields<'_>) {
+    for word in NOT_OF_AN_AWAIT {
+        let Some(span) = fields.key(word) else { continue };
+        let remedy = match word {
+            "call" => "make it two steps: one that waits, and one after it that calls",
+            "undo" | "because" => "remove it: waiting changes nothing, so there is nothing to undo",
+            "for_each" | "as" | "at_most" => "remove it: a signal comes once",
+            _ => "remove it, or make it two steps: one that waits, and one after it that calls",
+        };
+        report.add(span, Rule::Await, format!("a step that waits for a signal has no `{word}`"), remedy);
+    }
 }
 
 fn kind(report: &mut Report, node: &Node) -> Option<At<StepKind>> {
@@ -71,100 +161,14 @@ fn kind(report: &mut Report, node: &Node) -> Option<At<StepKind>> {
     None
 }
 
-fn call(report: &mut Report, node: &Node, what: &str) -> Option<At<amends_contract::Address>> {
-    if let Yaml::Map(_) = node.yaml {
-        let message = "a call of another saga is not supported by this version yet";
-        let remedy = "call a participant: `call: participant.command`";
-        report.add(node.span.clone(), Rule::NotSupported, message, remedy);
-        return None;
-    }
-    address(report, node, what)
-}
-
-/// `with`: a mapping, or an expression that gives one.
-fn data(report: &mut Report, node: &Node) -> Option<crate::draft::TemplateDraft> {
-    match &node.yaml {
-        Yaml::Map(_) => Some(template(report, node)),
-        Yaml::Text(text) if text.starts_with('=') => Some(template(report, node)),
-        other => {
-            let message = format!("`with` is a mapping, and {} was found", other.kind());
-            let remedy = "write `with: { name: =input.name }`, or `with: =input` for all of it";
-            report.add(node.span.clone(), Rule::WrongType, message, remedy);
-            None
-        }
-    }
-}
-
-fn undo(report: &mut Report, fields: &Fields<'_>, defaults: Defaults) -> UndoDraft {
-    let none = fields.get("undo").filter(|node| matches!(&node.yaml, Yaml::Text(text) if text == "none"));
-    if let Some(node) = none {
-        return undo_none(report, fields, node.span.clone());
-    }
-    if let Some(span) = fields.key("because") {
-        let message = "`because` says why a step is not undone, and this one does not say `undo: none`";
-        report.add(span, Rule::Undo, message, "add `undo: none`, or remove `because`");
-    }
-    let Some(node) = fields.get("undo") else { return UndoDraft::Absent };
-    match &node.yaml {
-        Yaml::Map(_) => undo_call(report, node, defaults).unwrap_or(UndoDraft::Unreadable),
-        Yaml::Text(_) => match address(report, node, "an undo") {
-            Some(call) => UndoDraft::Call {
-                call,
-                with: None,
-                retry: defaults.retry,
-                resend_after_ms: defaults.resend_after_ms,
-            },
-            None => UndoDraft::Unreadable,
-        },
-        other => {
-            let message = format!("an undo is a call, and {} was found", other.kind());
-            let remedy = "write `undo: participant.command`, or `undo: none` with a `because:`";
-            report.add(node.span.clone(), Rule::Undo, message, remedy);
-            UndoDraft::Unreadable
-        }
-    }
-}
-
-fn undo_none(report: &mut Report, fields: &Fields<'_>, span: Range<usize>) -> UndoDraft {
-    let remedy = "add `because: <why nothing has to be undone>`";
-    let Some(node) = fields.get("because") else {
-        report.add(span, Rule::Undo, "`undo: none` has no `because`", remedy);
-        return UndoDraft::Unreadable;
-    };
-    match text(report, node, "`because`", remedy).map(str::trim) {
-        Some("") => {
-            report.add(node.span.clone(), Rule::Undo, "`because` is empty", remedy);
-            UndoDraft::Unreadable
-        }
-        Some(because) => UndoDraft::None { span, because: because.to_owned() },
-        None => UndoDraft::Unreadable,
-    }
-}
-
-/// What an undo leaves out comes from the defaults, not from its step: how patiently something is tried
-/// says nothing about how patiently it is taken back.
-fn undo_call(report: &mut Report, node: &Node, defaults: Defaults) -> Option<UndoDraft> {
-    let fields = Fields::read(report, node, &UNDO)?;
-    let call = fields.require(report, "call", "say who undoes it: `call: participant.command`");
-    let call = call.and_then(|node| self::call(report, node, "a call"));
-    let with = fields.get("with").map(|node| data(report, node));
-    let retry = retry(report, fields.get("retry"), defaults.retry);
-    let resend_after_ms = optional_duration(report, fields.get("resend_after"));
-    Some(UndoDraft::Call {
-        call: call?,
-        with: match with {
-            Some(with) => Some(with?),
-            None => None,
-        },
-        retry,
-        resend_after_ms: resend_after_ms.unwrap_or(defaults.resend_after_ms),
-    })
-}
-
 fn after(report: &mut Report, node: &Node) -> Option<At<Vec<At<String>>>> {
     let remedy = "write `after: [name]`, or leave it out: each step follows the one above";
     let Yaml::List(items) = &node.yaml else {
         let message = format!("`after` is a list of steps, and {} was found", node.yaml.kind());
+        let remedy = match &node.yaml {
+            Yaml::Text(name) => format!("write `after: [{}]`", name.chars().take(80).collect::<String>()),
+            _ => remedy.to_owned(),
+        };
         report.add(node.span.clone(), Rule::WrongType, message, remedy);
         return None;
     };

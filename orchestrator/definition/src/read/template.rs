@@ -22,6 +22,31 @@ pub(super) fn template(report: &mut Report, node: &Node) -> TemplateDraft {
     TemplateDraft { template: root.map(Template::new), paths }
 }
 
+/// `with`: a mapping, or an expression that gives one.
+pub(super) fn data(report: &mut Report, node: &Node) -> Option<TemplateDraft> {
+    match &node.yaml {
+        Yaml::Map(_) => Some(template(report, node)),
+        Yaml::Text(text) if text.starts_with('=') => Some(template(report, node)),
+        other => {
+            let message = format!("`with` is a mapping, and {} was found", other.kind());
+            let remedy = "write `with: { name: =input.name }`, or `with: =input` for all of it";
+            report.add(node.span.clone(), Rule::WrongType, message, remedy);
+            None
+        }
+    }
+}
+
+/// `when`: an expression that is true or false.
+pub(super) fn condition(report: &mut Report, node: &Node) -> TemplateDraft {
+    if matches!(&node.yaml, Yaml::Text(text) if text.starts_with('=')) {
+        return template(report, node);
+    }
+    let message = format!("`when` is an expression, and {} was found", node.yaml.kind());
+    let remedy = "begin it with `=`: `when: =input.total.amount > 100000`";
+    report.add(node.span.clone(), Rule::WrongType, message, remedy);
+    TemplateDraft { template: None, paths: Vec::new() }
+}
+
 fn part(report: &mut Report, node: &Node, paths: &mut Vec<At<Path>>) -> Option<Part> {
     let literal = |value| Some(Part::Literal(value));
     match &node.yaml {

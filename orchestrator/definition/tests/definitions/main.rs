@@ -52,5 +52,5 @@ fn every_invalid_definition_is_refused_with_its_text() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     // Every rule of the language is shown by at least one file.
-    insta::assert_snapshot!(rules.into_iter().collect::<Vec<_>>().join(" "), @r#"call duplicate-key duplicate-name duration expression expression-limit file-name kind-order label missing-key name not-supported nul-character range reserved schema step-order undo unknown-function unknown-key unknown-name wrong-type yaml"#);
+    insta::assert_snapshot!(rules.into_iter().collect::<Vec<_>>().join(" "), @r#"after await call duplicate-key duplicate-name duration expression expression-limit file-name for-each kind-order label missing-key name nul-character range reserved schema starts-on step-order undo unknown-function unknown-key unknown-name wrong-type yaml"#);
 }
