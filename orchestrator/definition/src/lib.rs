@@ -25,8 +25,8 @@ mod suggest;
 mod template;
 
 pub use definition::{
-    Await, Call, Check, CheckFn, ChildSaga, Definition, ForEach, OnTimeout, Retry, Schema, StartsOn, Step, StepKind,
-    Undo,
+    Await, Call, Check, CheckFn, ChildSaga, Definition, ForEach, OnTimeout, Retry, Schema, StartsOn, Step,
+    StepKind, Undo,
 };
 pub use diagnostics::{Diagnostic, Diagnostics, Rule};
 pub use expression::{ExpressionError, ExpressionErrorKind};

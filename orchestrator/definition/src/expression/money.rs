@@ -47,9 +47,10 @@ fn made<'b, 'v>(amount: i64, currency: &str) -> Result<CowVal<'b, 'v>, Failure> 
     }
     let amount: Box<dyn Val + 'v> = Box::new(CelInt::from(amount));
     let currency: Box<dyn Val + 'v> = Box::new(CelString::from(currency.to_owned()));
-    let fields = [(AMOUNT.into(), amount), (CURRENCY.into(), currency)];
-    #[expect(clippy::disallowed_types, reason = "the interpreter's map is one; its order is never seen")]
-    let fields: std::collections::HashMap<_, _> = fields.into_iter().collect();
+    // The interpreter's own kind of map; how it orders its keys is never seen.
+    let mut fields = CelMap::default().into_inner();
+    fields.insert(AMOUNT.into(), amount);
+    fields.insert(CURRENCY.into(), currency);
     Ok(CowVal::owned(CelMap::from(fields)))
 }
 
