@@ -161,3 +161,144 @@ steps:
     pending_max: 30s
     with: { parcel: =input.parcel }
 ";
+
+/// A quote that somebody has to approve, and feedback that need not come.
+pub(crate) fn approval() -> Definition {
+    compile(
+        "
+saga: approval
+version: 1
+deadline: 240h
+defaults:
+  resend_after: 10s
+  retry: { attempts: 3, initial: 200ms, factor: 2, cap: 30s, jitter: 0 }
+steps:
+  - name: quote
+    kind: compensatable
+    call: sales.quote
+    undo: sales.withdraw
+  - name: approve
+    await: { signal: approval, timeout: 48h, on_timeout: compensate }
+  - name: ship
+    kind: pivot
+    call: warehouse.ship
+    with: { approved: =steps['approve'] }
+  - name: listen
+    await: { signal: feedback, timeout: 24h, on_timeout: go-on }
+",
+    )
+}
+
+/// A charge and an approval side by side.
+pub(crate) fn approval_beside_charge() -> Definition {
+    compile(
+        "
+saga: beside
+version: 1
+defaults:
+  resend_after: 10s
+  retry: { attempts: 3, initial: 200ms, factor: 2, cap: 30s, jitter: 0 }
+steps:
+  - name: hold
+    kind: compensatable
+    call: warehouse.hold
+    undo: warehouse.release
+    after: []
+  - name: charge
+    kind: compensatable
+    call: payment.charge
+    undo: payment.refund
+    after: []
+  - name: approve
+    await: approval
+    after: []
+  - name: ship
+    kind: pivot
+    call: warehouse.ship
+    after: [hold, charge, approve]
+",
+    )
+}
+
+/// Packs each parcel of a list.
+pub(crate) fn parcels() -> Definition {
+    compile(
+        "
+saga: parcels
+version: 1
+defaults:
+  resend_after: 10s
+  retry: { attempts: 3, initial: 200ms, factor: 2, cap: 30s, jitter: 0 }
+steps:
+  - name: open
+    kind: compensatable
+    call: warehouse.open
+    undo: warehouse.close
+  - name: pack
+    kind: compensatable
+    for_each: =input.parcels
+    as: parcel
+    at_most: 3
+    call: warehouse.pack
+    with: { parcel: =parcel.id }
+    undo: { call: warehouse.unpack, with: { label: =parcel.id } }
+  - name: ship
+    kind: pivot
+    call: carrier.ship
+    with: { boxes: =steps['pack'] }
+",
+    )
+}
+
+/// Checks only what is expensive.
+pub(crate) fn checked() -> Definition {
+    compile(
+        "
+saga: checked
+version: 1
+deadline: 24h
+output: { score: =steps['check'] == null ? 0 : steps['check'].score }
+defaults:
+  resend_after: 10s
+  retry: { attempts: 3, initial: 200ms, factor: 2, cap: 30s, jitter: 0 }
+steps:
+  - name: reserve
+    kind: compensatable
+    call: warehouse.reserve
+    undo: warehouse.release
+  - name: check
+    kind: compensatable
+    when: =input.total > 1000
+    call: credit.check
+    undo: none
+    because: it only looks
+  - name: ship
+    kind: pivot
+    call: warehouse.ship
+    with: { check: =steps['check'] }
+",
+    )
+}
+
+/// A step that only so many sagas may be in at a time.
+pub(crate) fn limited() -> Definition {
+    compile(
+        "
+saga: limited
+version: 1
+deadline: 24h
+defaults:
+  resend_after: 10s
+  retry: { attempts: 3, initial: 200ms, factor: 2, cap: 30s, jitter: 0 }
+steps:
+  - name: charge
+    kind: compensatable
+    concurrency: 2
+    call: payment.charge
+    undo: payment.refund
+  - name: ship
+    kind: pivot
+    call: warehouse.ship
+",
+    )
+}

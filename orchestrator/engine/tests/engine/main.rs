@@ -6,8 +6,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop with a word")]
 
 mod definitions;
+mod elements;
 mod participants;
 mod script;
+mod signals;
 mod text;
 mod witness;
 
@@ -23,3 +25,4 @@ mod pivot;
 mod random;
 mod stuck;
 mod timers;
+mod turns;

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use amends_contract::{Direction, EffectId, Outcome, SagaId, Timestamp, Token};
 use amends_definition::Definition;
 use amends_engine::{
-    ActionState, Error, Input, JournalEntry, OperatorAction, Output, ReplyInput, Saga, StepState, UndoState,
+    ActionState, Begin, Error, Input, JournalEntry, OperatorAction, Output, ReplyInput, Saga, StepState, UndoState,
     Verdict, handle, start,
 };
 use serde_json::{Value, json};
@@ -57,7 +57,11 @@ pub(crate) fn parcel() -> Script {
 
 impl Script {
     pub(crate) fn start(definition: Definition, input: Value) -> Self {
-        let transition = start(saga_id(), &definition, input, START).unwrap();
+        Self::begin(definition, input.into())
+    }
+
+    pub(crate) fn begin(definition: Definition, begin: Begin) -> Self {
+        let transition = start(saga_id(), &definition, begin, START).unwrap();
         let mut witness = Witness::default();
         witness.see(None, &transition, &definition);
         let text = text::block(&transition, START, START);
@@ -119,10 +123,10 @@ impl Script {
             None => (what, Direction::Forward),
             Some((name, _)) => (name, Direction::Backward),
         };
-        let call = self.definition.step(name).unwrap().address().unwrap();
-        let step = self.saga.step(name).unwrap();
+        let step = self.step(name);
+        let call = self.definition.step(&step.name).unwrap().address().unwrap();
         ReplyInput {
-            effect: EffectId { saga: self.saga.id, step: step.name.clone().into(), direction, epoch: 1 },
+            effect: EffectId { saga: self.saga.id, step: step.reference(), direction, epoch: 1 },
             send_no: step.effect(direction).map_or(1, |effect| effect.send_no),
             participant: call.participant.clone(),
             outcome,
@@ -192,7 +196,7 @@ impl Script {
     }
 
     pub(crate) fn step(&self, name: &str) -> &StepState {
-        self.saga.step(name).unwrap()
+        self.saga.instance(&name.parse().unwrap()).unwrap()
     }
 
     pub(crate) fn action(&self, name: &str) -> &ActionState {
