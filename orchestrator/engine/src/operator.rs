@@ -73,7 +73,8 @@ fn retry_now(draft: &mut Draft<'_>) -> Verdict {
             }
         }
     }
-    Verdict::Applied
+    // There may be only signals, or places, to wait for.
+    if draft.decided() == 0 { Verdict::Ignored(Ignored::Underway) } else { Verdict::Applied }
 }
 
 /// What is open in this direction: in flight, or stuck.

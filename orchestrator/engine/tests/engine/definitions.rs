@@ -182,7 +182,7 @@ steps:
   - name: ship
     kind: pivot
     call: warehouse.ship
-    with: { approved: =steps['approve'] }
+    with: { approved: \"=steps['approve']\" }
   - name: listen
     await: { signal: feedback, timeout: 24h, on_timeout: go-on }
 ",
@@ -245,7 +245,7 @@ steps:
   - name: ship
     kind: pivot
     call: carrier.ship
-    with: { boxes: =steps['pack'] }
+    with: { boxes: \"=steps['pack']\" }
 ",
     )
 }
@@ -257,7 +257,7 @@ pub(crate) fn checked() -> Definition {
 saga: checked
 version: 1
 deadline: 24h
-output: { score: =steps['check'] == null ? 0 : steps['check'].score }
+output: { score: \"=steps['check'] == null ? 0 : steps['check'].score\" }
 defaults:
   resend_after: 10s
   retry: { attempts: 3, initial: 200ms, factor: 2, cap: 30s, jitter: 0 }
@@ -275,7 +275,7 @@ steps:
   - name: ship
     kind: pivot
     call: warehouse.ship
-    with: { check: =steps['check'] }
+    with: { check: \"=steps['check']\" }
 ",
     )
 }

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use amends_contract::{Direction, EffectId, Outcome, SagaId, Timestamp, Token};
 use amends_definition::Definition;
 use amends_engine::{
-    ActionState, Begin, Error, Input, JournalEntry, OperatorAction, Output, ReplyInput, Saga, StepState, UndoState,
-    Verdict, handle, start,
+    ActionState, Begin, Error, Input, JournalEntry, OperatorAction, Output, ReplyInput, Saga, StepState,
+    UndoState, Verdict, handle, start,
 };
 use serde_json::{Value, json};
 
