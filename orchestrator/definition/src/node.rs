@@ -125,7 +125,14 @@ fn report_error(report: &mut Report, error: &serde_saphyr::Error) {
     }
     let text = serde_saphyr::DefaultMessageFormatter;
     let message = serde_saphyr::MessageFormatter::format_message(&text, error).into_owned();
-    let remedy = "mend the YAML: texts with a colon, a hash, a brace or a bracket stand in quotes";
+    let bytes = report.source().as_bytes();
+    let end = span.start.saturating_add(1).min(bytes.len());
+    let near = bytes.get(span.start.saturating_sub(1)..end).unwrap_or_default();
+    let remedy = if near.contains(&b'\t') {
+        "indent with spaces: YAML takes no tabs there"
+    } else {
+        "mend the YAML: texts with a colon, a hash, a brace or a bracket stand in quotes"
+    };
     report.add(span, Rule::Yaml, message, remedy);
 }
 

@@ -41,10 +41,7 @@ fn money<'b, 'v>(arguments: Arguments<'b, 'v>) -> Outcome<'b, 'v> {
 }
 
 fn made<'b, 'v>(amount: i64, currency: &str) -> Result<CowVal<'b, 'v>, Failure> {
-    if currency.len() != 3 || !currency.bytes().all(|letter| letter.is_ascii_uppercase()) {
-        let message = "a currency is three letters A-Z (ISO 4217)";
-        return Err(Failure::new(ErrorKind::Conversion, message));
-    }
+    is_currency(currency)?;
     let amount: Box<dyn Val + 'v> = Box::new(CelInt::from(amount));
     let currency: Box<dyn Val + 'v> = Box::new(CelString::from(currency.to_owned()));
     // The interpreter's own kind of map; how it orders its keys is never seen.
@@ -52,6 +49,13 @@ fn made<'b, 'v>(amount: i64, currency: &str) -> Result<CowVal<'b, 'v>, Failure> 
     fields.insert(AMOUNT.into(), amount);
     fields.insert(CURRENCY.into(), currency);
     Ok(CowVal::owned(CelMap::from(fields)))
+}
+
+fn is_currency(text: &str) -> Result<(), Failure> {
+    if text.len() == 3 && text.bytes().all(|letter| letter.is_ascii_uppercase()) {
+        return Ok(());
+    }
+    Err(Failure::new(ErrorKind::Conversion, "a currency is three letters A-Z (ISO 4217)"))
 }
 
 /// What a list has been summed up to.
@@ -94,9 +98,13 @@ fn summand(item: &dyn Val) -> Result<Sum, Failure> {
     }
     let field = |name: &str| item.as_indexer()?.get(&CelString::from(name)).ok();
     let amount = field(AMOUNT).and_then(|amount| int(amount.as_ref()));
-    let currency = field(CURRENCY).and_then(|currency| Some(text(currency.as_ref())?.to_owned()));
-    match (amount, currency) {
-        (Some(amount), Some(currency)) => Ok(Sum::Money(amount, currency)),
+    let currency = field(CURRENCY);
+    match (amount, currency.as_ref().and_then(|currency| text(currency.as_ref()))) {
+        (Some(amount), Some(currency)) => {
+            // Before it is copied: a text may be long, and this is not counted.
+            is_currency(currency)?;
+            Ok(Sum::Money(amount, currency.to_owned()))
+        }
         _ => Err(Failure::wrong_type(SUM, &[item.get_type().name()])),
     }
 }

@@ -186,7 +186,15 @@ impl<'d> Names<'d> {
         if let Some(owner) = owner {
             let message =
                 format!("`{name}` is an element of the list of `{owner}`, and known only in its `with`");
-            let remedy = format!("use it in `with` or in the undo's `with` of `{owner}`");
+            let own =
+                matches!(place, Place::Step { steps, position, .. } if steps.element(position) == Some(name));
+            let remedy = if own {
+                format!(
+                    "leave elements out of the list: `for_each: \"=input.list.filter({name}, <condition>)\"`"
+                )
+            } else {
+                format!("use it in `with` of `{owner}`, or in `with` of its undo")
+            };
             return (Rule::UnknownName, message, remedy);
         }
         let known = place.in_scope();

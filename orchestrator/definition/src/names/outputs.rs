@@ -16,9 +16,7 @@ impl<'d> Names<'d> {
         };
         let (forward, compensated) = (self.steps.find(name), self.compensated.find(name));
         if forward.is_none() && compensated.is_none() {
-            let steps = self.steps.list.iter().chain(self.compensated.list);
-            let known: Vec<&str> = steps.filter_map(|step| Some(step.name()?.as_str())).collect();
-            return Some(unknown(name, "the definition", "among its steps", &known));
+            return Some(self.unknown_step(name));
         }
         match (place, forward, compensated) {
             (Place::Step { steps, position, word }, _, Some(used)) if steps.is_compensated => {
@@ -33,6 +31,20 @@ impl<'d> Names<'d> {
             (Place::Label | Place::StartsOn | Place::Output | Place::Step { .. }, ..) => {
                 flaw(format!("`{name}` runs only when the saga is compensated"), EARLIER)
             }
+        }
+    }
+}
+
+impl Names<'_> {
+    fn unknown_step(&self, name: &str) -> Flaw {
+        let steps = self.steps.list.iter().chain(self.compensated.list);
+        let known: Vec<&str> = steps.filter_map(|step| Some(step.name()?.as_str())).collect();
+        let flaw = unknown(name, "the definition", "among its steps", &known);
+        let longer = |step: &&&str| step.strip_prefix(name).is_some_and(|rest| rest.starts_with('-'));
+        match known.iter().find(longer) {
+            // `steps.reserve-stock` is a subtraction.
+            Some(longer) => (flaw.0, flaw.1, format!("a name with `-` stands in quotes: steps['{longer}']")),
+            None => flaw,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::ops::Range;
 use crate::Rule;
 use crate::node::{Key, Node, Yaml};
 use crate::report::Report;
-use crate::suggest::nearest;
+use crate::suggest::meant;
 
 /// The words that a mapping may use.
 pub(super) struct Words {
@@ -73,7 +73,7 @@ impl<'n> Fields<'n> {
 
 fn refuse(report: &mut Report, key: &Key, words: &Words) {
     let word = key.text.as_str();
-    let remedy = match nearest(word, words.known.iter().copied()) {
+    let remedy = match meant(word, words.known) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("{} may say {}", words.what, list(words.known)),
     };

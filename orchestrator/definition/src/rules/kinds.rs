@@ -90,6 +90,7 @@ fn check_side(report: &mut Report, steps: &[StepDraft], graph: &Graph, (pivot, p
             "make it compensatable, or put the pivot before it: what is retriable cannot be taken back"
                 .to_owned(),
         ),
+        (_, false, false) if follows_a_flaw(steps, graph, (pivot, position)) => return,
         (kind, false, false) => {
             let before = format!(
                 "to run it before, write {} at `{pivot_name}`",
@@ -109,6 +110,20 @@ fn check_side(report: &mut Report, steps: &[StepDraft], graph: &Graph, (pivot, p
         _ => return,
     };
     report.add(kind.span.clone(), Rule::KindOrder, message, remedy);
+}
+
+/// Whether the remedy for another step beside the pivot mends this one, too: the first of a branch that
+/// belongs behind, the last of a branch that belongs before.
+fn follows_a_flaw(steps: &[StepDraft], graph: &Graph, (pivot, position): (usize, usize)) -> bool {
+    let kind = steps[position].kind();
+    (0..steps.len()).any(|other| {
+        let is_beside = !graph.is_before(other, pivot) && !graph.is_before(pivot, other) && other != pivot;
+        let is_nearer = match kind {
+            Some(StepKind::Compensatable) => graph.is_before(position, other),
+            _ => graph.is_before(other, position),
+        };
+        is_beside && is_nearer && steps[other].kind() == kind
+    })
 }
 
 /// The `after` of a step with one name more, ready to be copied.

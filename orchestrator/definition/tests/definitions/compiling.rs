@@ -1,9 +1,10 @@
 //! Compiling any text: never a panic, always the same answer, every diagnostic at a real place.
 
+use std::cmp::Ordering;
 use std::fs;
 
-use amends_definition::Definition;
 use amends_definition::limits::{DIAGNOSTICS_MAX, SOURCE_BYTES_MAX, STEPS_MAX};
+use amends_definition::{Definition, StepKind};
 use proptest::prelude::*;
 
 use crate::{compile, folder};
@@ -88,7 +89,25 @@ fn pieces() -> impl Strategy<Value = String> {
         "on_compensated:",
         "retry: ",
         "after: ",
+        "after: [a]",
         "when: ",
+        "for_each: ",
+        "as: ",
+        "at_most: ",
+        "concurrency: ",
+        "await: ",
+        "signal: ",
+        "timeout: ",
+        "on_timeout: ",
+        "go-on",
+        "saga: x",
+        "schemas: ",
+        "command: ",
+        "reply: ",
+        "starts_on: ",
+        "event: ",
+        "output: ",
+        "schemas/order-input.v1.json",
         "labels: ",
         "input: ",
         "99999999999999999999",
@@ -96,14 +115,68 @@ fn pieces() -> impl Strategy<Value = String> {
     prop::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat())
 }
 
-/// The order saga with one stretch of it replaced.
-fn mutations() -> impl Strategy<Value = String> {
-    let order = order();
-    let end = order.len();
+/// A definition with one stretch of it replaced.
+fn mutations(source: String) -> impl Strategy<Value = String> {
+    let end = source.len();
     (0..=end, 0..40_usize, prop_oneof![pieces(), ".{0,20}"]).prop_map(move |(start, len, new)| {
         let (start, stop) = (start.min(end), (start + len).min(end));
-        format!("{}{new}{}", &order[..start], &order[stop..])
+        format!("{}{new}{}", &source[..start], &source[stop..])
     })
+}
+
+/// Steps in any graph: each with `after` of any others, of any kind, some using an output. Kinds are as
+/// they would be without any `after`, often enough that some of the graphs compile.
+fn graphs() -> impl Strategy<Value = String> {
+    let after = prop::option::weighted(0.4, prop::collection::vec(0..6_usize, 0..3));
+    let step = (after, prop::option::weighted(0.2, 0..6_usize), 0..8_u8);
+    (prop::collection::vec(step, 1..6), 0..6_usize).prop_map(|(steps, pivot)| {
+        let line = |(position, (after, used, dice)): (usize, &(Option<Vec<usize>>, Option<usize>, u8))| {
+            let name = |step: &usize| format!("s{}", step % steps.len());
+            let after = after.as_ref().map_or_else(String::new, |after| {
+                format!(", after: [{}]", after.iter().map(name).collect::<Vec<_>>().join(", "))
+            });
+            let with = used
+                .as_ref()
+                .map_or_else(String::new, |used| format!(", with: {{ x: =steps.{} }}", name(used)));
+            let (before, behind) = ("kind: compensatable, undo: { call: a.c }", "kind: retriable");
+            let does = match (position.cmp(&pivot), dice) {
+                (Ordering::Equal, 0) | (_, 1) => {
+                    return format!("- {{ name: s{position}, await: s{position}{after} }}\n");
+                }
+                (Ordering::Equal, _) => "kind: pivot",
+                (Ordering::Less, 0) | (Ordering::Greater, 2..) => behind,
+                (Ordering::Less, 2..) | (Ordering::Greater, 0) => before,
+            };
+            format!("- {{ name: s{position}, {does}, call: a.b{with}{after} }}\n")
+        };
+        let lines: String = steps.iter().enumerate().map(line).collect();
+        format!("saga: a\nversion: 1\nsteps:\n{lines}")
+    })
+}
+
+/// What the engine takes for granted about a graph.
+fn check_graph(definition: &Definition) {
+    let steps = &definition.steps;
+    let before = |step: usize| {
+        let mut seen = vec![false; steps.len()];
+        let mut open = steps[step].after.clone();
+        while let Some(next) = open.pop() {
+            if !std::mem::replace(&mut seen[next], true) {
+                open.extend(&steps[next].after);
+            }
+        }
+        seen
+    };
+    let pivots: Vec<usize> = (0..steps.len()).filter(|step| steps[*step].kind == StepKind::Pivot).collect();
+    assert!(pivots.len() <= 1, "{steps:?}");
+    for (step, model) in steps.iter().enumerate() {
+        assert!(!before(step)[step], "{} is in a ring: {steps:?}", model.name);
+        match (model.kind, pivots.first()) {
+            (StepKind::Pivot, _) => {}
+            (StepKind::Compensatable, pivot) => assert!(pivot.is_none_or(|pivot| before(*pivot)[step])),
+            (StepKind::Retriable, pivot) => assert!(pivot.is_some_and(|pivot| before(step)[*pivot])),
+        }
+    }
 }
 
 proptest! {
@@ -118,8 +191,21 @@ proptest! {
     }
 
     #[test]
-    fn mutated_definitions(source in mutations()) {
+    fn mutated_definitions(source in mutations(order())) {
         check(&source);
+    }
+
+    #[test]
+    fn mutated_definitions_with_every_word(source in mutations(crate::words::B2B.to_owned())) {
+        check(&source);
+    }
+
+    #[test]
+    fn graphs_that_compile_keep_the_rules_of_kinds(source in graphs()) {
+        check(&source);
+        if let Ok(definition) = compile("any.yaml", &source) {
+            check_graph(&definition);
+        }
     }
 }
 

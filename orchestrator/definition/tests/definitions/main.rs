@@ -15,6 +15,7 @@ use amends_definition::{Definition, Diagnostics};
 mod compiling;
 mod order;
 mod rendering;
+mod words;
 
 /// The folder of the definitions that ship.
 fn folder() -> PathBuf {

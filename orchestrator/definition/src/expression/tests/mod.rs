@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::evaluate::Program;
 use super::{Evaluation, Expression, Names, compile};
 use crate::limits::LIST_LEN_MAX;
-use crate::{FailureScope, SagaScope, Scope};
+use crate::{Element, FailureScope, SagaScope, Scope};
 
 fn input() -> Value {
     json!({
@@ -45,6 +45,7 @@ fn evaluate(expression: &Expression, input: &Value) -> String {
     let definition: DefinitionRef = "order.v1".parse().unwrap();
     let labels = BTreeMap::from([(Token::new("customer").unwrap(), "c-1".to_owned())]);
     let step = Token::new("charge-payment").unwrap();
+    let line = Token::new("line").unwrap();
     let id: SagaId = "0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10".parse().unwrap();
     let scope = Scope {
         input,
@@ -56,7 +57,7 @@ fn evaluate(expression: &Expression, input: &Value) -> String {
             labels: &labels,
         },
         failure: Some(FailureScope { step: Some(&step), code: "card-declined", detail: "no" }),
-        element: None,
+        element: Some(Element { name: &line, value: &input["customer"] }),
         event: None,
     };
     let names = Names::new(&scope);
@@ -124,6 +125,12 @@ fn a_path_gives_what_the_interpreter_gives() {
         "steps['reserve-stock'].reservation_id",
         "steps['reserve-stock'].big",
         "steps['nobody'].x",
+        "line",
+        "line.tags",
+        "line.missing",
+        "other",
+        "other.x",
+        "event.data",
     ] {
         let walked = compile(source).unwrap().expression;
         assert!(matches!(walked.program, Program::Path { .. }), "{source}");

@@ -153,6 +153,64 @@ fn lists_and_maps_are_computed() {
 }
 
 #[test]
+fn money_is_added_exactly_and_in_one_currency() {
+    insta::assert_snapshot!(table(&[
+        "money(350, 'EUR')",
+        "money(input.total, 'EUR').amount + 1",
+        "sum(input.lines.map(l, money(l.quantity * l.price, 'EUR')))",
+        "sum([{'amount': 1, 'currency': 'EUR'}, money(2, 'EUR')]) == money(3, 'EUR')",
+        "sum([money(-1, 'EUR')])",
+        "sum([money(1, 'EUR'), money(1, 'USD')])",
+        "sum([money(1, 'EUR'), 1])",
+        "sum([1, money(1, 'EUR')])",
+        "sum([money(input.max, 'EUR'), money(1, 'EUR')])",
+        "sum([{'amount': 1}])",
+        "sum([{'amount': 1.5, 'currency': 'EUR'}])",
+        "sum([{'amount': 1, 'currency': 'euro'}])",
+        "money(1.5, 'EUR')",
+        "money(1, 'euro')",
+        "money('1', 'EUR')",
+        "money(1)",
+        "input.lines.money('EUR')",
+    ]), @r#"
+    money(350, 'EUR')
+        {"amount":350,"currency":"EUR"}
+    money(input.total, 'EUR').amount + 1
+        5601
+    sum(input.lines.map(l, money(l.quantity * l.price, 'EUR')))
+        {"amount":5600,"currency":"EUR"}
+    sum([{'amount': 1, 'currency': 'EUR'}, money(2, 'EUR')]) == money(3, 'EUR')
+        true
+    sum([money(-1, 'EUR')])
+        {"amount":-1,"currency":"EUR"}
+    sum([money(1, 'EUR'), money(1, 'USD')])
+        wrong-type: `sum` does not apply to money of several currencies
+    sum([money(1, 'EUR'), 1])
+        wrong-type: `sum` does not apply to money and int
+    sum([1, money(1, 'EUR')])
+        wrong-type: `sum` does not apply to int and money
+    sum([money(input.max, 'EUR'), money(1, 'EUR')])
+        overflow: the result of `sum` does not fit 64 bits
+    sum([{'amount': 1}])
+        wrong-type: `sum` does not apply to map
+    sum([{'amount': 1.5, 'currency': 'EUR'}])
+        wrong-type: `sum` does not apply to map
+    sum([{'amount': 1, 'currency': 'euro'}])
+        conversion: a currency is three letters A-Z (ISO 4217)
+    money(1.5, 'EUR')
+        wrong-type: `money` does not apply to double and string
+    money(1, 'euro')
+        conversion: a currency is three letters A-Z (ISO 4217)
+    money('1', 'EUR')
+        wrong-type: `money` does not apply to string and string
+    money(1)
+        unknown-function at 0: `money` is not used like this (write money(amount, currency))
+    input.lines.money('EUR')
+        unknown-function at 12: `money` is not used like this (write money(amount, currency))
+    "#);
+}
+
+#[test]
 fn lists_and_maps_compare_whatever_they_are_made_of() {
     insta::assert_snapshot!(table(&[
         "input.customer.tags == ['a', 'b'] && ['a', 'b'] == input.customer.tags",
