@@ -8,6 +8,7 @@ use amends_definition::{Retry, StepKind};
 
 use crate::command::effect_id;
 use crate::draft::Draft;
+use crate::planted::{Bug, planted};
 use crate::{Ask, Decision, Failure, code, turn};
 
 /// The longest wait that a participant may ask for, in milliseconds (one day): a slip of its units must
@@ -35,6 +36,7 @@ pub(crate) fn burn(draft: &mut Draft<'_>, index: usize, direction: Direction, en
         let failure = used_up(draft, index, ended);
         match draft.kind(index) {
             StepKind::Compensatable => return turn::turn(draft, failure),
+            StepKind::Pivot if planted(Bug::GuessesPivot) => return turn::turn(draft, failure),
             StepKind::Pivot => return turn::doubt(draft, index, failure),
             // It can only go on; from now on it asks for attention.
             StepKind::Retriable => {}

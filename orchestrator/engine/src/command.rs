@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::draft::{BOTH, address};
+use crate::planted::{Bug, planted};
 use crate::{Ask, Phase, Saga, StepState, Wait};
 
 /// The commands in flight, as they were last sent: to be published again when it is unsure whether they
@@ -47,14 +48,22 @@ pub(crate) fn command(
         Ask::Command => (call.clone(), effect.data.as_ref().or(step.action_effect.as_ref()?.data.as_ref())),
         Ask::Fence(_) => (Address::fence(call.participant.clone()), None),
     };
+    let mut data = data.cloned().unwrap_or_else(|| Value::Object(Map::new()));
+    if let (Value::Object(data), Some(output), Direction::Backward) = (&mut data, step.output(), direction)
+        && planted(Bug::UndoRenderedAnew)
+    {
+        data.insert("output".to_owned(), output.clone());
+    }
+    let own_epoch = planted(Bug::OwnEpochUndone);
+    let undone = if own_epoch { effect.epoch } else { step.action_effect.as_ref()?.epoch };
     Some(Command {
         effect: effect_id(saga.id, step, direction, effect.epoch),
         send_no: effect.send_no,
         address,
         definition: saga.definition.clone(),
         decided_at: effect.decided_at,
-        undoes: undoes(saga.id, step, direction, step.action_effect.as_ref()?.epoch),
-        data: data.cloned().unwrap_or_else(|| Value::Object(Map::new())),
+        undoes: undoes(saga.id, step, direction, undone),
+        data,
     })
 }
 

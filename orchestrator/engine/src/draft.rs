@@ -7,6 +7,7 @@ use amends_contract::{Address, Direction, StepRef, Timestamp};
 use amends_definition::{Definition, Retry, Step, StepKind, Undo};
 
 use crate::command::{command, open_commands};
+use crate::planted::{Bug, planted};
 use crate::{
     Ask, Decision, Effect, Flight, Ignored, Input, JournalEntry, Output, Saga, Status, StepState, Transition,
     Verdict, events, fold,
@@ -162,7 +163,8 @@ impl<'a> Draft<'a> {
     pub(crate) fn send_again(&mut self, index: usize, effect: Direction, ask: Ask, left: u32) {
         let step = self.step(index);
         let Some(sent) = step.effect(effect) else { return };
-        let (step, send_no) = (step.reference(), sent.send_no.saturating_add(1));
+        let counted = u32::from(!planted(Bug::ReusesSendNo));
+        let (step, send_no) = (step.reference(), sent.send_no.saturating_add(counted));
         let due_at = self.now.plus_ms(self.resend_after_ms(index, effect, left));
         self.decide(Decision::Sent { step, effect, send_no, ask, left, due_at });
     }

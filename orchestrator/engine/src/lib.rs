@@ -17,6 +17,11 @@ mod handle;
 mod input;
 mod journal;
 mod operator;
+#[cfg_attr(
+    not(feature = "planted"),
+    allow(unreachable_pub, dead_code, reason = "nobody plants without the feature")
+)]
+mod planted;
 mod progress;
 mod reply;
 mod saga;
@@ -34,6 +39,8 @@ pub use handle::handle;
 pub use input::{ActionKind, Input, OperatorAction, ReplyInput};
 pub use journal::{Decision, ENGINE_VERSION, JournalEntry};
 pub use operator::allowed;
+#[cfg(feature = "planted")]
+pub use planted::{Bug, Planted, plant};
 pub use saga::{Ending, Failure, Paused, PausedBy, Phase, Saga, code};
 pub use start::{Begin, start};
 pub use status::{Flags, InvalidStatus, Place, Status};

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::data::{self, Trouble};
 use crate::draft::Draft;
+use crate::planted::{Bug, planted};
 use crate::{ActionState, Ask, Decision, Ending, Failure, Phase, Stuck, StuckWhy, UndoState, turn};
 
 /// Decides all that is ready.
@@ -48,10 +49,14 @@ fn complete(draft: &mut Draft<'_>) {
 }
 
 fn backward(draft: &mut Draft<'_>) {
-    let blocked = blocked(draft);
+    let mut blocked = blocked(draft);
+    let mut forward = draft.forward();
+    if planted(Bug::ForwardCompensation) {
+        blocked.fill(false);
+        forward.reverse();
+    }
     let ready =
         |index: &usize| draft.step(*index).undo == UndoState::Waiting && !blocked[draft.origin(*index)];
-    let forward = draft.forward();
     if let Some(index) = forward.iter().copied().rev().find(ready) {
         return undo(draft, index);
     }

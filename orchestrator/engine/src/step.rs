@@ -7,6 +7,8 @@ use amends_contract::{Direction, StepRef, Timestamp, Token};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::planted::{Bug, planted};
+
 /// One step of a saga.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepState {
@@ -110,6 +112,9 @@ impl StepState {
                 | ActionState::Rejected { .. }
                 | ActionState::Cancelled => false,
                 ActionState::Stuck(stuck) => stuck.why != StuckWhy::Cancelled,
+                ActionState::InFlight(flight) if planted(Bug::ForgetsBackingOff) => {
+                    flight.wait != Wait::BackingOff
+                }
                 ActionState::InFlight(_) | ActionState::Succeeded { .. } | ActionState::Unknown => true,
             }
     }

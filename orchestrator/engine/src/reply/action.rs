@@ -4,6 +4,7 @@ use amends_contract::{Direction, Outcome};
 use amends_definition::StepKind;
 
 use crate::draft::Draft;
+use crate::planted::{Bug, planted};
 use crate::{
     ActionState, Alarm, Ask, Decision, Failure, FenceWhy, Ignored, Phase, StuckWhy, UndoState, turn,
 };
@@ -32,6 +33,10 @@ pub(super) fn settle(draft: &mut Draft<'_>, index: usize, outcome: &Outcome) -> 
             cancelled(draft, index, ask)
         }
         (ActionState::Unknown, _) => {
+            learn(draft, index, outcome);
+            Ok(())
+        }
+        (ActionState::Succeeded { .. }, Outcome::Succeeded { .. }) if planted(Bug::DuplicateReply) => {
             learn(draft, index, outcome);
             Ok(())
         }

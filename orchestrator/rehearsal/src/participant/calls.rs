@@ -5,7 +5,7 @@
 use amends_contract::{Command, EffectId, Outcome, Reply};
 use amends_inbox::State;
 
-use super::{Defect, Domain, Participant, Row, is_effect};
+use super::{Domain, Participant, Row, is_effect};
 
 /// How a call to the outside ended, as far as the participant knows.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -84,11 +84,5 @@ impl Participant {
         let now = asked.command.effect.saga.made_at();
         let decision = self.decide(&asked.command, now);
         Some(self.carry_out(&asked.command, asked.cause, decision, domain))
-    }
-
-    /// Whether a flaw is planted; for reports.
-    #[must_use]
-    pub fn defects(&self) -> impl Iterator<Item = Defect> {
-        self.defects.iter().copied()
     }
 }
