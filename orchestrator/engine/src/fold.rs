@@ -114,7 +114,11 @@ pub(crate) fn blank(entry: &JournalEntry) -> Option<Saga> {
     })
 }
 
-fn fold(saga: &mut Saga, entry: &JournalEntry) -> Result<(), ReplayError> {
+/// Folds the next entry of its journal into a saga.
+///
+/// # Errors
+/// [`ReplayError`] says why the entry does not fit; the saga is then of no use any more.
+pub fn fold(saga: &mut Saga, entry: &JournalEntry) -> Result<(), ReplayError> {
     let seq = entry.seq;
     if entry.saga != saga.id {
         return Err(ReplayError::Foreign { seq, saga: entry.saga });

@@ -34,7 +34,7 @@ mod transition;
 mod turn;
 
 pub use command::open_commands;
-pub use fold::{Misfit, ReplayError, replay};
+pub use fold::{Misfit, ReplayError, fold, replay};
 pub use handle::handle;
 pub use input::{ActionKind, Input, OperatorAction, ReplyInput};
 pub use journal::{Decision, ENGINE_VERSION, JournalEntry};
