@@ -5,7 +5,7 @@ CARGO  ?= cargo
 AMENDS  = $(CARGO) run --locked --quiet --package amends --
 ARGS   ?=
 
-.PHONY: help demo test check fmt lint nats-server
+.PHONY: help demo test check fmt lint model nats-server
 .DEFAULT_GOAL := help
 
 help: ## what there is to make
@@ -23,6 +23,9 @@ test: ## everything: format, clippy, all tests (installs PostgreSQL and nats-ser
 check: lint ## format, clippy with warnings denied, and the rules of the code (no servers needed)
 	$(CARGO) fmt --all --check
 	$(CARGO) test --locked --package amends-tests --test tidy
+
+model: ## goes through every state of small sagas, prints how many there are; AMENDS_MODEL_SENDS=4 goes far
+	@$(CARGO) run --locked --profile sim --package amends-model -- $(ARGS)
 
 fmt: ## formats the code
 	$(CARGO) fmt --all
