@@ -9,6 +9,10 @@ pub enum Breach {
     Journal,
     /// The saga would hang for ever without a reason, or is stuck for one that nobody gave cause for.
     Lost,
+    /// An input was applied, and changed nothing but the journal.
+    Echo,
+    /// What was meant as another sending has the number of an earlier one.
+    SendNo,
     /// A reply of an honest participant contradicts what the saga knows.
     Contradiction,
     /// The participant said two different final things about one effect.
@@ -21,7 +25,7 @@ pub enum Breach {
 
 /// A set of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Breaches(u8);
+pub struct Breaches(u16);
 
 impl Breaches {
     pub(crate) const fn add(&mut self, breach: Breach) {

@@ -65,9 +65,19 @@ impl fmt::Display for Checked {
 /// Goes through all states of a scene; stops at the first property that does not hold.
 #[must_use]
 pub fn check(scene: Scene) -> Checked {
+    check_until(scene, HasDiscoveries::AnyFailures)
+}
+
+/// Goes through the states of a scene until one of these properties does not hold.
+#[must_use]
+pub fn search(scene: Scene, properties: &[&'static str]) -> Checked {
+    check_until(scene, HasDiscoveries::AnyOf(properties.iter().copied().collect()))
+}
+
+fn check_until(scene: Scene, until: HasDiscoveries) -> Checked {
     let begun = Instant::now();
     let name = scene.to_string();
-    let checker = World::new(scene).checker().finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
+    let checker = World::new(scene).checker().finish_when(until).spawn_bfs().join();
     let mut discoveries = checker.discoveries();
     let (mut broken, mut unseen) = (Vec::new(), Vec::new());
     for property in checker.model().properties() {

@@ -21,7 +21,7 @@ mod state;
 mod world;
 
 pub use breach::{Breach, Breaches};
-pub use check::{Checked, check};
+pub use check::{Checked, check, search};
 pub use mail::{Mail, Message};
 pub use orchestrator::{Clock, Decided, Row, Stimulus, Wish};
 pub use scene::{Answers, Flaw, Grain, Scene};

@@ -18,6 +18,7 @@ use serde_json::Value;
 use crate::breach::{Breach, Breaches};
 use crate::mail::{Mail, Message};
 use crate::pool::{Memo, Pool};
+use crate::scene::Flaw;
 
 /// The moment of every input.
 pub(crate) const NOW: Timestamp = Timestamp::from_unix_ms(1_795_248_000_000);
@@ -94,13 +95,14 @@ pub struct Decided {
 pub(crate) struct Orchestrators {
     definition: Definition,
     sends_max: u32,
+    flaw: Option<Flaw>,
     pub(crate) rows: Pool<Row>,
     decided: Memo<(u32, Stimulus), Option<Decided>>,
 }
 
 impl Orchestrators {
-    pub(crate) fn new(definition: Definition, sends_max: u32) -> Self {
-        Self { definition, sends_max, rows: Pool::default(), decided: Memo::default() }
+    pub(crate) fn new(definition: Definition, sends_max: u32, flaw: Option<Flaw>) -> Self {
+        Self { definition, sends_max, flaw, rows: Pool::default(), decided: Memo::default() }
     }
 
     /// The saga as it was submitted, and its first commands.
@@ -114,6 +116,7 @@ impl Orchestrators {
         self.decided.get((row, stimulus), || {
             let mut saga = self.rows.get(row).saga.clone();
             let input = input(&mut saga, stimulus, mail);
+            let _planted = self.flaw.and_then(Flaw::planted);
             match handle(saga.clone(), input, NOW, &self.definition) {
                 Ok(transition) => Some(self.take(Some((row, &saga)), transition, mail)),
                 Err(Error::Refused { .. }) => None,
@@ -148,6 +151,7 @@ impl Orchestrators {
         let is_beyond = commands.iter().any(|command| command.send_no > self.sends_max);
         let sends = commands.into_iter().map(|command| mail.put(Message::Command(command))).collect();
         let row = self.store(transition.saga, mail);
+        breaches.add_if(before.is_some_and(|(before, _)| before == row), Breach::Echo);
         Decided { row, sends, ignored, breaches, is_beyond }
     }
 

@@ -42,6 +42,8 @@ fn always() -> Vec<Property<World>> {
         never("honest replies never contradict the saga", |_, state| {
             !state.breaches.has(Breach::Contradiction)
         }),
+        never("an input that is applied changes the saga", |_, state| !state.breaches.has(Breach::Echo)),
+        never("each sending has a number of its own", |_, state| !state.breaches.has(Breach::SendNo)),
         never("one effect has one final answer", |_, state| !state.breaches.has(Breach::TwoAnswers)),
         never("steps happen in their turn", |_, state| !state.breaches.has(Breach::TooEarly)),
         never("later steps are undone first", |_, state| !state.breaches.has(Breach::OutOfOrder)),

@@ -4,6 +4,7 @@ use std::fmt;
 
 use amends_contract::Token;
 use amends_definition::Definition;
+use amends_engine::{Bug, Planted, plant};
 use amends_rehearsal::Defect;
 use serde_json::{Value, json};
 
@@ -56,8 +57,20 @@ pub struct Answers {
 pub enum Flaw {
     /// At the participant.
     Participant(Defect),
+    /// In the engine.
+    Engine(Bug),
     /// Orchestrators store what they have decided without looking at the row's version.
     BlindWrites,
+}
+
+impl Flaw {
+    /// Plants it in the engine, if that is where it belongs, for as long as the guard lives.
+    pub(crate) fn planted(self) -> Option<Planted> {
+        match self {
+            Self::Engine(bug) => Some(plant(bug)),
+            Self::Participant(_) | Self::BlindWrites => None,
+        }
+    }
 }
 
 impl Scene {

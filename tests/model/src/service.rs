@@ -5,7 +5,7 @@
 use amends_contract::{Command, Direction, EffectId, Outcome, Reply};
 use amends_inbox::State;
 use amends_rehearsal::{Ended, Participant, Ran, Taken};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::breach::{Breach, Breaches};
 use crate::mail::{Mail, Message};
@@ -268,7 +268,7 @@ fn outcome(direction: Direction, how: How) -> Outcome {
     match (how, direction) {
         (How::Rejects, _) => Outcome::Rejected { code: "no".to_owned(), message: String::new() },
         (How::Fails, _) => failed(),
-        (How::Well | How::Calls, Direction::Forward) => Outcome::Succeeded { output: Value::Null },
+        (How::Well | How::Calls, Direction::Forward) => Outcome::Succeeded { output: json!({ "number": 1 }) },
         (How::Well | How::Calls, Direction::Backward) => Outcome::Undone { output: Value::Null },
     }
 }

@@ -34,7 +34,7 @@ impl World {
     #[must_use]
     pub fn new(scene: Scene) -> Self {
         Self {
-            orchestrators: Orchestrators::new(scene.definition.clone(), scene.sends_max),
+            orchestrators: Orchestrators::new(scene.definition.clone(), scene.sends_max, scene.flaw),
             services: Services::new(&scene),
             mail: Mail::default(),
             fair: Fair::default(),
@@ -252,6 +252,7 @@ impl Model for World {
         match act {
             Act::Take(stimulus) => {
                 let sends = self.commit(&mut state, before.row, stimulus);
+                state.breaches.add_if(sends.iter().any(|id| state.has(*id)), Breach::SendNo);
                 sends.iter().for_each(|id| state.send(*id));
             }
             Act::Load(place, stimulus) => {
