@@ -13,6 +13,9 @@ mod undo;
 mod values;
 mod waiting;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use amends_contract::Token;

@@ -105,7 +105,7 @@ pub(super) fn duration(report: &mut Report, node: &Node) -> Option<u64> {
 }
 
 /// `u64::MAX` for what is beyond it; `None` for what is no duration.
-fn milliseconds(text: &str) -> Option<u64> {
+pub(super) fn milliseconds(text: &str) -> Option<u64> {
     let digits = text.len() - text.trim_start_matches(|digit: char| digit.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
     let factor: u64 = match unit {
