@@ -169,6 +169,8 @@ pub(crate) enum Definition {
         #[arg(long)]
         json: bool,
     },
+    /// Print the JSON Schema of the language, for editors
+    Schema,
 }
 
 #[derive(Debug, Subcommand)]

@@ -111,7 +111,15 @@ fn definitions_are_validated() {
     let output = amends(folder.path(), &["definition", "validate", "--json", "bad.v1.yaml"], &[]);
     let found: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(found["file"], "bad.v1.yaml");
+    assert_eq!(found["errors"][0]["rule"], "missing-key", "{found}");
     assert!(found["errors"][0]["line"].as_u64().is_some_and(|line| line > 0), "{found}");
+}
+
+#[test]
+fn the_schema_for_editors_is_printed_as_it_lies_beside_the_definitions() {
+    let folder = tempfile::tempdir().unwrap();
+    let printed = stdout(&amends(folder.path(), &["definition", "schema"], &[]));
+    assert_eq!(printed, include_str!("../../../saga-definitions/definition.schema.json"));
 }
 
 #[test]

@@ -1,8 +1,12 @@
-//! `amends definition validate`: compiles definition files as the orchestrator would.
+//! `amends definition`: compiles definition files as the orchestrator would, and prints the schema by which
+//! editors check them.
 //!
 //! Invariant: a file is good here if and only if an orchestrator loads it; both call the same compiler.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use amends_definition::Definition;
 use anyhow::Context;
@@ -10,8 +14,20 @@ use serde_json::json;
 
 use crate::{cli, output::Output};
 
+/// The language for editors, as it lies beside the definitions.
+const SCHEMA: &str = include_str!("../../../../saga-definitions/definition.schema.json");
+
 pub(crate) fn run(command: &cli::Definition, output: &mut Output) -> anyhow::Result<bool> {
-    let cli::Definition::Validate { files, json } = command;
+    match command {
+        cli::Definition::Validate { files, json } => validate(files, *json, output),
+        cli::Definition::Schema => {
+            output.line(SCHEMA.trim_end())?;
+            Ok(true)
+        }
+    }
+}
+
+fn validate(files: &[PathBuf], json: bool, output: &mut Output) -> anyhow::Result<bool> {
     let mut all_good = true;
     for file in files {
         let name = file.display().to_string();
@@ -19,7 +35,7 @@ pub(crate) fn run(command: &cli::Definition, output: &mut Output) -> anyhow::Res
         let compiled = Definition::compile(&name, &source, &|schema| read_beside(file, schema));
         all_good &= compiled.is_ok();
         match compiled {
-            Ok(definition) if *json => output.json(&json!({
+            Ok(definition) if json => output.json(&json!({
                 "file": name,
                 "definition": definition.reference(),
                 "digest": definition.digest,
@@ -32,13 +48,14 @@ pub(crate) fn run(command: &cli::Definition, output: &mut Output) -> anyhow::Res
                     definition.digest
                 ))?;
             }
-            Err(diagnostics) if *json => {
+            Err(diagnostics) if json => {
                 let errors: Vec<_> = diagnostics
                     .iter()
                     .map(|error| {
                         json!({
                             "line": error.line,
                             "column": error.column,
+                            "rule": error.rule.code(),
                             "message": error.message,
                             "remedy": error.remedy,
                         })

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use amends_definition::{Definition, Diagnostics};
 
 mod compiling;
+mod docs;
 mod editors;
 mod order;
 mod rendering;
