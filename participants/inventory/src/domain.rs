@@ -1,9 +1,12 @@
-//! What reserving, releasing, confirming and restocking do to stock. Pure.
+//! What reserving, releasing, confirming, restocking and taking back do to stock. Pure.
 //!
 //! Invariant: all lines or nothing, and never a stock that [`Stock::is_sound`] denies.
 
+mod returns;
+
 use std::collections::BTreeMap;
 
+pub use returns::{ReturnRefusal, put_back, take_back};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -17,7 +20,7 @@ pub struct Stock {
     pub on_hand: i64,
     /// Of those, held by active reservations.
     pub reserved: i64,
-    /// Sold and gone.
+    /// Sold and gone. What comes back to the shelf is no longer among them.
     pub deducted: i64,
     /// Ever brought in.
     pub received: i64,

@@ -1,5 +1,7 @@
 //! What operators see of the stock, and how they bring more in.
 
+mod returns;
+
 use amends_participant::Database;
 use amends_service::{Json, Path, Problem, Query, openapi};
 use axum::body::Body;
@@ -34,6 +36,7 @@ pub(crate) fn router(shown: Shown) -> OpenApiRouter {
         .routes(routes!(inventory))
         .routes(routes!(bring_in))
         .routes(routes!(item))
+        .routes(routes!(returns::returns))
         .with_state(shown)
 }
 

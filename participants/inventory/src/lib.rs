@@ -1,6 +1,7 @@
-//! The inventory participant: stock per SKU, and reservations that are released or become deductions.
+//! The inventory participant: stock per SKU, reservations that are released or become deductions, and
+//! returns that bring deducted goods back.
 //!
-//! Its three commands are effects in its own database, so the SDK does all that is hard; what a command
+//! Its commands are effects in its own database, so the SDK does all that is hard; what a command
 //! means for the stock is [`domain`], without a database. Invariant: `on_hand + deducted = received`,
 //! `reserved` is what active reservations hold, and nothing is ever negative.
 

@@ -2,11 +2,11 @@
 
 use sea_orm_migration::prelude::*;
 
-use crate::entity::{reservation, restock, stock};
+use crate::entity::{goods_return, reservation, restock, stock};
 
 /// All migrations, oldest first. Never change one that was released.
 pub(crate) fn all() -> Vec<Box<dyn MigrationTrait>> {
-    vec![Box::new(Tables)]
+    vec![Box::new(Tables), Box::new(Returns)]
 }
 
 struct Tables;
@@ -63,5 +63,61 @@ fn stock_table() -> TableCreateStatement {
         .check(column(Column::Reserved).lte(column(Column::OnHand)))
         .check(column(Column::Deducted).gte(0))
         .check(column(Column::OnHand).add(column(Column::Deducted)).eq(column(Column::Received)))
+        .take()
+}
+
+struct Returns;
+
+impl MigrationName for Returns {
+    fn name(&self) -> &str {
+        "inventory_0002_returns"
+    }
+}
+
+#[expect(elided_lifetimes_in_paths, reason = "written as in the trait, or async_trait binds it elsewhere")]
+#[async_trait::async_trait]
+impl MigrationTrait for Returns {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let saga = ColumnDef::new(reservation::Column::Saga).text().not_null().default("").take();
+        manager.alter_table(Table::alter().table(reservation::Entity).add_column(saga).take()).await?;
+        // An effect id begins with its saga's id, which has 36 characters.
+        let of_id = Func::cust(Alias::new("substr")).args([
+            Expr::col(reservation::Column::Id),
+            Expr::val(1),
+            Expr::val(36),
+        ]);
+        let fill = Query::update().table(reservation::Entity).value(reservation::Column::Saga, of_id).take();
+        manager.execute(fill).await?;
+        let by_saga = Index::create()
+            .name("reservation_saga")
+            .table(reservation::Entity)
+            .col(reservation::Column::Saga)
+            .take();
+        manager.create_index(by_saga).await?;
+        manager.create_table(returns_table()).await?;
+        let by_order = Index::create()
+            .name("goods_return_order")
+            .table(goods_return::Entity)
+            .col(goods_return::Column::Order)
+            .col(goods_return::Column::Id)
+            .take();
+        manager.create_index(by_order).await
+    }
+}
+
+fn returns_table() -> TableCreateStatement {
+    use goods_return::Column;
+    Table::create()
+        .table(goods_return::Entity)
+        .col(ColumnDef::new(Column::Id).text().not_null().primary_key())
+        .col(ColumnDef::new(Column::Order).text().not_null())
+        .col(ColumnDef::new(Column::State).text().not_null())
+        .col(ColumnDef::new(Column::Lines).text().not_null())
+        .col(ColumnDef::new(Column::CreatedAtMs).big_integer().not_null())
+        .col(ColumnDef::new(Column::UpdatedAtMs).big_integer().not_null())
         .take()
 }

@@ -35,7 +35,7 @@ pub(crate) struct Item {
     reserved: i64,
     /// What can still be reserved.
     available: i64,
-    /// Sold and gone.
+    /// Sold and gone, and not come back to the shelf.
     deducted: i64,
     /// Ever brought in: `on_hand + deducted`.
     received: i64,

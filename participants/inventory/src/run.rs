@@ -7,7 +7,10 @@ use anyhow::Context;
 use axum::Router;
 use tokio_util::sync::CancellationToken;
 
-use crate::commands::{CONFIRM, ConfirmStock, RELEASE, RESERVE, ReleaseStock, ReserveStock};
+use crate::commands::{
+    CANCEL_TAKE_BACK, CONFIRM, CancelTakeBack, ConfirmStock, RELEASE, RESERVE, RESTOCK, ReleaseStock,
+    ReserveStock, Restock, TAKE_BACK, TakeBack,
+};
 use crate::http::Shown;
 use crate::locks::StockLocks;
 use crate::{Config, migration};
@@ -68,6 +71,9 @@ pub(crate) fn participant() -> Participant {
         .on(RESERVE, ReserveStock)
         .on(RELEASE, ReleaseStock)
         .on(CONFIRM, ConfirmStock)
+        .on(TAKE_BACK, TakeBack)
+        .on(CANCEL_TAKE_BACK, CancelTakeBack)
+        .on(RESTOCK, Restock)
         .locks(StockLocks)
         .migrations(migration::all)
 }

@@ -3,7 +3,9 @@
 //! Invariant: stock is written conditionally, by differences: what it would make unsound it does not
 //! touch, and the count tells.
 
-use amends_contract::{EffectId, Timestamp};
+pub(crate) mod returns;
+
+use amends_contract::{EffectId, SagaId, Timestamp};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, OnConflict, Query, TableRef, ValueTuple};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter,
@@ -68,6 +70,7 @@ pub(crate) async fn insert(
 ) -> Result<(), DbErr> {
     let row = reservation::ActiveModel {
         id: Set(id.to_string()),
+        saga: Set(id.saga.to_string()),
         state: Set(State::Active),
         lines: Set(json(lines)),
         created_at_ms: Set(now.unix_ms()),
@@ -86,15 +89,40 @@ pub(crate) async fn reservation(
     row.map(|row| Ok((row.state, lines(&row)?))).transpose()
 }
 
-/// The SKUs of these reservations, which are locked in their order.
-pub(crate) async fn skus_of(db: &impl ConnectionTrait, ids: Vec<String>) -> Result<Vec<Lines>, DbErr> {
-    let rows = reservation::Entity::find()
-        .filter(reservation::Column::Id.is_in(ids))
-        .order_by_asc(reservation::Column::Id)
+/// All reservations of an order with their lines, locked in their order.
+pub(crate) async fn reservations_of(
+    db: &impl ConnectionTrait,
+    order: SagaId,
+) -> Result<Vec<(State, Lines)>, DbErr> {
+    let rows = locked_reservations(db, Vec::new(), vec![order]).await?;
+    rows.into_iter().map(|row| Ok((row.state, lines(&row)?))).collect()
+}
+
+/// The lines of these reservations, and of all of these orders; their rows are locked in their order.
+pub(crate) async fn lock_reservations(
+    db: &impl ConnectionTrait,
+    ids: Vec<String>,
+    orders: Vec<SagaId>,
+) -> Result<Vec<Lines>, DbErr> {
+    if ids.is_empty() && orders.is_empty() {
+        return Ok(Vec::new());
+    }
+    locked_reservations(db, ids, orders).await?.iter().map(lines).collect()
+}
+
+async fn locked_reservations(
+    db: &impl ConnectionTrait,
+    ids: Vec<String>,
+    orders: Vec<SagaId>,
+) -> Result<Vec<reservation::Model>, DbErr> {
+    use reservation::Column;
+    let orders = orders.iter().map(ToString::to_string);
+    reservation::Entity::find()
+        .filter(Column::Id.is_in(ids).or(Column::Saga.is_in(orders)))
+        .order_by_asc(Column::Id)
         .lock_exclusive()
         .all(db)
-        .await?;
-    rows.iter().map(lines).collect()
+        .await
 }
 
 /// Ends an active reservation.
@@ -196,7 +224,11 @@ pub(crate) async fn restocking(
 }
 
 fn lines(row: &reservation::Model) -> Result<Lines, DbErr> {
-    serde_json::from_str(&row.lines).map_err(|error| DbErr::Json(format!("reservation {}: {error}", row.id)))
+    read_lines(&row.id, &row.lines)
+}
+
+fn read_lines(id: &str, lines: &str) -> Result<Lines, DbErr> {
+    serde_json::from_str(lines).map_err(|error| DbErr::Json(format!("{id}: {error}")))
 }
 
 fn json(lines: &Lines) -> String {

@@ -10,6 +10,8 @@ use sea_orm::entity::prelude::*;
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: String,
+    /// The saga that made it: an order's returns find what it sold by this.
+    pub saga: String,
     pub state: State,
     /// JSON: quantity by SKU.
     pub lines: String,

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use crate::domain::{
-    Change, Changes, InvalidLines, Line, Lines, Refusal, Shelf, Stock, confirm, is_sku, release, reserve,
-    restock,
+    Change, Changes, InvalidLines, Line, Lines, Refusal, ReturnRefusal, Shelf, Stock, confirm, is_sku,
+    put_back, release, reserve, restock, take_back,
 };
 
 fn lines(text: &str) -> Result<Lines, InvalidLines> {
@@ -189,4 +189,32 @@ proptest! {
             prop_assert!(after.is_sound());
         }
     }
+}
+
+#[test]
+fn no_more_comes_back_than_was_sold() {
+    let many = |texts: &[&str]| texts.iter().map(|text| lines(text).unwrap()).collect::<Vec<_>>();
+    let back = |sold: &[&str], back: &[&str], wanted: &str| {
+        take_back(&many(sold), &many(back), &lines(wanted).unwrap())
+    };
+    let too_many =
+        |sku: &str, wanted, left| Err(ReturnRefusal::MoreThanSold { sku: sku.to_owned(), wanted, left });
+    assert_eq!(back(&["a*3 b*1"], &[], "a*3 b*1"), Ok(()));
+    assert_eq!(back(&["a*3", "a*2"], &["a*1"], "a*4"), Ok(()));
+    assert_eq!(back(&["a*3"], &["a*1", "a*1"], "a*2"), too_many("a", 2, 1));
+    assert_eq!(back(&["a*3"], &["a*3"], "a*1"), too_many("a", 1, 0));
+    assert_eq!(back(&["a*3"], &[], "b*1"), too_many("b", 1, 0));
+    assert_eq!(back(&["a*1"], &[], &format!("a*{}", i64::MAX)), too_many("a", i64::MAX, 1));
+    assert_eq!(back(&[], &[], "a*1"), Err(ReturnRefusal::NotSold));
+}
+
+#[test]
+fn goods_that_come_back_are_no_longer_sold() {
+    let stock = Stock { on_hand: 5, reserved: 4, deducted: 2, received: 7 };
+    let shelf = Shelf::from([("a".to_owned(), stock)]);
+    let changes = put_back(&shelf, &lines("a*2").unwrap()).unwrap();
+    let after = stock.after(&changes["a"]).unwrap();
+    assert_eq!(after, Stock { on_hand: 7, reserved: 4, deducted: 0, received: 7 });
+    assert!(put_back(&shelf, &lines("a*3").unwrap()).is_err(), "more than was ever deducted");
+    assert!(put_back(&shelf, &lines("b*1").unwrap()).is_err());
 }

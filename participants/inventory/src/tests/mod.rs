@@ -22,4 +22,5 @@ mod domain;
 mod http;
 mod orders;
 mod processes;
+mod returns;
 mod shop;

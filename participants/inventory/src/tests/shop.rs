@@ -90,3 +90,18 @@ pub(crate) fn confirm(reservation: &Command) -> Command {
 pub(crate) fn rejected(code: &str, message: &str) -> Outcome {
     Outcome::Rejected { code: code.to_owned(), message: message.to_owned() }
 }
+
+/// The return of lines of the order that this reservation is of, by a saga of its own.
+pub(crate) fn take_back(number: u64, reservation: &Command, lines: &[(&str, i64)]) -> Command {
+    let mut data = reserve(number, lines).data;
+    data["order"] = json!(reservation.effect.saga);
+    command(saga(number), "take-back", "inventory.take-back", data)
+}
+
+pub(crate) fn cancel_take_back(taken: &Command) -> Command {
+    undo_of(taken, "cancel-take-back")
+}
+
+pub(crate) fn put_back(taken: &Command) -> Command {
+    command(taken.effect.saga, "restock", "inventory.restock", json!({ "return": taken.effect }))
+}
