@@ -3,12 +3,16 @@
 //! Invariant: only an answer that will be the same for ever is definite. Everything else is
 //! [`Verdict::Unknown`], and the same call is made again under the same key.
 
+mod refunds;
+
 use std::fmt;
 
 use iso_currency::Currency;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
+
+pub use refunds::{Captured, NoRefund, RefundRefusal, RefundRequest, Standing, choose};
 
 /// An amount of money.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

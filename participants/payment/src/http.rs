@@ -1,5 +1,7 @@
 //! What operators see of payments.
 
+mod refunds;
+
 use amends_contract::{EffectId, SagaId, Timestamp};
 use amends_participant::Database;
 use amends_service::{Json, Path, Problem, Query, openapi};
@@ -28,6 +30,7 @@ pub(crate) fn router(shown: Shown) -> OpenApiRouter {
     openapi::router("Payments", "The payment participant: charges and refunds, and the provider behind it.")
         .routes(routes!(payments))
         .routes(routes!(payments_of_saga))
+        .routes(routes!(refunds::refunds_of_order))
         .routes(routes!(provider))
         .with_state(shown)
 }

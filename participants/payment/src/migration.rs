@@ -3,10 +3,11 @@
 use sea_orm_migration::prelude::*;
 
 use crate::entity::payment::{Column, Entity};
+use crate::entity::refund;
 
 /// All migrations, oldest first. Never change one that was released.
 pub(crate) fn all() -> Vec<Box<dyn MigrationTrait>> {
-    vec![Box::new(Payments)]
+    vec![Box::new(Payments), Box::new(Refunds)]
 }
 
 struct Payments;
@@ -50,5 +51,46 @@ impl MigrationTrait for Payments {
             manager.create_index(index).await?;
         }
         Ok(())
+    }
+}
+
+struct Refunds;
+
+impl MigrationName for Refunds {
+    fn name(&self) -> &str {
+        "payment_0002_refunds"
+    }
+}
+
+#[expect(elided_lifetimes_in_paths, reason = "the trait hides it, and async_trait tells the two apart")]
+#[async_trait::async_trait]
+impl MigrationTrait for Refunds {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        use refund::Column;
+        let table = Table::create()
+            .table(refund::Entity)
+            .col(ColumnDef::new(Column::Effect).text().not_null().primary_key())
+            .col(ColumnDef::new(Column::Charge).text().not_null())
+            .col(ColumnDef::new(Column::Order).uuid().not_null())
+            .col(ColumnDef::new(Column::Amount).big_integer().not_null())
+            .col(ColumnDef::new(Column::Currency).text().not_null())
+            .col(ColumnDef::new(Column::Status).text().not_null())
+            .col(ColumnDef::new(Column::RefundId).text())
+            .col(ColumnDef::new(Column::Code).text())
+            .col(ColumnDef::new(Column::CreatedAtMs).big_integer().not_null())
+            .col(ColumnDef::new(Column::UpdatedAtMs).big_integer().not_null())
+            .take();
+        manager.create_table(table).await?;
+        let by_order = Index::create()
+            .name("refunds_order")
+            .table(refund::Entity)
+            .col(Column::Order)
+            .col(Column::Effect)
+            .take();
+        manager.create_index(by_order).await
     }
 }

@@ -9,9 +9,12 @@ use anyhow::Context;
 use axum::Router;
 use tokio_util::sync::CancellationToken;
 
-use crate::commands::{ChargePayment, RefundPayment};
+use crate::commands::{
+    CHARGE_PAYMENT, ChargePayment, REFUND_ORDER, REFUND_PAYMENT, RefundOrder, RefundPayment,
+};
 use crate::gateway::{Gateway, HttpGateway};
 use crate::http::Shown;
+use crate::locks::PaymentLocks;
 use crate::{Config, migration};
 
 const NAME: &str = "payment";
@@ -69,8 +72,10 @@ async fn connect(config: &Config) -> anyhow::Result<Database> {
 
 fn participant(gateway: &Arc<dyn Gateway>) -> Participant {
     Participant::new(NAME)
-        .on_external("charge-payment", ChargePayment { gateway: Arc::clone(gateway) })
-        .on_external("refund-payment", RefundPayment { gateway: Arc::clone(gateway) })
+        .on_external(CHARGE_PAYMENT, ChargePayment { gateway: Arc::clone(gateway) })
+        .on_external(REFUND_PAYMENT, RefundPayment { gateway: Arc::clone(gateway) })
+        .on_external(REFUND_ORDER, RefundOrder { gateway: Arc::clone(gateway) })
+        .locks(PaymentLocks)
         .migrations(migration::all)
 }
 

@@ -1,7 +1,9 @@
 //! Reads and writes the payments table. The only place with its statements.
 
+pub(crate) mod refunds;
+
 use amends_contract::{EffectId, SagaId, Timestamp};
-use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::{
     ActiveValue::{NotSet, Set},
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
@@ -78,6 +80,23 @@ pub(crate) async fn change(
     };
     update.exec(db).await?;
     Ok(())
+}
+
+/// The payments of these orders, and these, locked in their order.
+pub(crate) async fn locked(
+    db: &impl ConnectionTrait,
+    orders: Vec<SagaId>,
+    charges: Vec<String>,
+) -> Result<Vec<Model>, DbErr> {
+    if orders.is_empty() && charges.is_empty() {
+        return Ok(Vec::new());
+    }
+    Entity::find()
+        .filter(Column::Saga.is_in(orders.into_iter().map(SagaId::uuid)).or(Column::Effect.is_in(charges)))
+        .order_by_asc(Column::Effect)
+        .lock_exclusive()
+        .all(db)
+        .await
 }
 
 /// Which payments to list.

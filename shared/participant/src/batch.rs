@@ -21,9 +21,7 @@ use crate::{
     database::{Failure, dialect},
     entity::inbox::Model,
     inbox::{self, Written},
-    meter, outbox,
-    participant::Route,
-    step,
+    meter, outbox, step,
     task::Task,
 };
 
@@ -164,13 +162,10 @@ async fn lock(
     let Some(locks) = core.locks.as_ref().filter(|_| dialect::is_shared(tx)) else {
         return Ok(());
     };
-    let is_handled = |task: &Task| {
-        matches!(core.routes.get(task.command.address.command.as_str()), Some(Route::Handler(_)))
-    };
     let commands: Vec<_> = tasks
         .iter()
         .zip(decisions)
-        .filter(|(task, decision)| **decision == Decision::Run && is_handled(task))
+        .filter(|(_, decision)| **decision == Decision::Run)
         .map(|(task, _)| &task.command)
         .collect();
     if commands.is_empty() { Ok(()) } else { locks.lock(tx, &commands).await }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Config, Database, Error, External, Handler, core::Core, migration, run};
 
-/// Locks the rows that a batch will touch, in one order, before its first handler runs.
+/// Locks the rows that a batch will touch, in one order, before its first handler, or its first intent.
 ///
 /// Several processes on one PostgreSQL would otherwise lock each other's rows crosswise: one command's
 /// order is the handler's, that of a batch is not. Not called on SQLite, which has one writer.

@@ -1,6 +1,7 @@
 //! The commands, one per file.
 
 mod charge_payment;
+mod refund_order;
 mod refund_payment;
 
 use amends_contract::Outcome;
@@ -8,9 +9,15 @@ use amends_participant::CallOutcome;
 use metrics::counter;
 
 pub(crate) use charge_payment::ChargePayment;
+pub(crate) use refund_order::{RefundOrder, order};
 pub(crate) use refund_payment::RefundPayment;
 
 use crate::domain::Verdict;
+
+/// The commands' names, as the order saga and the return of an order write them.
+pub(crate) const CHARGE_PAYMENT: &str = "charge-payment";
+pub(crate) const REFUND_PAYMENT: &str = "refund-payment";
+pub(crate) const REFUND_ORDER: &str = "refund-order";
 
 /// What a verdict means to the saga: done is what `done` makes of it, a refusal is a rejection, and a
 /// call that was certainly not made is a failure that the definition's retries govern.

@@ -1,4 +1,4 @@
-//! `refund-payment`: the undo of a charge. Gives back all that was taken.
+//! `refund-payment`: the undo of a charge. Gives back all that is left of what was taken.
 //!
 //! It has an effect id, and so a key, of its own, and names the charge by the action's. The SDK calls it
 //! only once the charge is known to have been made.
@@ -30,7 +30,8 @@ impl External for RefundPayment {
     async fn call(&self, intent: &Intent) -> CallOutcome {
         match charge_of(&intent.command) {
             Ok(charge) => {
-                let verdict = self.gateway.refund(&intent.effect.to_string(), &charge.to_string()).await;
+                let verdict =
+                    self.gateway.refund(&intent.effect.to_string(), &charge.to_string(), None).await;
                 call_outcome("refund", verdict, |id| Outcome::Undone { output: json!({ "refund_id": id }) })
             }
             Err(error) => CallOutcome::Unknown { code: error.to_string(), retry_after_ms: None },

@@ -1,3 +1,4 @@
 //! The participant's own tables, beside the SDK's.
 
 pub(crate) mod payment;
+pub(crate) mod refund;

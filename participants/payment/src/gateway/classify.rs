@@ -102,6 +102,7 @@ mod tests {
             (402, false, error("Ünlesbar!"), "refused declined"),
             (422, false, error("invalid_request"), "refused invalid-request"),
             (500, true, error("processing_error"), "refused processing-error"),
+            (422, false, error("refund_exceeds_charge"), "refused refund-exceeds-charge"),
             (422, false, error("charge_already_refunded"), "done re_1"),
         ];
         for (status, replayed, body, expected) in definite {

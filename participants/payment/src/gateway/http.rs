@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::classify::{HttpAnswer, classify};
 use super::{Config, Gateway};
-use crate::domain::{Charge, Verdict};
+use crate::domain::{Charge, Money, Verdict};
 
 /// Names what is asked for, once.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -127,8 +127,11 @@ impl Gateway for HttpGateway {
         self.ask(key, self.client.post(self.charges.clone()).json(&body)).await
     }
 
-    async fn refund(&self, key: &str, charge_key: &str) -> Verdict {
-        let body = json!({ "charge_key": charge_key });
+    async fn refund(&self, key: &str, charge_key: &str, part: Option<Money>) -> Verdict {
+        let mut body = json!({ "charge_key": charge_key });
+        if let Some(part) = part {
+            body["amount"] = part.amount.into();
+        }
         self.ask(key, self.client.post(self.refunds.clone()).json(&body)).await
     }
 

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 pub use config::Config;
 pub use http::{HttpGateway, InvalidGateway};
 
-use crate::domain::{Charge, Verdict};
+use crate::domain::{Charge, Money, Verdict};
 
 /// A payment provider that honours idempotency keys for longer than our inbox remembers effects.
 #[async_trait]
@@ -19,8 +19,9 @@ pub trait Gateway: Send + Sync {
     /// Takes the money, at most once per key.
     async fn charge(&self, key: &str, charge: &Charge) -> Verdict;
 
-    /// Gives back all that was taken under `charge_key`, at most once.
-    async fn refund(&self, key: &str, charge_key: &str) -> Verdict;
+    /// Gives back a part of what was taken under `charge_key`, or (`None`) all that is left of it; at most
+    /// once per key, and never more than was taken.
+    async fn refund(&self, key: &str, charge_key: &str, part: Option<Money>) -> Verdict;
 
     /// Whether the provider can be reached; for `/readyz` only.
     ///

@@ -11,12 +11,12 @@ use amends_contract::Timestamp;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectOptions, ConnectionTrait, Database, DatabaseConnection,
-    DatabaseTransaction, DbErr, EntityTrait, QueryFilter, Schema, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait,
+    DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder, Schema, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait, sea_query::Index,
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::decide::{self, Answer, Charge, Decision, Refund, Request};
+use super::decide::{self, Answer, Charge, Decision, GivenBack, Refund, Request};
 use super::entity::{answer, charge, refund};
 use super::{Config, Switches};
 
@@ -76,6 +76,13 @@ impl Books {
         db.execute(schema.create_table_from_entity(answer::Entity).if_not_exists()).await?;
         db.execute(schema.create_table_from_entity(charge::Entity).if_not_exists()).await?;
         db.execute(schema.create_table_from_entity(refund::Entity).if_not_exists()).await?;
+        let by_charge = Index::create()
+            .if_not_exists()
+            .name("refunds_charge_key")
+            .table(refund::Entity)
+            .col(refund::Column::ChargeKey)
+            .take();
+        db.execute(&by_charge).await?;
         let (jobs, queue) = mpsc::channel(config.queue_count_max.max(1));
         tokio::spawn(write(db.clone(), queue, config.batch_count_max.max(1)));
         Ok(Self { db, jobs })
@@ -137,7 +144,7 @@ struct Page {
     answers: BTreeMap<String, (String, Answer)>,
     charges: BTreeMap<String, Charge>,
     /// By the key of the charge.
-    refunds: BTreeMap<String, Refund>,
+    refunds: BTreeMap<String, GivenBack>,
     new_answers: Vec<String>,
     new_charges: Vec<Charge>,
     new_refunds: Vec<Refund>,
@@ -160,11 +167,14 @@ impl Page {
             .collect();
         if !refunded.is_empty() {
             let charges = charge::Entity::find().filter(charge::Column::Key.is_in(refunded.iter().copied()));
-            let refunds = refund::Entity::find().filter(refund::Column::ChargeKey.is_in(refunded));
+            let refunds = refund::Entity::find()
+                .filter(refund::Column::ChargeKey.is_in(refunded))
+                .order_by_asc(refund::Column::Seq);
             page.charges =
                 charges.all(tx).await?.into_iter().map(|row| (row.key.clone(), row.into())).collect();
-            page.refunds =
-                refunds.all(tx).await?.into_iter().map(|row| (row.charge_key.clone(), row.into())).collect();
+            for row in refunds.all(tx).await? {
+                page.refunds.entry(row.charge_key.clone()).or_default().add(&row.into());
+            }
         }
         Ok(page)
     }
@@ -189,7 +199,8 @@ impl Page {
             Request::Charge(request) => decide::charge(key, request, switches, now),
             Request::Refund(request) => {
                 let charge = self.charges.get(&request.charge_key);
-                decide::refund(key, charge, self.refunds.get(&request.charge_key), switches, now)
+                let earlier = self.refunds.get(&request.charge_key).cloned().unwrap_or_default();
+                decide::refund(key, request, charge, &earlier, switches, now)
             }
         };
         self.book(key, fingerprint, &decision);
@@ -206,7 +217,7 @@ impl Page {
             self.new_charges.push(charge.clone());
         }
         if let Some(refund) = &decision.refund {
-            self.refunds.insert(refund.charge_key.clone(), refund.clone());
+            self.refunds.entry(refund.charge_key.clone()).or_default().add(refund);
             self.new_refunds.push(refund.clone());
         }
     }

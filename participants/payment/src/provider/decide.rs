@@ -22,12 +22,15 @@ pub(super) struct ChargeRequest {
     pub(super) token: String,
 }
 
-/// `POST /v1/refunds`: always of the whole charge.
+/// `POST /v1/refunds`: of the whole charge, or of a part of it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RefundRequest {
     /// The idempotency key of the charge.
     pub(super) charge_key: String,
+    /// How much; left out: all that is left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) amount: Option<i64>,
 }
 
 /// What is asked for under a key.
@@ -63,6 +66,9 @@ impl Request {
             }
             Self::Charge(request) if !request.token.starts_with("tok_") => Some("token must begin with tok_"),
             Self::Refund(request) if request.charge_key.is_empty() => Some("charge_key must not be empty"),
+            Self::Refund(request) if request.amount.is_some_and(|amount| amount <= 0) => {
+                Some("amount must be positive, in minor units")
+            }
             _ => None,
         }
     }
@@ -119,6 +125,21 @@ pub(super) struct Refund {
     pub(super) at: Timestamp,
 }
 
+/// What was given back of a charge before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct GivenBack {
+    pub(super) amount: i64,
+    /// The last refund.
+    pub(super) last_id: Option<String>,
+}
+
+impl GivenBack {
+    pub(super) fn add(&mut self, refund: &Refund) {
+        self.amount = self.amount.saturating_add(refund.amount);
+        self.last_id = Some(refund.id.clone());
+    }
+}
+
 /// What a new request makes of the books.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Decision {
@@ -171,11 +192,13 @@ pub(super) fn charge(key: &str, request: &ChargeRequest, switches: &Switches, no
 
 const DECLINED: (u16, &str, &str) = (402, "card_declined", "the card was declined");
 
-/// A new refund of a charge that may or may not be in the books, and may be refunded already.
+/// A new refund of a charge that may or may not be in the books, and may be refunded already: never more
+/// than is left of it.
 pub(super) fn refund(
     key: &str,
+    request: &RefundRequest,
     charge: Option<&Charge>,
-    earlier: Option<&Refund>,
+    earlier: &GivenBack,
     switches: &Switches,
     now: Timestamp,
 ) -> Decision {
@@ -186,18 +209,27 @@ pub(super) fn refund(
             "no money was taken under charge_key",
         ));
     };
-    if let Some(earlier) = earlier {
-        let body = json!({ "error": {
-            "code": "charge_already_refunded", "message": "another refund gave the money back",
-            "refund_id": earlier.id,
-        }});
-        return Decision::refused(Answer::new(422, &body));
-    }
+    let left = charge.amount.saturating_sub(earlier.amount);
+    let amount = match request.amount {
+        None if left <= 0 => {
+            let body = json!({ "error": {
+                "code": "charge_already_refunded", "message": "other refunds gave the money back",
+                "refund_id": earlier.last_id,
+            }});
+            return Decision::refused(Answer::new(422, &body));
+        }
+        // What is left only shrinks: this can never be, so it need not be stored.
+        Some(amount) if amount > left => {
+            let message = format!("{amount} to be given back, and {left} is left of the charge");
+            return Decision::refused(Answer::error(422, "refund_exceeds_charge", &message));
+        }
+        wanted => wanted.unwrap_or(left),
+    };
     let refund = Refund {
         id: id("re", key),
         key: key.to_owned(),
         charge_key: charge.key.clone(),
-        amount: charge.amount,
+        amount,
         currency: charge.currency.clone(),
         at: now,
     };
@@ -225,6 +257,10 @@ mod tests {
 
     fn request(token: &str) -> ChargeRequest {
         ChargeRequest { amount: 1_999, currency: "EUR".into(), customer: "c-1".into(), token: token.into() }
+    }
+
+    fn back(amount: Option<i64>) -> RefundRequest {
+        RefundRequest { charge_key: "charge".into(), amount }
     }
 
     fn charged(token: &str, switches: &Switches) -> (u16, String, bool) {
@@ -264,11 +300,43 @@ mod tests {
         let now = Timestamp::from_unix_ms(0);
         let switches = Switches::default();
         let taken = charge("charge", &request("tok_visa"), &switches, now).charge;
-        let first = refund("refund", taken.as_ref(), None, &switches, now);
+        let mut earlier = GivenBack::default();
+        let first = refund("refund", &back(None), taken.as_ref(), &earlier, &switches, now);
         assert_eq!((first.answer.status, first.stored), (201, true));
-        let second = refund("other", taken.as_ref(), first.refund.as_ref(), &switches, now);
+        let booked = first.refund.expect("booked");
+        assert_eq!(booked.amount, 1_999);
+        earlier.add(&booked);
+        let second = refund("other", &back(None), taken.as_ref(), &earlier, &switches, now);
         assert_eq!((second.answer.status, second.stored, second.refund), (422, false, None));
-        assert!(second.answer.body.contains(&first.refund.expect("booked").id));
+        assert!(second.answer.body.contains(&booked.id));
+    }
+
+    #[test]
+    fn parts_never_come_to_more_than_the_whole() {
+        let now = Timestamp::from_unix_ms(0);
+        let taken = charge("charge", &request("tok_visa"), &Switches::default(), now).charge;
+        let mut earlier = GivenBack::default();
+        let steps = [
+            (Some(1_000), Ok(1_000)),
+            (Some(1_000), Err("refund_exceeds_charge")),
+            (Some(1), Ok(1)),
+            (None, Ok(998)),
+            (Some(1), Err("refund_exceeds_charge")),
+            (None, Err("charge_already_refunded")),
+        ];
+        for (index, (wanted, expected)) in steps.into_iter().enumerate() {
+            let key = index.to_string();
+            let made = refund(&key, &back(wanted), taken.as_ref(), &earlier, &Switches::default(), now);
+            match expected {
+                Ok(amount) => {
+                    let booked = made.refund.expect("booked");
+                    assert_eq!(booked.amount, amount);
+                    earlier.add(&booked);
+                }
+                Err(code) => assert!(made.refund.is_none() && made.answer.body.contains(code), "{index}"),
+            }
+        }
+        assert_eq!(earlier.amount, 1_999);
     }
 
     #[test]
@@ -276,7 +344,8 @@ mod tests {
         let now = Timestamp::from_unix_ms(0);
         let declined = charge("charge", &request("tok_declined"), &Switches::default(), now).charge;
         for charge in [None, declined.as_ref()] {
-            let answer = refund("refund", charge, None, &Switches::default(), now);
+            let earlier = GivenBack::default();
+            let answer = refund("refund", &back(None), charge, &earlier, &Switches::default(), now);
             assert_eq!((answer.answer.status, answer.stored, answer.refund), (404, false, None));
         }
     }
@@ -295,5 +364,7 @@ mod tests {
         assert!(bad(|r| r.currency = "EURO".into()).is_some_and(|why| why.contains("currency")));
         assert!(bad(|r| r.customer = String::new()).is_some_and(|why| why.contains("customer")));
         assert!(bad(|r| r.token = "visa".into()).is_some_and(|why| why.contains("token")));
+        assert!(Request::Refund(back(Some(0))).problem().is_some_and(|why| why.contains("amount")));
+        assert_eq!(Request::Refund(back(None)).problem(), None);
     }
 }

@@ -119,13 +119,11 @@ pub(super) async fn balance(db: &DatabaseConnection, after: i64, limit: u64) -> 
 
 async fn keys(db: &DatabaseConnection, after: i64, limit: u64) -> Result<Page<KeyBalance>, DbErr> {
     let page = Page::cut(charge_rows(db, after, limit).await?, limit, |row| row.seq, |row| row);
-    let given_back: BTreeMap<String, i64> = refund::Entity::find()
-        .filter(refund::Column::ChargeKey.is_in(page.items.iter().map(|row| row.key.as_str())))
-        .all(db)
-        .await?
-        .into_iter()
-        .map(|row| (row.charge_key, row.amount))
-        .collect();
+    let mut given_back = BTreeMap::<String, i64>::new();
+    let of_page = refund::Column::ChargeKey.is_in(page.items.iter().map(|row| row.key.as_str()));
+    for row in refund::Entity::find().filter(of_page).all(db).await? {
+        *given_back.entry(row.charge_key).or_default() += row.amount;
+    }
     let items = page
         .items
         .into_iter()

@@ -2,7 +2,7 @@
 //!
 //! It stands for somebody else's service, so it shares nothing with the participant but HTTP. It honours
 //! idempotency keys for ever, even across kill -9, and misbehaves on demand ([`Switches`], card tokens).
-//! Invariant: money is taken at most once per key and given back at most once per charge.
+//! Invariant: money is taken at most once per key, and no more given back than was taken.
 
 mod books;
 mod config;

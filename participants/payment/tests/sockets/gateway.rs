@@ -2,8 +2,9 @@
 //!
 //! Invariant under test: after any trouble the same call again finds out what really happened.
 
-use amends_payment::domain::{Charge, Verdict};
+use amends_payment::domain::{Charge, Money, Verdict};
 use amends_payment::gateway::{Config, Gateway, HttpGateway};
+use iso_currency::Currency;
 use serde_json::json;
 
 use crate::server::Server;
@@ -41,13 +42,30 @@ async fn charges_and_refunds_are_definite() {
     assert_eq!(kind(&first), "done");
     assert_eq!(gateway.charge("k1", &charge("tok_visa")).await, first);
     assert_eq!(kind(&gateway.charge("k2", &charge("tok_declined")).await), "refused: card-declined");
-    let refund = gateway.refund("r1", "k1").await;
+    let refund = gateway.refund("r1", "k1", None).await;
     assert_eq!(kind(&refund), "done");
-    assert_eq!(gateway.refund("r1", "k1").await, refund);
+    assert_eq!(gateway.refund("r1", "k1", None).await, refund);
     // An operator's new epoch has another key; the money is back all the same.
-    assert_eq!(gateway.refund("r2", "k1").await, refund);
-    assert_eq!(kind(&gateway.refund("r3", "k2").await), "not made: provider-charge-not-found");
+    assert_eq!(gateway.refund("r2", "k1", None).await, refund);
+    assert_eq!(kind(&gateway.refund("r3", "k2", None).await), "not made: provider-charge-not-found");
     assert_eq!(server.list("refunds").await.len(), 1);
+}
+
+#[tokio::test]
+async fn parts_are_given_back_up_to_the_whole() {
+    let server = Server::start().await;
+    let gateway = gateway(server.url());
+    gateway.charge("k1", &charge("tok_visa")).await;
+    let part = |amount| Some(Money { amount, currency: Currency::EUR });
+    assert_eq!(kind(&gateway.refund("r1", "k1", part(1_500)).await), "done");
+    assert_eq!(kind(&gateway.refund("r1", "k1", part(1_500)).await), "done");
+    assert_eq!(kind(&gateway.refund("r1", "k1", part(1)).await), "unknown: provider-key-reused");
+    assert_eq!(kind(&gateway.refund("r2", "k1", part(500)).await), "refused: refund-exceeds-charge");
+    assert_eq!(kind(&gateway.refund("r3", "k1", None).await), "done");
+    let books = server.books().await;
+    assert_eq!(books["keys"]["items"][0]["refunded"], 1_999);
+    assert_eq!(books["totals"]["EUR"]["net"], 0);
+    assert_eq!(server.list("refunds").await.len(), 2);
 }
 
 #[tokio::test]
@@ -57,8 +75,8 @@ async fn a_hang_is_unknown_then_found_out() {
     assert_eq!(kind(&gateway.charge("k1", &charge("tok_timeout")).await), "unknown: provider-timeout");
     assert_eq!(kind(&gateway.charge("k1", &charge("tok_timeout")).await), "done");
     server.switch(json!({ "timeout_after_refund": true })).await;
-    assert_eq!(kind(&gateway.refund("r1", "k1").await), "unknown: provider-timeout");
-    assert_eq!(kind(&gateway.refund("r1", "k1").await), "done");
+    assert_eq!(kind(&gateway.refund("r1", "k1", None).await), "unknown: provider-timeout");
+    assert_eq!(kind(&gateway.refund("r1", "k1", None).await), "done");
     let books = server.books().await;
     assert_eq!(
         books["totals"]["EUR"],

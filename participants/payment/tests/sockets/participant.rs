@@ -1,7 +1,7 @@
 //! The payment participant against the real provider, on a real broker, on SQLite and PostgreSQL.
 //!
 //! Invariant under test: whatever is killed, the provider's books have one charge per effect and at most
-//! one refund, and the saga learns what really happened.
+//! one whole refund, never more given back than taken, and the saga learns what really happened.
 
 use amends_contract::{Address, Command, Direction, EffectId, Outcome};
 use amends_tests::{Client, Cluster, eventually};
@@ -53,6 +53,27 @@ impl World {
     async fn payment(&self, charge: &Command) -> Value {
         let url = self.stage.url(&format!("/payments/{}", charge.effect.saga));
         Client::new().get(&url, &[]).await[0].take()
+    }
+
+    /// The refund of a part of an order's money, by a saga of its own.
+    fn part(&self, charge: &Command, amount: i64) -> Command {
+        let data = json!({
+            "order": charge.effect.saga, "customer": "c-1", "amount": { "amount": amount, "currency": "EUR" },
+        });
+        self.stage.command("refund-order", data)
+    }
+
+    /// The code of a rejection.
+    async fn refused(&mut self, command: Command) -> String {
+        match self.stage.ask(&command, "rejected").await {
+            Outcome::Rejected { code, .. } => code,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn refunds(&self, charge: &Command) -> Value {
+        let url = self.stage.url(&format!("/payments/{}/refunds", charge.effect.saga));
+        Client::new().get(&url, &[]).await
     }
 
     async fn payments(&self, query: &str) -> Value {
@@ -190,6 +211,92 @@ async fn a_provider_that_is_away_fails_the_sending_only(mut world: World) {
     assert_eq!(world.books(&charge).await, (1_999, 0, 0));
 }
 
+async fn parts_of_an_order_are_given_back(mut world: World) {
+    let charge = world.charge("tok_visa");
+    world.stage.ask(&charge, "succeeded").await;
+    let first = world.part(&charge, 1_500);
+    let Outcome::Succeeded { output } = world.stage.ask(&first, "succeeded").await else { panic!() };
+    world.stage.ask(&again(&first), "succeeded").await;
+    assert_eq!(world.books(&charge).await, (1_999, 1_500, 1));
+    let event = world.stage.event("event.payment.refunded").await;
+    assert_eq!((&event["refund_id"], &event["amount"]["amount"]), (&output["refund_id"], &json!(1_500)));
+
+    assert_eq!(world.refused(world.part(&charge, 500)).await, "more-than-paid");
+    world.stage.ask(&world.part(&charge, 499), "succeeded").await;
+    assert_eq!(world.books(&charge).await, (1_999, 1_999, 2));
+    assert_eq!(world.refused(world.part(&charge, 1)).await, "already-refunded");
+    let listed = world.refunds(&charge).await;
+    assert_eq!((&listed[0]["status"], &listed[1]["amount"]["amount"]), (&json!("refunded"), &json!(499)));
+    // Nothing is left for the undo of the charge: that is as good as done.
+    world.stage.ask(&undo(&charge), "undone").await;
+    assert_eq!(world.books(&charge).await, (1_999, 1_999, 2));
+}
+
+async fn what_was_not_taken_is_not_given_back(mut world: World) {
+    let never = world.charge("tok_visa");
+    assert_eq!(world.refused(world.part(&never, 1)).await, "unknown-order");
+    let declined = world.charge("tok_declined");
+    world.stage.ask(&declined, "rejected").await;
+    assert_eq!(world.refused(world.part(&declined, 1)).await, "not-captured");
+    let undone = world.charge("tok_visa");
+    world.stage.ask(&undone, "succeeded").await;
+    world.stage.ask(&undo(&undone), "undone").await;
+    assert_eq!(world.refused(world.part(&undone, 1)).await, "already-refunded");
+    let charge = world.charge("tok_visa");
+    world.stage.ask(&charge, "succeeded").await;
+    let mut stranger = world.part(&charge, 1);
+    stranger.data["customer"] = json!("c-2");
+    assert_eq!(world.refused(stranger).await, "other-customer");
+    let mut yen = world.part(&charge, 1);
+    yen.data["amount"]["currency"] = json!("JPY");
+    assert_eq!(world.refused(yen).await, "other-currency");
+    assert_eq!(world.books(&charge).await, (1_999, 0, 0));
+
+    world.provider.stop().await;
+    let part = world.part(&charge, 1_999);
+    let Outcome::Failed { code, .. } = world.stage.ask(&part, "failed").await else { panic!() };
+    assert_eq!(code, "provider-unreachable");
+    assert_eq!(world.refunds(&charge).await[0]["status"], "not-made");
+    world.provider.restart().await;
+    world.stage.ask(&again(&part), "succeeded").await;
+    assert_eq!(world.books(&charge).await, (1_999, 1_999, 1));
+}
+
+async fn a_hanging_part_is_given_back_once(mut world: World) {
+    let charge = world.charge("tok_visa");
+    world.stage.ask(&charge, "succeeded").await;
+    world.provider.switch(json!({ "timeout_after_refund": true })).await;
+    let part = world.part(&charge, 1_000);
+    world.stage.send(&part);
+    let look = async || (world.books(&charge).await.2 > 0).then_some(());
+    eventually("the provider has refunded", look, async || String::new()).await;
+    // Nobody knows yet, and it counts: no second return gets the same money.
+    assert_eq!(world.refused(world.part(&charge, 1_000)).await, "more-than-paid");
+    world.stage.kill();
+    world.provider.switch(json!({})).await;
+    world.stage.resume(None).await;
+    world.stage.answer(&part, "succeeded").await;
+    assert_eq!(world.books(&charge).await, (1_999, 1_000, 1));
+}
+
+async fn returns_at_once_share_what_was_taken(mut world: World) {
+    let charge = world.charge("tok_visa");
+    world.stage.ask(&charge, "succeeded").await;
+    let parts: Vec<_> = (0..6).map(|_| world.part(&charge, 600)).collect();
+    for part in &parts {
+        world.stage.send(part);
+    }
+    let mut done = 0;
+    for part in &parts {
+        let effect = part.effect.clone();
+        let mut look = async || world.stage.answers(&effect).into_iter().find(Outcome::is_final);
+        let outcome = eventually("a part is settled", &mut look, async || String::new()).await;
+        done += usize::from(matches!(outcome, Outcome::Succeeded { .. }));
+    }
+    assert_eq!(done, 3);
+    assert_eq!(world.books(&charge).await, (1_999, 1_800, 3));
+}
+
 async fn lists_go_page_by_page(mut world: World) {
     let mut sagas = Vec::new();
     for _ in 0..3 {
@@ -216,7 +323,7 @@ async fn lists_go_page_by_page(mut world: World) {
 
 type Scenario = fn(World) -> LocalBoxFuture<'static, ()>;
 
-const SCENARIOS: [(&str, Scenario); 9] = [
+const SCENARIOS: [(&str, Scenario); 13] = [
     ("charged_then_refunded", |world| Box::pin(charged_then_refunded(world))),
     ("killed_between_intent_and_call", |world| Box::pin(killed_between_intent_and_call(world))),
     ("killed_between_call_and_outcome", |world| Box::pin(killed_between_call_and_outcome(world))),
@@ -227,6 +334,10 @@ const SCENARIOS: [(&str, Scenario); 9] = [
     ("a_provider_that_is_away_fails_the_sending_only", |world| {
         Box::pin(a_provider_that_is_away_fails_the_sending_only(world))
     }),
+    ("parts_of_an_order_are_given_back", |world| Box::pin(parts_of_an_order_are_given_back(world))),
+    ("what_was_not_taken_is_not_given_back", |world| Box::pin(what_was_not_taken_is_not_given_back(world))),
+    ("a_hanging_part_is_given_back_once", |world| Box::pin(a_hanging_part_is_given_back_once(world))),
+    ("returns_at_once_share_what_was_taken", |world| Box::pin(returns_at_once_share_what_was_taken(world))),
     ("lists_go_page_by_page", |world| Box::pin(lists_go_page_by_page(world))),
 ];
 

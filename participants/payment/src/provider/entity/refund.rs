@@ -1,4 +1,6 @@
-//! Refunds. That a charge has at most one is a constraint, not only a decision.
+//! Refunds: of one charge there may be several, each under a key of its own.
+//!
+//! Invariant: together they are no more than the charge; the one task that writes sees to it.
 
 use amends_contract::Timestamp;
 use sea_orm::Set;
@@ -15,7 +17,6 @@ pub(crate) struct Model {
     pub id: String,
     #[sea_orm(unique)]
     pub key: String,
-    #[sea_orm(unique)]
     pub charge_key: String,
     pub amount: i64,
     pub currency: String,
