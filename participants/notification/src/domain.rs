@@ -14,22 +14,47 @@ use utoipa::ToSchema;
 
 /// The occasions on which a customer is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize, ToSchema)]
-#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "lowercase")]
-#[serde(rename_all = "lowercase")]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case")]
 pub enum Occasion {
     /// The order is confirmed.
     Confirmation,
     /// The order was rejected, and amends were made.
     Rejection,
+    /// Goods were taken back, and money is given back.
+    Return,
+    /// Goods were not taken back, or no money is given back.
+    ReturnRefusal,
+    /// The order waits for somebody to approve it.
+    Approval,
 }
 
 impl Occasion {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Confirmation, Self::Rejection, Self::Return, Self::ReturnRefusal, Self::Approval];
+
+    /// The command that tells of it.
+    #[must_use]
+    pub const fn command(self) -> &'static str {
+        match self {
+            Self::Confirmation => "send-confirmation",
+            Self::Rejection => "send-rejection",
+            Self::Return => "send-return",
+            Self::ReturnRefusal => "send-return-refusal",
+            Self::Approval => "request-approval",
+        }
+    }
+
     /// Its name in databases and lists.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Confirmation => "confirmation",
             Self::Rejection => "rejection",
+            Self::Return => "return",
+            Self::ReturnRefusal => "return-refusal",
+            Self::Approval => "approval",
         }
     }
 }
@@ -40,7 +65,7 @@ impl fmt::Display for Occasion {
     }
 }
 
-/// What to tell whom: the data of `send-confirmation` and `send-rejection`. Fields we do not know are
+/// What to tell whom: the data of all commands of this service. Fields we do not know are
 /// ignored, so that a definition may say more than we need.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
@@ -48,12 +73,15 @@ pub struct Notice {
     pub to: String,
     /// The order.
     pub order: String,
-    /// What was ordered; on a confirmation.
+    /// What was ordered, or comes back.
     #[serde(default)]
     pub lines: Vec<Line>,
-    /// Why not; on a rejection.
+    /// Why not; on a rejection or a refusal.
     #[serde(default)]
     pub reason: String,
+    /// What is given back, or to be approved.
+    #[serde(default)]
+    pub amount: Option<Price>,
 }
 
 /// One line of an order.

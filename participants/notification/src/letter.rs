@@ -61,21 +61,18 @@ impl Letters {
         let from = from.parse().map_err(|_| LetterError::From(from.to_owned()))?;
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        for (occasion, built_in) in [
-            (Occasion::Confirmation, include_str!("../templates/confirmation.txt")),
-            (Occasion::Rejection, include_str!("../templates/rejection.txt")),
-        ] {
+        for occasion in Occasion::ALL {
             let source = match folder {
                 Some(folder) => read(&folder.join(format!("{occasion}.txt")))?,
                 None => None,
             };
-            let source = source.unwrap_or_else(|| built_in.to_owned());
+            let source = source.unwrap_or_else(|| built_in(occasion).to_owned());
             environment.add_template_owned(occasion.as_str(), source).map_err(|error| {
                 LetterError::Template { name: occasion.to_string(), why: error.to_string() }
             })?;
         }
         let letters = Self { environment, from };
-        for occasion in [Occasion::Confirmation, Occasion::Rejection] {
+        for occasion in Occasion::ALL {
             letters.render(occasion, &sample())?;
         }
         Ok(letters)
@@ -132,13 +129,13 @@ impl Letters {
                 context! { sku => line.sku.as_str(), quantity => line.quantity, price => price }
             })
             .collect();
+        let amount = notice.amount.map(|amount| amount.to_string());
         let text = self
             .environment
             .get_template(occasion.as_str())
             .and_then(|template| {
-                template.render(
-                    context! { order => notice.order.as_str(), reason => notice.reason.as_str(), lines },
-                )
+                let (order, reason) = (notice.order.as_str(), notice.reason.as_str());
+                template.render(context! { order, reason, lines, amount })
             })
             .map_err(|error| wrong(error.to_string()))?;
         let (subject, body) = text.split_once('\n').unwrap_or((&text, ""));
@@ -146,6 +143,16 @@ impl Letters {
             .strip_prefix(SUBJECT)
             .ok_or_else(|| wrong(format!("its first line is not {SUBJECT} ..")))?;
         Ok((clean(subject), body.trim_start_matches(['\r', '\n']).to_owned()))
+    }
+}
+
+const fn built_in(occasion: Occasion) -> &'static str {
+    match occasion {
+        Occasion::Confirmation => include_str!("../templates/confirmation.txt"),
+        Occasion::Rejection => include_str!("../templates/rejection.txt"),
+        Occasion::Return => include_str!("../templates/return.txt"),
+        Occasion::ReturnRefusal => include_str!("../templates/return-refusal.txt"),
+        Occasion::Approval => include_str!("../templates/approval.txt"),
     }
 }
 
@@ -158,7 +165,8 @@ fn read(path: &Path) -> Result<Option<String>, LetterError> {
 }
 
 fn sample() -> Notice {
-    Notice { to: String::new(), order: "1".to_owned(), lines: Vec::new(), reason: "sample".to_owned() }
+    let (to, order) = (String::new(), "1".to_owned());
+    Notice { to, order, lines: Vec::new(), reason: "sample".to_owned(), amount: None }
 }
 
 #[cfg(test)]
@@ -213,6 +221,32 @@ It is confirmed and on its way.";
         let text = message(Occasion::Rejection, &data).unwrap();
         assert!(text.contains("Subject: Your order o-1 could not be fulfilled\r\n"), "{text}");
         assert!(text.contains("\r\nReason: out-of-stock\r\n"), "{text}");
+    }
+
+    #[test]
+    fn a_return_says_what_comes_back_and_what_is_given_back() {
+        let data = json!({
+            "to": "ann@example.org", "order": "o-1", "lines": [{ "sku": "tea", "quantity": 2 }],
+            "amount": { "amount": 900, "currency": "EUR" },
+        });
+        let text = message(Occasion::Return, &data).unwrap();
+        assert!(text.contains("Subject: Your return of order o-1\r\n"), "{text}");
+        assert!(text.contains("\r\n  2 x tea\r\n"), "{text}");
+        assert!(text.contains("9.00 EUR"), "{text}");
+        let data = json!({ "to": "ann@example.org", "order": "o-1", "reason": "more-than-sold" });
+        let text = message(Occasion::ReturnRefusal, &data).unwrap();
+        assert!(text.contains("\r\nReason: more-than-sold\r\n"), "{text}");
+    }
+
+    #[test]
+    fn an_approver_is_told_what_it_is_about() {
+        let data = json!({
+            "to": "cfo@example.org", "order": "o-1", "lines": [{ "sku": "tea", "quantity": 2 }],
+            "amount": { "amount": 100_000, "currency": "EUR" },
+        });
+        let text = message(Occasion::Approval, &data).unwrap();
+        assert!(text.contains("Subject: Order o-1 waits for your approval\r\n"), "{text}");
+        assert!(text.contains("1000.00 EUR"), "{text}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The notification participant: tells customers by mail what became of their order.
+//! The notification participant: tells people by mail what became of an order, or of its return.
 //!
 //! Mail cannot be both certain and single. A mail whose fate is unknown is reported as `uncertain` and
 //! listed, not sent again by itself. [`catcher`] is a mail server to try this against. Invariant: no

@@ -87,9 +87,11 @@ fn participant(config: &Config, letters: &Arc<Letters>, smtp: &Arc<Smtp>, ledger
         ledger: ledger.clone(),
         on_uncertain: config.on_uncertain,
     };
-    Participant::new(NAME)
-        .on_external("send-confirmation", send(Occasion::Confirmation))
-        .on_external("send-rejection", send(Occasion::Rejection))
+    Occasion::ALL
+        .into_iter()
+        .fold(Participant::new(NAME), |participant, occasion| {
+            participant.on_external(occasion.command(), send(occasion))
+        })
         .migrations(migration::all)
 }
 

@@ -1,4 +1,4 @@
-//! The commands: `send-confirmation` and `send-rejection` differ in nothing but the template.
+//! The commands: one per occasion, and they differ in nothing but the template.
 
 mod send_mail;
 
