@@ -1,7 +1,7 @@
 //! The auditor: do all books agree, whatever was killed?
 //!
 //! It asks every service and believes none about another: money is counted at the provider, mails at the
-//! mail server, stock at inventory, orders at the orchestrator.
+//! mail server, stock and returns at inventory, orders and sagas at the orchestrator.
 //!
 //! Invariant: it names each order that is wrong and why; an audit of nothing is a failure, too.
 
@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::{
     System,
     client::{BOOKS, ITEMS},
+    deals::{Deal, Fate},
     eventually_with_progress,
     traffic::{Order, PLENTY, RARE},
 };
@@ -19,6 +20,9 @@ use crate::{
 /// What the services say, at one moment.
 struct Books {
     orders: BTreeMap<String, Value>,
+    /// Sagas that are no plain orders.
+    sagas: BTreeMap<String, Value>,
+    returns: Vec<Value>,
     charges: Vec<Value>,
     stock: Vec<Value>,
     caught: Vec<Value>,
@@ -50,30 +54,67 @@ pub async fn settled(system: &System, orders: &[Order]) {
     .await;
 }
 
-/// Compares all books.
+/// Waits until every one of these sagas has ended.
+///
+/// # Panics
+/// When nothing moves any more before that; with what there is to see.
+pub async fn deals_settled(system: &System, deals: &[Deal]) {
+    let authorization = system.authorization();
+    let headers = [("authorization", authorization.as_str())];
+    let url = system.admin("/v1/sagas?status=running,compensating,parked&limit=200");
+    eventually_with_progress(
+        "every saga has ended",
+        async || {
+            let answer = system.client.send("GET", &url, &headers, None).await.ok();
+            let answer = answer.filter(|answer| answer.status == 200);
+            let open = answer.and_then(|answer| {
+                let sagas = answer.body["sagas"].as_array()?;
+                Some(sagas.iter().map(|saga| saga["version"].as_u64()).collect::<Vec<_>>())
+            });
+            (open.as_ref().is_some_and(Vec::is_empty).then_some(()), open)
+        },
+        async || format!("{} sagas\n{}", deals.len(), system.dump().await),
+    )
+    .await;
+}
+
+/// Compares all books of a system in which there were only orders.
 ///
 /// # Panics
 /// When they do not agree; with every disagreement.
 pub async fn audit(system: &System, orders: &[Order]) {
-    assert!(!orders.is_empty(), "an audit of nothing proves nothing");
-    let books = read(system, orders).await;
+    audit_with(system, orders, &[]).await;
+}
+
+/// Compares all books.
+///
+/// # Panics
+/// When they do not agree; with every disagreement.
+pub async fn audit_with(system: &System, orders: &[Order], deals: &[Deal]) {
+    assert!(!orders.is_empty() || !deals.is_empty(), "an audit of nothing proves nothing");
+    let books = read(system, orders, deals).await;
     let mut wrong = Vec::new();
     for order in orders {
         wrong.extend(ending(order, &books));
-        wrong.extend(money(order, &books));
         wrong.extend(mail(order, &books));
     }
-    let ids: BTreeSet<&str> = orders.iter().map(|order| order.id.as_str()).collect();
-    if ids.len() != orders.len() {
-        wrong.push(format!("{} orders have {} ids", orders.len(), ids.len()));
+    for deal in deals {
+        wrong.extend(fate(deal, &books));
+        wrong.extend(mails(deal, &books));
     }
-    for charge in &books.charges {
-        if !ids.contains(saga_of(charge)) {
-            wrong.push(format!("charged for nobody's order: {charge}"));
-        }
+    wrong.extend(money(orders, deals, &books));
+    wrong.extend(returns(deals, &books));
+    wrong.extend(twice(&books));
+    let ids: BTreeSet<&str> = orders
+        .iter()
+        .map(|order| &order.id)
+        .chain(deals.iter().map(|deal| &deal.id))
+        .map(String::as_str)
+        .collect();
+    if ids.len() != orders.len() + deals.len() {
+        wrong.push(format!("{} orders and {} sagas have {} ids", orders.len(), deals.len(), ids.len()));
     }
-    wrong.extend(shelf(PLENTY, orders, &books));
-    wrong.extend(shelf(RARE, orders, &books));
+    wrong.extend(shelves(orders, deals, &books));
     assert!(
         wrong.is_empty(),
         "{} disagreements:\n{}\n{}",
@@ -83,7 +124,7 @@ pub async fn audit(system: &System, orders: &[Order]) {
     );
 }
 
-async fn read(system: &System, orders: &[Order]) -> Books {
+async fn read(system: &System, orders: &[Order], deals: &[Deal]) -> Books {
     let client = &system.client;
     let authorization = system.authorization();
     let headers = [("authorization", authorization.as_str())];
@@ -92,10 +133,16 @@ async fn read(system: &System, orders: &[Order]) -> Books {
         let url = system.url("orchestrator", &format!("/v1/orders/{}", order.id));
         found.insert(order.id.clone(), client.get(&url, &headers).await);
     }
+    let mut sagas = BTreeMap::new();
+    for deal in deals {
+        sagas.insert(deal.id.clone(), system.saga(&deal.id).await);
+    }
     let caught = client.get(&system.url("mail-catcher", "/mails"), &[]).await;
     let with_notification = system.runs("notification");
     Books {
         orders: found,
+        sagas,
+        returns: client.all(&system.url("inventory", "/returns"), &ITEMS, &[]).await,
         charges: client.all(&system.url("provider", "/v1/books"), &BOOKS, &[]).await,
         stock: client.all(&system.url("inventory", "/inventory"), &ITEMS, &[]).await,
         caught: caught.as_array().expect("the mail catcher gives a list").clone(),
@@ -118,43 +165,135 @@ fn ending(order: &Order, books: &Books) -> Option<String> {
     (!ok).then(|| format!("{}: {:?} ended as {} ({failure})", order.id, order.kind, found["status"]))
 }
 
-fn money(order: &Order, books: &Books) -> Option<String> {
-    let charges: Vec<_> = books.charges.iter().filter(|charge| saga_of(charge) == order.id).collect();
-    let net: i64 = charges.iter().map(|charge| charge["net"].as_i64().expect("a number")).sum();
-    let wanted = if order.kind.rejection().is_none() { order.total } else { 0 };
-    (net != wanted || charges.len() > 1)
-        .then(|| format!("{}: the provider keeps {net}, {wanted} is right: {charges:?}", order.id))
+fn fate(deal: &Deal, books: &Books) -> Option<String> {
+    let found = &books.sagas[&deal.id];
+    let failure = &found["failure"];
+    let ok = match deal.fate {
+        Fate::Completed => found["status"] == "completed",
+        Fate::Compensated(step, code) => {
+            found["status"] == "compensated" && failure["step"].as_str() == step && failure["code"] == code
+        }
+    };
+    let (definition, wanted, status) = (deal.definition, deal.fate, &found["status"]);
+    (!ok).then(|| format!("{}: {definition} that was to be {wanted:?} is {status} ({failure})", deal.id))
 }
 
-/// One mail, or none that is listed as in doubt. Never two.
+/// What the provider keeps of each charge is what all sagas about it come to, and nobody is charged twice.
+fn money(orders: &[Order], deals: &[Deal], books: &Books) -> Vec<String> {
+    let mut wanted: BTreeMap<&str, i64> = BTreeMap::new();
+    for order in orders {
+        let total = if order.kind.rejection().is_none() { order.total } else { 0 };
+        *wanted.entry(&order.id).or_default() += total;
+    }
+    for deal in deals {
+        *wanted.entry(deal.payer()).or_default() += if deal.is_completed() { deal.money } else { 0 };
+    }
+    let mut wrong = Vec::new();
+    for charge in &books.charges {
+        if !wanted.contains_key(saga_of(charge)) {
+            wrong.push(format!("charged for nobody's order: {charge}"));
+        }
+    }
+    for (id, wanted) in wanted {
+        let charges: Vec<_> = books.charges.iter().filter(|charge| saga_of(charge) == id).collect();
+        let net: i64 = charges.iter().map(|charge| charge["net"].as_i64().expect("a number")).sum();
+        if net != wanted || charges.len() > 1 {
+            wrong.push(format!("{id}: the provider keeps {net}, {wanted} is right: {charges:?}"));
+        }
+    }
+    wrong
+}
+
+/// Goods of a completed return are on the shelf; nothing of another is on its way any more.
+fn returns(deals: &[Deal], books: &Books) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for deal in deals.iter().filter(|deal| deal.definition == "return-order") {
+        let of_deal = |found: &&Value| found["id"].as_str().is_some_and(|id| id.starts_with(&deal.id));
+        let found: Vec<_> = books.returns.iter().filter(of_deal).map(|found| &found["state"]).collect();
+        let ok = match deal.is_completed() {
+            true => found == ["restocked"],
+            false => found.is_empty() || found == ["cancelled"],
+        };
+        if !ok {
+            wrong.push(format!("{}: {:?}, and inventory has its goods {found:?}", deal.id, deal.fate));
+        }
+    }
+    wrong
+}
+
 fn mail(order: &Order, books: &Books) -> Option<String> {
-    let is_to = |mail: &&Value| {
-        mail["to"].as_array().is_some_and(|to| to.iter().any(|to| to.as_str() == Some(&order.email)))
-    };
-    let caught = books.caught.iter().filter(is_to).count();
-    let in_doubt = books
-        .mails
-        .iter()
-        .any(|mail| mail["status"] == "uncertain" && mail["order"].as_str() == Some(order.id.as_str()));
-    match caught {
+    told(&order.id, &order.email, books)
+}
+
+/// Everybody who is to be told, and nobody else.
+fn mails(deal: &Deal, books: &Books) -> Vec<String> {
+    let otherwise = std::slice::from_ref(&deal.told_otherwise);
+    let (told_now, not_told) =
+        if deal.is_completed() { (&deal.told[..], otherwise) } else { (otherwise, &deal.told[..]) };
+    let mut wrong: Vec<_> = told_now.iter().filter_map(|address| told(&deal.id, address, books)).collect();
+    for address in not_told.iter().filter(|address| !told_now.contains(address)) {
+        let count = caught(address, books);
+        if count > 0 {
+            wrong.push(format!("{}: {count} mails to {address}, who is not to be told", deal.id));
+        }
+    }
+    wrong
+}
+
+/// One mail, or none that is listed as in doubt.
+fn told(id: &str, address: &str, books: &Books) -> Option<String> {
+    let in_doubt =
+        books.mails.iter().any(|mail| mail["status"] == "uncertain" && mail["recipient"] == address);
+    match caught(address, books) {
         1 => None,
         0 if in_doubt => None,
-        count => Some(format!("{}: {count} mails to {}, in doubt: {in_doubt}", order.id, order.email)),
+        count => Some(format!("{id}: {count} mails to {address}, in doubt: {in_doubt}")),
     }
 }
 
-fn shelf((sku, received): (&str, u64), orders: &[Order], books: &Books) -> Option<String> {
-    let sold = orders.iter().filter(|order| order.sku == sku && order.kind.rejection().is_none());
-    let sold: u64 = sold.map(|order| order.quantity).sum();
-    let Some(item) = books.stock.iter().find(|item| item["sku"] == sku) else {
-        return Some(format!("{sku}: inventory does not list it"));
+fn caught(address: &str, books: &Books) -> usize {
+    let is_to = |mail: &&Value| {
+        mail["to"].as_array().is_some_and(|to| to.iter().any(|to| to.as_str() == Some(address)))
     };
-    let count = |name: &str| item[name].as_u64();
-    let ok = count("received") == Some(received)
-        && count("deducted") == Some(sold)
-        && count("on_hand") == Some(received - sold)
-        && count("reserved") == Some(0);
-    (!ok).then(|| format!("{sku}: {received} received, {sold} sold, but inventory says {item}"))
+    books.caught.iter().filter(is_to).count()
+}
+
+/// Each effect mails once: two mails of one Message-ID are one too many, whoever gets them.
+fn twice(books: &Books) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    let id = |mail: &Value| mail["message_id"].as_str().map(str::to_owned);
+    let again = books.caught.iter().filter_map(id).filter(|id| !seen.insert(id.clone()));
+    again.map(|id| format!("{id} was mailed twice")).collect()
+}
+
+/// Every shelf: what was brought in is there or was sold, and what was sold is what the sagas say.
+fn shelves(orders: &[Order], deals: &[Deal], books: &Books) -> Vec<String> {
+    let mut sold: BTreeMap<&str, i64> = BTreeMap::from([(PLENTY.0, 0), (RARE.0, 0)]);
+    for order in orders.iter().filter(|order| order.kind.rejection().is_none()) {
+        *sold.entry(order.sku).or_default() += i64::try_from(order.quantity).expect("small");
+    }
+    for (sku, pieces) in deals.iter().filter(|deal| deal.is_completed()).flat_map(|deal| &deal.pieces) {
+        *sold.entry(sku).or_default() += pieces;
+    }
+    let mut wrong = Vec::new();
+    for (sku, sold) in sold {
+        let Some(item) = books.stock.iter().find(|item| item["sku"] == sku) else {
+            wrong.push(format!("{sku}: inventory does not list it"));
+            continue;
+        };
+        let count = |name: &str| item[name].as_i64().unwrap_or(i64::MIN);
+        let fixed = [PLENTY, RARE].into_iter().find(|(known, _)| *known == sku);
+        let received =
+            fixed.map_or(count("received"), |(_, received)| i64::try_from(received).expect("small"));
+        let ok = count("received") == received
+            && count("deducted") == sold
+            && count("on_hand") == received - sold
+            && count("reserved") == 0;
+        if !ok {
+            wrong.push(format!("{sku}: {received} received, {sold} sold, but inventory says {item}"));
+        }
+    }
+    wrong
 }
 
 /// Keys at the provider are effect ids, which begin with the saga's id.

@@ -11,6 +11,8 @@
 pub mod audit;
 mod binary;
 mod client;
+pub mod deals;
+mod definitions;
 mod dice;
 mod nats_server;
 mod patience;
@@ -23,6 +25,7 @@ mod wire;
 
 pub use binary::amends;
 pub use client::{Answer, Client};
+pub use definitions::Definitions;
 pub use dice::Dice;
 pub use nats_server::NatsServer;
 pub use patience::{eventually, eventually_with_progress};

@@ -2,13 +2,18 @@
 //!
 //! Invariant: a service gets the same configuration after it was killed as before, port included.
 
-use std::{collections::BTreeMap, path::Path, process::Command};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
-    Client, Cluster, NatsServer, Process, amends, client::Answer, eventually, free_port, process::Launch,
+    Client, Cluster, Definitions, NatsServer, Process, amends, client::Answer, definitions::shipped,
+    eventually, free_port, process::Launch,
 };
 
 /// Everything that is a process of the one binary, in the order in which it is started.
@@ -36,22 +41,30 @@ impl System {
         Self::start_without(cluster, &[]).await
     }
 
+    /// Starts all of it with definitions of the test's own.
+    pub async fn start_on(definitions: &Definitions, cluster: Option<&Cluster>) -> Self {
+        Self::prepare(cluster, definitions.path().to_owned()).started(&[]).await
+    }
+
     /// Starts all but some.
     ///
     /// # Panics
     /// When one of them does not get ready.
     pub async fn start_without(cluster: Option<&Cluster>, absent: &[&str]) -> Self {
-        let mut system = Self::prepare(cluster);
-        for name in SERVICES.into_iter().filter(|name| !absent.contains(name)) {
-            system.start_service(name);
-        }
-        for name in SERVICES.into_iter().filter(|name| !absent.contains(name)) {
-            system.ready(name).await;
-        }
-        system
+        Self::prepare(cluster, shipped()).started(absent).await
     }
 
-    fn prepare(cluster: Option<&Cluster>) -> Self {
+    async fn started(mut self, absent: &[&str]) -> Self {
+        for name in SERVICES.into_iter().filter(|name| !absent.contains(name)) {
+            self.start_service(name);
+        }
+        for name in SERVICES.into_iter().filter(|name| !absent.contains(name)) {
+            self.ready(name).await;
+        }
+        self
+    }
+
+    fn prepare(cluster: Option<&Cluster>, definitions: PathBuf) -> Self {
         let folder = tempfile::Builder::new().prefix("amends system ").tempdir().expect("a temporary folder");
         let broker = NatsServer::start(&folder.path().join("broker"));
         let ports: BTreeMap<_, _> = SERVICES.into_iter().map(|name| (name, free_port())).collect();
@@ -62,7 +75,6 @@ impl System {
             Some(cluster) => cluster.create(&format!("{run}_{owner}").to_lowercase()),
             None => format!("sqlite://{}", folder.path().join(owner).with_extension("db").display()),
         };
-        let definitions = concat!(env!("CARGO_MANIFEST_DIR"), "/../saga-definitions");
         let local = |port: u16| format!("127.0.0.1:{port}");
         let mut env = vec![
             ("AMENDS_NATS__URL", broker.url()),
@@ -73,7 +85,7 @@ impl System {
             ("AMENDS_ORCHESTRATOR__HTTP__LISTEN", local(ports["orchestrator"])),
             ("AMENDS_ORCHESTRATOR__ADMIN__LISTEN", local(admin_port)),
             ("AMENDS_ORCHESTRATOR__DATABASE__URL", database("orchestrator")),
-            ("AMENDS_ORCHESTRATOR__DEFINITIONS", definitions.to_owned()),
+            ("AMENDS_ORCHESTRATOR__DEFINITIONS", definitions.display().to_string()),
             ("AMENDS_PAYMENT__GATEWAY__URL", format!("http://{}", local(ports["provider"]))),
             ("AMENDS_PAYMENT__GATEWAY__TIMEOUT_MS", "1000".to_owned()),
             ("AMENDS_NOTIFICATION__SMTP__URL", format!("smtp://{}", local(smtp_port))),
@@ -214,7 +226,8 @@ impl System {
     pub fn door(&self) -> Door {
         Door {
             client: self.client.clone(),
-            url: self.url("orchestrator", "/v1/orders"),
+            orders: self.url("orchestrator", "/v1/orders"),
+            sagas: self.url("orchestrator", "/v1/sagas"),
             key: self.authorization(),
         }
     }
@@ -228,6 +241,31 @@ impl System {
         let url = self.url("inventory", "/inventory/restock");
         let headers = [("content-type", "application/json")];
         self.client.send("POST", &url, &headers, Some(body)).await.expect("inventory answers").ok();
+    }
+
+    /// A saga as operators see it.
+    ///
+    /// # Panics
+    /// When it cannot be seen.
+    pub async fn saga(&self, id: &str) -> Value {
+        let authorization = self.authorization();
+        let headers = [("authorization", authorization.as_str())];
+        self.client.get(&self.admin(&format!("/v1/sagas/{id}")), &headers).await
+    }
+
+    /// Waits until the action of a saga's step stands so.
+    ///
+    /// # Panics
+    /// When it never does.
+    pub async fn step_is(&self, id: &str, step: &str, state: &str) {
+        let look = async || {
+            let saga = self.saga(id).await;
+            let steps = saga["steps"].as_array().expect("a saga has steps").iter();
+            let mut states =
+                steps.filter(|found| found["name"] == step).map(|found| &found["action"]["state"]);
+            states.any(|found| found == state).then_some(())
+        };
+        eventually(&format!("{step} of {id} is {state}"), look, async || self.dump().await).await;
     }
 
     /// What there is to see when nothing moves any more.
@@ -251,7 +289,8 @@ impl System {
 #[derive(Clone)]
 pub struct Door {
     client: Client,
-    url: String,
+    orders: String,
+    sagas: String,
     key: String,
 }
 
@@ -261,12 +300,24 @@ impl Door {
     /// # Errors
     /// When nobody answered.
     pub async fn order(&self, idempotency_key: &str, order: &Value) -> Result<Answer, reqwest::Error> {
+        self.post(&self.orders, idempotency_key, order).await
+    }
+
+    /// Starts a saga of any definition.
+    ///
+    /// # Errors
+    /// When nobody answered.
+    pub async fn saga(&self, idempotency_key: &str, saga: &Value) -> Result<Answer, reqwest::Error> {
+        self.post(&self.sagas, idempotency_key, saga).await
+    }
+
+    async fn post(&self, url: &str, idempotency_key: &str, body: &Value) -> Result<Answer, reqwest::Error> {
         let headers = [
             ("authorization", self.key.as_str()),
             ("idempotency-key", idempotency_key),
             ("content-type", "application/json"),
         ];
-        self.client.send("POST", &self.url, &headers, Some(order.to_string().into_bytes())).await
+        self.client.send("POST", url, &headers, Some(body.to_string().into_bytes())).await
     }
 }
 

@@ -12,6 +12,8 @@ mod orders;
 mod poison;
 mod python;
 mod rest;
+mod returns;
+mod versions;
 
 use tokio::sync::{Mutex, MutexGuard};
 
