@@ -99,9 +99,7 @@ fn input_of(work: &Work) -> Option<Input> {
             let (blind, down) = (due.conditions.blind, due.conditions.down.clone());
             Some(Input::Timer { blind, down, slots: due.slots.clone() })
         }
-        Task::Operate { action, actor, reason, .. } => {
-            Some(Input::Operator { action: action.clone(), actor: actor.clone(), reason: reason.clone() })
-        }
+        Task::Operate { input, .. } => Some(input.as_ref().clone()),
     }
 }
 

@@ -23,9 +23,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amends_broker::Broker;
-use amends_contract::SagaId;
+use amends_contract::{SagaId, Token};
 use amends_definition::Definition;
-use amends_engine::{OperatorAction, Saga};
+use amends_engine::{Input, OperatorAction, Saga};
 use amends_store::{IdempotencyKey, Store};
 use serde_json::Value;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -211,8 +211,26 @@ impl Core {
         actor: String,
         reason: String,
     ) -> Result<Saga, OperateError> {
+        self.tell(id, Input::Operator { action, actor, reason }).await
+    }
+
+    /// Brings a signal to a saga; returns its state after the commit. The same signal again changes nothing.
+    ///
+    /// # Errors
+    /// [`OperateError::Refused`] when nobody awaits it (any more), or it has come with other data.
+    pub async fn signal(
+        &self,
+        id: SagaId,
+        name: Token,
+        data: Value,
+        actor: String,
+    ) -> Result<Saga, OperateError> {
+        self.tell(id, Input::Signal { name, data, actor }).await
+    }
+
+    async fn tell(&self, id: SagaId, input: Input) -> Result<Saga, OperateError> {
         let (answer, answered) = oneshot::channel();
-        let task = Task::Operate { action, actor, reason, answer };
+        let task = Task::Operate { input: Box::new(input), answer };
         self.submit(Work::new(id, task)).map_err(|error| match error {
             CoreError::Overloaded => OperateError::Overloaded,
             CoreError::Unavailable | CoreError::Engine(_) => OperateError::Unavailable,

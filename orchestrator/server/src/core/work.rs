@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use amends_broker::Delivery;
 use amends_contract::{Reply, SagaId, StepRef};
 use amends_definition::Definition;
-use amends_engine::{OperatorAction, Saga};
+use amends_engine::{Input, Saga};
 use amends_store::IdempotencyKey;
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -36,8 +36,15 @@ impl Work {
 /// Where an input comes from, with what answers it.
 pub(crate) enum Task {
     Start(Box<StartTask>),
-    Operate { action: OperatorAction, actor: String, reason: String, answer: Answer<Saga, OperateError> },
-    Reply { reply: Box<Reply>, receipt: Arc<Receipt> },
+    /// An operator's action or a signal: whoever brought it waits for the commit.
+    Operate {
+        input: Box<Input>,
+        answer: Answer<Saga, OperateError>,
+    },
+    Reply {
+        reply: Box<Reply>,
+        receipt: Arc<Receipt>,
+    },
     Timer(Due),
 }
 

@@ -53,6 +53,14 @@ pub(super) fn of_operate(app: &App, error: &OperateError) -> Problem {
     }
 }
 
+/// A signal was not taken.
+pub(super) fn of_signal(app: &App, error: &OperateError) -> Problem {
+    match error {
+        OperateError::Refused { why, .. } => Problem::new(StatusCode::CONFLICT, "refused", why.clone()),
+        _ => of_operate(app, error),
+    }
+}
+
 fn unavailable(app: &App, detail: &str) -> Problem {
     Problem::unavailable("unavailable", detail, app.api.retry_after_s)
 }

@@ -30,6 +30,13 @@ pub(super) fn check(loaded: &Loaded, input: &Value, prefix: &str) -> Result<(), 
     refuse(errors)
 }
 
+/// Checks data of which no schema is known here: whether it can be stored and computed with.
+pub(super) fn check_data(data: &Value, prefix: &str) -> Result<(), Problem> {
+    let mut errors = Vec::new();
+    stores(data, prefix, DEPTH_MAX, &mut errors);
+    refuse(errors)
+}
+
 /// A problem with each of these places; fine when there is none.
 pub(super) fn refuse(errors: Vec<ProblemError>) -> Result<(), Problem> {
     if errors.is_empty() {

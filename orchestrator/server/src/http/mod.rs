@@ -15,6 +15,7 @@ mod prefer;
 mod public;
 mod reason;
 mod sagas;
+mod signals;
 mod submit;
 mod tags;
 #[cfg(test)]

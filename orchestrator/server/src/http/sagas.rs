@@ -57,7 +57,7 @@ pub(super) struct SagaStarted {
 }
 
 impl SagaStarted {
-    fn of(saga: &Saga) -> Self {
+    pub(super) fn of(saga: &Saga) -> Self {
         Self {
             id: saga.id,
             definition: saga.definition.clone(),

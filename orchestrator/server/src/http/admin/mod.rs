@@ -15,7 +15,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::app::App;
 use super::auth::require;
-use super::sagas;
+use super::{sagas, signals};
 use crate::keys::Scope;
 
 const DESCRIPTION: &str = "For operators: see every saga, and act on it. What is under `/v1` needs \
@@ -26,6 +26,7 @@ pub(super) fn router(app: App, health: &Health) -> Router {
     let operators = OpenApiRouter::new()
         .routes(routes!(sagas::start, list::list))
         .routes(routes!(show::show))
+        .routes(routes!(signals::signal))
         .routes(routes!(journal::journal))
         .routes(routes!(actions::act))
         .routes(routes!(definitions::list))

@@ -142,7 +142,7 @@ async fn an_action_needs_a_reason_and_is_refused_where_it_is_not_legal() {
         ),
         (
             json!({ "action": "explode", "reason": "why not" }),
-            "400 invalid-body [#/action: unknown variant `explode`, expected `retry-now` or `cancel`",
+            "400 invalid-body [#/action: unknown variant `explode`, expected one of `retry-now`, `skip-wait`, `cancel`",
         ),
     ] {
         let said = problem(&act(body).await);
@@ -243,12 +243,22 @@ async fn every_route_is_described() {
             "/v1/sagas/{id}",
             "/v1/sagas/{id}/actions",
             "/v1/sagas/{id}/journal",
+            "/v1/sagas/{id}/signals/{name}",
             "/version",
         ]
     );
     let public = world.get("/openapi.json", &[]).await.body;
     let paths: Vec<&str> = public["paths"].as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(paths, ["/v1/orders", "/v1/orders/{id}", "/v1/orders/{id}/cancel", "/v1/sagas"]);
+    assert_eq!(
+        paths,
+        [
+            "/v1/orders",
+            "/v1/orders/{id}",
+            "/v1/orders/{id}/cancel",
+            "/v1/sagas",
+            "/v1/sagas/{id}/signals/{name}"
+        ]
+    );
     let place = &public["paths"]["/v1/orders"]["post"];
     assert_eq!(place["security"], json!([{ "api_key": ["order"] }]));
     assert_eq!(

@@ -6,6 +6,7 @@ mod auth;
 mod idempotency;
 mod orders;
 mod requests;
+mod signals;
 mod world;
 
 use axum::http::StatusCode;

@@ -61,6 +61,21 @@ impl World {
         Self::with(|_| {}).await
     }
 
+    /// With definitions of the test's own: names of files and what is in them.
+    pub(super) async fn of(definitions: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in definitions {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        Self::with(|config| folder.path().clone_into(&mut config.definitions)).await
+    }
+
+    /// Starts a saga of the newest version of this definition; its id.
+    pub(super) async fn saga(&self, key: &str, definition: &str, input: Value) -> String {
+        let body = json!({ "definition": definition, "input": input });
+        self.post("/v1/sagas", &[("idempotency-key", key)], &body).await.id()
+    }
+
     pub(super) async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut config = Config {
