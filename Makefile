@@ -5,7 +5,7 @@ CARGO  ?= cargo
 AMENDS  = $(CARGO) run --locked --quiet --package amends --
 ARGS   ?=
 
-.PHONY: help demo test check fmt lint model nats-server
+.PHONY: help demo test sim model check fmt lint nats-server
 .DEFAULT_GOAL := help
 
 help: ## what there is to make
@@ -19,6 +19,9 @@ test: ## everything: format, clippy, all tests (installs PostgreSQL and nats-ser
 	@$(MAKE) --no-print-directory check
 	NATS_SERVER_BIN="$$($(AMENDS) nats-server)" && export NATS_SERVER_BIN && $(CARGO) test --locked --workspace
 	$(AMENDS) demo --once
+
+sim: ## 100,000 sagas in worlds full of faults; SEED=n replays one world, SAGAS=n runs as many
+	@SEED="$(SEED)" SAGAS="$(SAGAS)" $(CARGO) run --locked --quiet --profile sim --package amends-simulation
 
 check: lint ## format, clippy with warnings denied, and the rules of the code (no servers needed)
 	$(CARGO) fmt --all --check

@@ -115,6 +115,34 @@ pub(crate) fn tree(package: &str) -> Vec<String> {
     text.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
 }
 
+/// The binary that ships.
+const SHIPPED: &str = "amends";
+/// A feature of the engine that plants bugs.
+const PLANTED: &str = "planted";
+
+/// Every package of the binary that ships, with the features it is built with.
+pub(crate) fn shipped_features() -> Vec<String> {
+    let output = Command::new(env!("CARGO"))
+        .current_dir(sources::root())
+        .args(["tree", "--locked", "--package", SHIPPED, "--edges", "normal,build"])
+        .args(["--prefix", "none", "--format", "{p} {f}"])
+        .output()
+        .expect("cargo runs the tests, so it can be run");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("cargo writes UTF-8");
+    text.lines().map(str::to_owned).collect()
+}
+
+/// Packages that are built with planted bugs.
+pub(crate) fn planted(features: &[String]) -> Vec<Finding> {
+    if !features.iter().any(|line| line.starts_with("amends-engine ")) {
+        return vec![Finding::new(SHIPPED, "has no engine in its tree: this rule looks at nothing")];
+    }
+    let has = |line: &&String| line.split([' ', ',']).any(|feature| feature == PLANTED);
+    let what = |line: &String| Finding::new(SHIPPED, format!("ships bugs: {line}"));
+    features.iter().filter(has).map(what).collect()
+}
+
 /// What of a pure crate's tree could do I/O, read a clock or throw dice.
 pub(crate) fn impure_tree(package: &str, tree: &[String]) -> Vec<Finding> {
     let is_impure = |name: &&String| IMPURE.iter().any(|impure| name.starts_with(impure));
@@ -188,4 +216,13 @@ fn unsorted_maps_are_found() {
     assert_eq!(preserve_order(&graph(&[("serde_json", &["std"])])), []);
     assert_eq!(preserve_order(&graph(&[("serde_json", &["std", "preserve_order"])])).len(), 1);
     assert_eq!(preserve_order(&graph(&[])).len(), 1);
+}
+
+#[test]
+fn planted_bugs_are_found() {
+    let lines =
+        |features: &str| vec![format!("amends-engine v0.1.0 (/x) {features}"), "serde v1 std".to_owned()];
+    assert_eq!(planted(&lines("")), []);
+    assert_eq!(planted(&lines("default,planted")).len(), 1);
+    assert_eq!(planted(&[]).len(), 1);
 }

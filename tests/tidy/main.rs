@@ -85,6 +85,12 @@ fn pure_crates_have_no_io_in_their_tree() {
 }
 
 #[test]
+fn what_ships_has_no_planted_bugs() {
+    let findings = imports::planted(&imports::shipped_features());
+    assert!(findings.is_empty(), "\n{}", finding::render(&findings));
+}
+
+#[test]
 fn json_maps_stay_sorted() {
     let findings = imports::preserve_order(&imports::features());
     assert!(findings.is_empty(), "\n{}", finding::render(&findings));

@@ -7,4 +7,5 @@
 
 mod participant;
 
+pub use amends_inbox::State;
 pub use participant::{Defect, Domain, Ended, Participant, Ran, Row, Taken};

@@ -66,6 +66,7 @@ impl Taken {
 pub struct Participant {
     name: Token,
     horizon_ms: u64,
+    margin_ms: u64,
     defects: BTreeSet<Defect>,
     rows: BTreeMap<EffectId, Row>,
     effects: BTreeMap<EffectId, u32>,
@@ -74,7 +75,7 @@ pub struct Participant {
 }
 
 impl Participant {
-    /// How much longer than the horizon rows are kept, in milliseconds (72 h).
+    /// How much longer than the horizon rows are kept unless somebody says otherwise, in milliseconds (72 h).
     pub const PURGE_MARGIN_MS: u64 = 72 * 60 * 60 * 1000;
 
     /// One that remembers for `horizon_ms` milliseconds.
@@ -83,11 +84,19 @@ impl Participant {
         Self {
             name,
             horizon_ms,
+            margin_ms: Self::PURGE_MARGIN_MS,
             defects: BTreeSet::new(),
             rows: BTreeMap::new(),
             effects: BTreeMap::new(),
             keys: BTreeMap::new(),
         }
+    }
+
+    /// The same, but it keeps rows for only so many milliseconds longer than its horizon.
+    #[must_use]
+    pub const fn with_margin(mut self, margin_ms: u64) -> Self {
+        self.margin_ms = margin_ms;
+        self
     }
 
     /// The same with a flaw planted.
@@ -142,7 +151,7 @@ impl Participant {
         let age_ms = if self.has(Defect::PurgesEarly) {
             self.horizon_ms / 64
         } else {
-            self.horizon_ms.saturating_add(Self::PURGE_MARGIN_MS)
+            self.horizon_ms.saturating_add(self.margin_ms)
         };
         self.rows.retain(|effect, _| now.ms_since(effect.saga.made_at()) <= age_ms);
     }

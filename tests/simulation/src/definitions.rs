@@ -1,0 +1,79 @@
+//! The definitions that the worlds run: the shipped ones, and some of the simulation's own.
+//!
+//! Invariant: they are compiled once per thread; a definition that does not compile is a failed run.
+
+use std::rc::Rc;
+
+use amends_contract::Timestamp;
+use amends_definition::Definition;
+use serde_json::{Value, json};
+
+use crate::dice::Dice;
+
+/// A definition, with a way to make inputs for it.
+#[derive(Clone, Debug)]
+pub(crate) struct Play {
+    pub(crate) definition: Rc<Definition>,
+    input: fn(&mut Dice) -> Value,
+}
+
+impl Play {
+    pub(crate) fn input(&self, dice: &mut Dice) -> Value {
+        (self.input)(dice)
+    }
+}
+
+/// When every world begins.
+pub(crate) const fn beginning() -> Timestamp {
+    Timestamp::from_unix_ms(1_795_000_000_000)
+}
+
+thread_local! {
+    static PLAYS: Vec<Play> = compiled();
+}
+
+/// All of them.
+pub(crate) fn plays() -> Vec<Play> {
+    PLAYS.with(Clone::clone)
+}
+
+fn compiled() -> Vec<Play> {
+    let sources: [(&str, &str, fn(&mut Dice) -> Value); 5] = [
+        ("order.v1.yaml", include_str!("../../../saga-definitions/order.v1.yaml"), order),
+        ("trip.v1.yaml", include_str!("../definitions/trip.v1.yaml"), numbered),
+        ("parcel.v1.yaml", include_str!("../definitions/parcel.v1.yaml"), numbered),
+        ("hasty.v1.yaml", include_str!("../definitions/hasty.v1.yaml"), numbered),
+        ("chain.v1.yaml", include_str!("../definitions/chain.v1.yaml"), numbered),
+    ];
+    sources
+        .into_iter()
+        .map(|(name, source, input)| Play { definition: compile(name, source), input })
+        .collect()
+}
+
+fn compile(name: &str, source: &str) -> Rc<Definition> {
+    let schemas = |path: &str| match path {
+        "schemas/order-input.v1.json" => {
+            Ok(include_str!("../../../saga-definitions/schemas/order-input.v1.json").to_owned())
+        }
+        other => Err(format!("the simulation has no {other}")),
+    };
+    match Definition::compile(name, source, &schemas) {
+        Ok(definition) => Rc::new(definition),
+        Err(diagnostics) => panic!("{name} does not compile:\n{diagnostics}"),
+    }
+}
+
+fn order(dice: &mut Dice) -> Value {
+    json!({
+        "customer_id": format!("c-{}", dice.below(5)),
+        "email": "ada@example.org",
+        "lines": [{ "sku": "TEA-1", "quantity": dice.between(1, 9) }],
+        "total": { "amount": dice.between(100, 99_999), "currency": "EUR" },
+        "payment_token": "tok-1",
+    })
+}
+
+fn numbered(dice: &mut Dice) -> Value {
+    json!({ "number": dice.below(1000), "urgent": dice.chance(500), "reason": "moved" })
+}

@@ -1,0 +1,118 @@
+//! Clients who start sagas and ask again under the same key, owners who cancel, operators who help.
+//!
+//! Invariant: a client asks until it is answered; whatever it asks, one key gives one saga.
+
+use std::rc::Rc;
+
+use amends_contract::SagaId;
+use amends_engine::{OperatorAction, Status};
+use serde_json::Value;
+
+use crate::orchestrator::{Task, Work};
+use crate::world::{Event, HORIZON_MS, World};
+
+/// One who wants one saga.
+#[derive(Debug)]
+pub(crate) struct Client {
+    key: u64,
+    play: usize,
+    input: Rc<Value>,
+    /// How old the saga's id is when it is made: sagas that are started late, or had to wait long.
+    age_ms: u64,
+    is_answered: bool,
+}
+
+impl Client {
+    pub(crate) fn new(key: u64, world: &mut World) -> Self {
+        let play = world.dice.index(world.plays.len());
+        let input = Rc::new(world.plays[play].clone().input(&mut world.dice));
+        let age_ms = match world.dice.below(40) {
+            // Too old from the start; about to be; some hours old.
+            0 => HORIZON_MS + world.dice.below(600_000),
+            1 | 2 => HORIZON_MS - world.dice.below(300_000),
+            3 | 4 => 20 * 60 * 60 * 1000,
+            _ => 0,
+        };
+        Self { key, play, input, age_ms, is_answered: false }
+    }
+}
+
+impl World {
+    /// A client asks, and asks again until it is answered.
+    pub(crate) fn start(&mut self, index: usize) {
+        if self.clients[index].is_answered {
+            return;
+        }
+        let made_at = self.agenda.now().minus_ms(self.clients[index].age_ms);
+        let id: SagaId = self.saga_id(made_at);
+        if self.clients[index].age_ms > HORIZON_MS / 2 {
+            self.counters.count("saga: older than the inbox");
+        }
+        let Client { key, play, ref input, .. } = self.clients[index];
+        let task = Task::Start { key, play, input: Rc::clone(input) };
+        let orchestrator = self.dice.index(self.orchestrators.len());
+        self.submit(orchestrator, Work::new(id, task));
+        let after_ms = self.dice.between(2_000, 10_000);
+        self.agenda.enter(after_ms, Event::Start(index));
+    }
+
+    pub(crate) fn answered(&mut self, key: u64) {
+        if let Some(client) = self.clients.iter_mut().find(|client| client.key == key) {
+            client.is_answered = true;
+        }
+    }
+
+    pub(crate) fn wishes_are_fulfilled(&self) -> bool {
+        self.clients.iter().all(|client| client.is_answered)
+    }
+
+    /// Owners and operators, every ten seconds.
+    pub(crate) fn people(&mut self) {
+        self.agenda.tick(if self.is_healing { 60_000 } else { 10_000 }, Event::People);
+        if self.is_healing {
+            return self.help();
+        }
+        let ids = self.store.ids();
+        if ids.is_empty() {
+            return;
+        }
+        for _ in 0..4 {
+            if !self.dice.chance(self.weather.people) {
+                continue;
+            }
+            let id = ids[self.dice.index(ids.len())];
+            let action = match self.dice.below(5) {
+                0 | 1 => OperatorAction::Cancel,
+                2 => OperatorAction::Compensate,
+                _ => OperatorAction::RetryNow,
+            };
+            self.operate(id, action);
+        }
+    }
+
+    /// An operator looks after what is parked.
+    fn help(&mut self) {
+        let parked: Vec<SagaId> = self
+            .store
+            .rows()
+            .filter(|row| row.saga.status() == Status::Parked && self.witness.may_help(row.saga.id))
+            .map(|row| row.saga.id)
+            .collect();
+        for id in parked {
+            self.witness.helped(id);
+            self.counters.count("saga: needed an operator");
+            self.operate(id, OperatorAction::RetryNow);
+        }
+    }
+
+    fn operate(&mut self, id: SagaId, action: OperatorAction) {
+        let counter = match action {
+            OperatorAction::RetryNow => "people: retries",
+            _ => "people: cancels",
+        };
+        self.counters.count(counter);
+        self.note(|| format!("saga {id}: somebody wants {}", action.name()));
+        let orchestrator = self.dice.index(self.orchestrators.len());
+        self.submit(orchestrator, Work::new(id, Task::Operate { action }));
+    }
+}
