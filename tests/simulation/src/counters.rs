@@ -45,6 +45,10 @@ pub const EXPECTED: &[&str] = &[
     "engine: stuck",
     "engine: deadlines passed",
     "engine: open commands published again",
+    "engine: lists spread",
+    "engine: signals taken",
+    "engine: signals that never came",
+    "engine: steps skipped",
     "fence: cancelled",
     "fence: pending",
     "fence: rejected",
@@ -60,6 +64,7 @@ pub const EXPECTED: &[&str] = &[
     "people: refused",
     "people: retries",
     "people: starts repeated under their key",
+    "places: granted",
     "timer: claims",
     "timer: resends",
 ];

@@ -38,11 +38,12 @@ pub(crate) fn plays() -> Vec<Play> {
 }
 
 fn compiled() -> Vec<Play> {
-    let sources: [(&str, &str, fn(&mut Dice) -> Value); 5] = [
+    let sources: [(&str, &str, fn(&mut Dice) -> Value); 6] = [
         ("order.v1.yaml", include_str!("../../../saga-definitions/order.v1.yaml"), order),
         ("trip.v1.yaml", include_str!("../definitions/trip.v1.yaml"), numbered),
         ("parcel.v1.yaml", include_str!("../definitions/parcel.v1.yaml"), numbered),
         ("hasty.v1.yaml", include_str!("../definitions/hasty.v1.yaml"), numbered),
+        ("fair.v1.yaml", include_str!("../definitions/fair.v1.yaml"), numbered),
         ("chain.v1.yaml", include_str!("../definitions/chain.v1.yaml"), numbered),
     ];
     sources
@@ -75,5 +76,6 @@ fn order(dice: &mut Dice) -> Value {
 }
 
 fn numbered(dice: &mut Dice) -> Value {
-    json!({ "number": dice.below(1000), "urgent": dice.chance(500), "reason": "moved" })
+    let goods: Vec<u64> = (0..dice.below(4)).collect();
+    json!({ "number": dice.below(1000), "urgent": dice.chance(500), "reason": "moved", "goods": goods })
 }

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
-use amends_contract::{Command, Reply, SagaId, Timestamp, Token};
+use amends_contract::{Command, Reply, SagaId, StepRef, Timestamp, Token};
 use amends_engine::{Error, Ignored, Input, OperatorAction, Output, Saga, Transition, Verdict};
 use serde_json::Value;
 
@@ -62,8 +62,9 @@ pub(crate) struct Work {
 pub(crate) enum Task {
     Start { key: u64, play: usize, input: Rc<Value> },
     Operate { action: OperatorAction },
+    Signal { name: Token },
     Reply { reply: Rc<Reply>, receipt: Receipt },
-    Timer { claimed: Option<Rc<Saga>>, conditions: Rc<ConditionsOf> },
+    Timer { claimed: Option<Rc<Saga>>, conditions: Rc<ConditionsOf>, slots: BTreeSet<StepRef> },
 }
 
 /// Opaque outside of this file.
@@ -174,10 +175,25 @@ impl World {
         for saga in claimed {
             self.counters.count("timer: claims");
             let (id, conditions) = (saga.id, Rc::new(ConditionsOf(Conditions::clone(&conditions))));
-            let task = Task::Timer { claimed: Some(saga), conditions };
+            let task = Task::Timer { claimed: Some(saga), conditions, slots: BTreeSet::new() };
             self.orchestrators[index].inputs.push_back(Work::new(id, task));
         }
         self.wake(index);
+    }
+
+    /// Gives free places of limited steps to those who wait, and tells again who was given one.
+    pub(crate) fn give_places(&mut self, index: usize) {
+        if self.orchestrators[index].is_down || !self.database_up {
+            return;
+        }
+        let granted = self.store.grant(&self.plays);
+        for (id, step) in granted {
+            self.counters.count("places: granted");
+            let conditions = Rc::new(ConditionsOf(Conditions::default()));
+            let task = Task::Timer { claimed: None, conditions, slots: BTreeSet::from([step]) };
+            self.orchestrators[index].inputs.push_back(Work::new(id, task));
+            self.wake(index);
+        }
     }
 
     /// The conditions now, or at most a second ago.
@@ -275,7 +291,7 @@ impl World {
             }
             // An earlier try of this very start was committed.
             (Some(saga), Task::Start { .. }) => self.publish_again(&saga, batch),
-            (None, Task::Operate { .. } | Task::Timer { .. }) => {}
+            (None, Task::Operate { .. } | Task::Signal { .. } | Task::Timer { .. }) => {}
             (None, Task::Reply { reply, .. }) => {
                 let detail = format!("{} answers {}", reply.participant, reply.effect);
                 return Err(Violation::new("L4: every reply has its saga", work.saga, detail));
@@ -398,7 +414,7 @@ impl World {
             let stays = match work.task {
                 Task::Timer { .. } => false,
                 Task::Reply { .. } => true,
-                Task::Start { .. } | Task::Operate { .. } => unknown,
+                Task::Start { .. } | Task::Operate { .. } | Task::Signal { .. } => unknown,
             };
             if stays {
                 self.orchestrators[who.index].inputs.push_back(work);
@@ -474,9 +490,12 @@ fn input(work: &Work) -> Option<Input> {
     match &work.task {
         Task::Start { .. } => None,
         Task::Reply { reply, .. } => Some(Input::Reply(reply.as_ref().into())),
-        Task::Timer { conditions, .. } => {
+        Task::Timer { conditions, slots, .. } => {
             let Conditions { blind, down } = conditions.0.clone();
-            Some(Input::Timer { blind, down, slots: BTreeSet::new() })
+            Some(Input::Timer { blind, down, slots: slots.clone() })
+        }
+        Task::Signal { name } => {
+            Some(Input::Signal { name: name.clone(), data: Value::Bool(true), actor: "somebody".to_owned() })
         }
         Task::Operate { action } => Some(Input::Operator {
             action: action.clone(),

@@ -4,9 +4,9 @@
 
 use std::rc::Rc;
 
-use amends_contract::SagaId;
-use amends_engine::{OperatorAction, Status};
-use serde_json::Value;
+use amends_contract::{Direction, SagaId};
+use amends_engine::{ActionState, OperatorAction, PausedBy, Status};
+use serde_json::{Value, json};
 
 use crate::orchestrator::{Task, Work};
 use crate::world::{Event, HORIZON_MS, World};
@@ -73,45 +73,91 @@ impl World {
             return self.help();
         }
         let ids = self.store.ids();
-        if ids.is_empty() {
-            return;
+        for id in &ids {
+            self.signal(*id);
         }
         for _ in 0..4 {
-            if !self.dice.chance(self.weather.people) {
-                continue;
+            if !ids.is_empty() && self.dice.chance(self.weather.people) {
+                let id = ids[self.dice.index(ids.len())];
+                if let Some(action) = self.whim(id) {
+                    self.operate(id, action);
+                }
             }
-            let id = ids[self.dice.index(ids.len())];
-            let action = match self.dice.below(5) {
-                0 | 1 => OperatorAction::Cancel,
-                2 => OperatorAction::Compensate,
-                _ => OperatorAction::RetryNow,
-            };
-            self.operate(id, action);
         }
     }
 
-    /// An operator looks after what is parked.
+    /// Whoever is asked for approval gives it, sooner or later, or never.
+    fn signal(&mut self, id: SagaId) {
+        let Some(saga) = self.store.load(id).filter(|saga| saga.flags().awaiting) else { return };
+        let awaited = saga.steps.iter().find_map(|step| match &step.action {
+            ActionState::Awaiting(awaiting) => Some(awaiting.signal.clone()),
+            _ => None,
+        });
+        if let Some(name) = awaited.filter(|_| self.dice.chance(250)) {
+            let orchestrator = self.dice.index(self.orchestrators.len());
+            self.submit(orchestrator, Work::new(id, Task::Signal { name }));
+        }
+    }
+
+    /// What somebody may want of a saga.
+    fn whim(&mut self, id: SagaId) -> Option<OperatorAction> {
+        let saga = self.store.load(id)?;
+        let step = &saga.steps[self.dice.index(saga.steps.len())];
+        let effect = if self.dice.chance(500) { Direction::Forward } else { Direction::Backward };
+        let step = step.reference();
+        Some(match self.dice.below(16) {
+            0..=4 => OperatorAction::Cancel,
+            5 => OperatorAction::Compensate,
+            6..=9 => OperatorAction::RetryNow,
+            10 => OperatorAction::SkipWait,
+            11 => OperatorAction::Pause { by: PausedBy::default() },
+            12 => OperatorAction::Resume { by: PausedBy::default() },
+            13 => {
+                OperatorAction::EditAndRetry { step, effect, data: json!({ "edited": self.dice.below(9) }) }
+            }
+            14 => OperatorAction::SettleStep { step, effect, output: json!({ "number": 1 }) },
+            _ if self.dice.chance(100) => OperatorAction::Abandon,
+            _ => OperatorAction::RetryNow,
+        })
+    }
+
+    /// An operator looks after what is parked or paused.
     fn help(&mut self) {
-        let parked: Vec<SagaId> = self
+        let in_need: Vec<(SagaId, OperatorAction)> = self
             .store
             .rows()
-            .filter(|row| row.saga.status() == Status::Parked && self.witness.may_help(row.saga.id))
-            .map(|row| row.saga.id)
+            .filter_map(|row| match row.saga.status() {
+                _ if row.saga.flags().paused => {
+                    Some((row.saga.id, OperatorAction::Resume { by: PausedBy::default() }))
+                }
+                Status::Parked if self.witness.may_help(row.saga.id) => {
+                    Some((row.saga.id, OperatorAction::RetryNow))
+                }
+                _ => None,
+            })
             .collect();
-        for id in parked {
-            self.witness.helped(id);
-            self.counters.count("saga: needed an operator");
-            self.operate(id, OperatorAction::RetryNow);
+        for (id, action) in in_need {
+            if action == OperatorAction::RetryNow {
+                self.witness.helped(id);
+                self.counters.count("saga: needed an operator");
+            }
+            self.operate(id, action);
         }
     }
 
     fn operate(&mut self, id: SagaId, action: OperatorAction) {
         let counter = match action {
             OperatorAction::RetryNow => "people: retries",
-            _ => "people: cancels",
+            OperatorAction::Cancel | OperatorAction::Compensate => "people: cancels",
+            OperatorAction::SkipWait => "people: waits skipped",
+            OperatorAction::Pause { .. } => "people: pauses",
+            OperatorAction::Resume { .. } => "people: resumes",
+            OperatorAction::EditAndRetry { .. } => "people: edits",
+            OperatorAction::SettleStep { .. } => "people: steps settled",
+            OperatorAction::Abandon => "people: sagas abandoned",
         };
         self.counters.count(counter);
-        self.note(|| format!("saga {id}: somebody wants {}", action.name()));
+        self.note(|| format!("saga {id}: somebody wants {action:?}"));
         let orchestrator = self.dice.index(self.orchestrators.len());
         self.submit(orchestrator, Work::new(id, Task::Operate { action }));
     }

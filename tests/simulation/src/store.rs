@@ -8,8 +8,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use amends_contract::{SagaId, Timestamp};
-use amends_engine::{JournalEntry, Saga};
+use amends_contract::{SagaId, StepRef, Timestamp, Token};
+use amends_engine::{JournalEntry, Place, Saga};
+
+use crate::definitions::Play;
 
 /// For how long a claimed saga is left to its claimer, in milliseconds.
 pub(crate) const LEASE_MS: u64 = 30_000;
@@ -43,12 +45,22 @@ pub(crate) struct Row {
     claimed_until: Option<Timestamp>,
 }
 
+/// The places of one limited step.
+#[derive(Debug, Default)]
+pub(crate) struct Places {
+    pub(crate) limit: usize,
+    pub(crate) taken: usize,
+    wanted: Vec<(SagaId, StepRef)>,
+}
+
 /// The database.
 #[derive(Debug, Default)]
 pub(crate) struct Store {
     rows: BTreeMap<SagaId, Row>,
     keys: BTreeMap<u64, SagaId>,
     due: BTreeSet<(Timestamp, SagaId)>,
+    /// Who was given a place and has not used it yet.
+    granted: BTreeSet<(SagaId, StepRef)>,
     /// A planted bug: the entries of losers are written, too.
     pub(crate) keeps_losers: bool,
 }
@@ -139,6 +151,44 @@ impl Store {
             }
         }
         claimed
+    }
+
+    /// The places that are taken of each limited step, and who waits for one.
+    pub(crate) fn places(&self, plays: &[Play]) -> BTreeMap<(Token, Token), Places> {
+        let mut places: BTreeMap<(Token, Token), Places> = BTreeMap::new();
+        for row in self.rows.values() {
+            let Some(play) = plays.iter().find(|play| play.definition.digest == row.saga.digest) else {
+                continue;
+            };
+            for (step, place) in row.saga.places() {
+                let model = play.definition.step(&step.name);
+                let Some(limit) = model.and_then(|model| model.concurrency) else { continue };
+                let of = places.entry((play.definition.name.clone(), step.name.clone())).or_default();
+                of.limit = limit as usize;
+                match place {
+                    Place::Wanted => of.wanted.push((row.saga.id, step.reference())),
+                    Place::Taken => of.taken += 1,
+                }
+            }
+        }
+        places
+    }
+
+    /// Gives free places to those who wait; tells all who have one and have not used it yet.
+    pub(crate) fn grant(&mut self, plays: &[Play]) -> Vec<(SagaId, StepRef)> {
+        let mut told = Vec::new();
+        let mut granted = BTreeSet::new();
+        for (_, Places { limit, taken, wanted }) in self.places(plays) {
+            let (first, rest): (Vec<_>, Vec<_>) =
+                wanted.into_iter().partition(|waits| self.granted.contains(waits));
+            let free = limit.saturating_sub(taken + first.len());
+            for waits in first.into_iter().chain(rest.into_iter().take(free)) {
+                granted.insert(waits.clone());
+                told.push(waits);
+            }
+        }
+        self.granted = granted;
+        told
     }
 
     /// Who has been due for the longest time, and since when.

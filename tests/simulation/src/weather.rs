@@ -52,22 +52,22 @@ impl Weather {
             if dice.chance(600) { u32::try_from(chance).unwrap_or_default() } else { 0 }
         };
         Self {
-            lost: some(60),
+            lost: some(100),
             copied: some(120),
             shuffled: some(1000),
-            late: some(80),
+            late: some(150),
             refused: some(60),
-            zombie: some(80),
+            zombie: some(120),
             ack_lost: some(80),
-            crash: some(25),
-            answer_lost: some(60),
+            crash: some(40),
+            answer_lost: some(100),
             database: some(40),
             fails: some(250),
             rejects: some(200),
             calls: some(600),
             call_lost: some(300),
-            outage: some(150),
-            wipe: some(40),
+            outage: some(300),
+            wipe: some(80),
             people: some(400),
         }
     }

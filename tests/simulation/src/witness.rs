@@ -160,6 +160,21 @@ impl World {
         for command in commands {
             self.witness.sending(command)?;
             in_order(saga, &definition, command)?;
+            let model = definition.step(&command.effect.step.name);
+            if command.send_no == 1 && model.is_some_and(|model| model.concurrency.is_some()) {
+                self.witness_places(saga.id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// No more of a limited step in flight than there are places.
+    fn witness_places(&self, saga: SagaId) -> Result<(), Violation> {
+        for ((_, step), places) in self.store.places(&self.plays) {
+            if places.taken > places.limit {
+                let found = format!("{} of {step} in flight, {} places", places.taken, places.limit);
+                return Err(Violation::new("no more in flight than places", saga, found));
+            }
         }
         Ok(())
     }
@@ -186,6 +201,10 @@ impl World {
                 (Decision::Unknown { .. }, _) => "engine: unknown steps",
                 (Decision::Held { .. }, _) => "engine: held",
                 (Decision::Stuck { .. }, _) => "engine: stuck",
+                (Decision::Skipped { .. }, _) => "engine: steps skipped",
+                (Decision::Spread { .. }, _) => "engine: lists spread",
+                (Decision::Succeeded { .. }, Input::Signal { .. }) => "engine: signals taken",
+                (Decision::Rejected { .. }, Input::Timer { .. }) => "engine: signals that never came",
                 (Decision::Turned { failure, .. } | Decision::Doubted { failure }, _)
                     if failure.code == amends_engine::code::DEADLINE =>
                 {

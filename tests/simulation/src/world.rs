@@ -229,6 +229,7 @@ impl World {
             Event::Acknowledge(who, number) => return self.acknowledge_all(who, number),
             Event::Timers(index) => {
                 self.look_for_due(index);
+                self.give_places(index);
                 self.replies.expire(self.agenda.now());
                 if self.replies.backlog() > 0 && !self.orchestrators[index].is_down {
                     self.wake(index);
