@@ -109,6 +109,12 @@ fn find(
     near.and_then(|near| position(steps, near))
 }
 
+/// Most rings that are told of one list: who breaks these sees the rest.
+const RINGS_MAX: usize = 8;
+
+/// Most links of a ring that a message shows.
+const LINKS_MAX: usize = 8;
+
 /// Rings, each as the positions of its steps, every one right after the one behind it.
 fn rings(after: &[Vec<usize>]) -> Vec<Vec<usize>> {
     #[derive(Clone, Copy, PartialEq)]
@@ -139,6 +145,7 @@ fn rings(after: &[Vec<usize>]) -> Vec<Vec<usize>> {
                     seen[before] = Seen::OnTheWay;
                     way.push((before, 0));
                 }
+                Seen::OnTheWay if rings.len() == RINGS_MAX => {}
                 Seen::OnTheWay => {
                     let ring = way.iter().map(|(step, _)| *step).skip_while(|step| *step != before);
                     rings.push(ring.collect());
@@ -159,13 +166,15 @@ fn report_ring(report: &mut Report, steps: &[StepDraft], ring: &[usize]) {
     let named =
         |name: &&At<String>| Some(name.value.as_str()) == steps[before].name().map(|name| name.as_str());
     let span = after.value.iter().find(named).map_or(&after.span, |name| &name.span);
-    let links = (0..ring.len()).map(|at| {
+    let links = (0..ring.len().min(LINKS_MAX)).map(|at| {
         let link = (start + at) % ring.len();
         let (step, before) = (&steps[ring[link]], steps[next(link)].called());
         let why = if step.after.is_none() { " (the step above)" } else { "" };
         format!("`{}` after `{before}`{why}", step.called())
     });
-    let message = format!("these steps wait for one another: {}", links.collect::<Vec<_>>().join(", "));
+    let links = links.collect::<Vec<_>>().join(", ");
+    let rest = if ring.len() > LINKS_MAX { ", and so on" } else { "" };
+    let message = format!("these steps wait for one another: {links}{rest}");
     let (step, before) = (steps[step].called(), steps[before].called());
     let remedy = format!("take `{before}` out of the `after` of `{step}`, or break the ring at another step");
     report.add(span.clone(), Rule::After, message, remedy);

@@ -1,9 +1,16 @@
 //! "Did you mean": the known word that is nearest to a mistyped one.
 
+/// What is longer than twice the longest name resembles none, and would take long to compare.
+const WORD_LEN_MAX: usize = 128;
+
 /// The nearest of the known words, if it is near enough to be meant.
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let len = word.chars().count();
+    if len > WORD_LEN_MAX {
+        return None;
+    }
     // A third of the word may be wrong; a single slip always may.
-    let distance_max = (word.chars().count() / 3).max(1);
+    let distance_max = (len / 3).max(1);
     known
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))

@@ -10,7 +10,7 @@ use crate::node::{Node, Yaml};
 use crate::report::Report;
 
 use super::fields::Fields;
-use super::template::template;
+use super::template::{no_expression, template};
 use super::values::{quoted, text, whole};
 
 /// Reads the three words of a step.
@@ -43,10 +43,7 @@ pub(super) fn read(report: &mut Report, fields: &Fields<'_>) -> Option<ForEachDr
         };
     let is_expression = matches!(&node.yaml, Yaml::Text(text) if text.starts_with('='));
     if !is_expression {
-        let message = format!("`for_each` is an expression, and {} was found", node.yaml.kind());
-        let remedy =
-            "write `for_each: =input.lines`, or the elements themselves: `for_each: \"=['a', 'b']\"`";
-        report.add(node.span.clone(), Rule::WrongType, message, remedy);
+        no_expression(report, node, "for_each", "input.lines");
     }
     let list = is_expression.then(|| template(report, node));
     Some(ForEachDraft { span, list, name: name.flatten(), at_most })

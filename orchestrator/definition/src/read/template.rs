@@ -41,10 +41,19 @@ pub(super) fn condition(report: &mut Report, node: &Node) -> TemplateDraft {
     if matches!(&node.yaml, Yaml::Text(text) if text.starts_with('=')) {
         return template(report, node);
     }
-    let message = format!("`when` is an expression, and {} was found", node.yaml.kind());
-    let remedy = "begin it with `=`: `when: =input.total.amount > 100000`";
-    report.add(node.span.clone(), Rule::WrongType, message, remedy);
+    no_expression(report, node, "when", "input.total.amount > 100000");
     TemplateDraft { template: None, paths: Vec::new() }
+}
+
+/// Reports what ought to be an expression; a text was most likely meant as one.
+pub(super) fn no_expression(report: &mut Report, node: &Node, word: &str, example: &str) {
+    let meant: String = match &node.yaml {
+        Yaml::Text(text) if !text.trim().is_empty() => text.trim().chars().take(80).collect(),
+        _ => example.to_owned(),
+    };
+    let message = format!("`{word}` is an expression, and {} was found", node.yaml.kind());
+    let remedy = format!("begin it with `=`: `{word}: ={meant}`");
+    report.add(node.span.clone(), Rule::WrongType, message, remedy);
 }
 
 fn part(report: &mut Report, node: &Node, paths: &mut Vec<At<Path>>) -> Option<Part> {

@@ -209,6 +209,17 @@ proptest! {
     }
 }
 
+/// Every step after every other one.
+fn knot() -> String {
+    let names: Vec<String> = (0..STEPS_MAX).map(|step| format!("s{step}")).collect();
+    let after = names.join(", ");
+    let steps: String = names
+        .iter()
+        .map(|name| format!("- {{ name: {name}, kind: pivot, call: a.b, after: [{after}] }}\n"))
+        .collect();
+    format!("saga: a\nversion: 1\nsteps:\n{steps}")
+}
+
 #[test]
 fn hostile_texts_are_refused_quickly() {
     let bomb = format!(
@@ -230,6 +241,11 @@ fn hostile_texts_are_refused_quickly() {
         "k: v\n".repeat(SOURCE_BYTES_MAX / 5),
         (0..20_000).map(|key| format!("k{key}: v\n")).collect(),
         bomb,
+        knot(),
+        format!(
+            "saga: a\nversion: 1\nsteps:\n- {{ name: b, kind: pivot, call: a.b, after: [{}] }}\n",
+            "x".repeat(200_000)
+        ),
     ] {
         check(&source);
     }
