@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use amends_contract::{DefinitionRef, Digest, Token};
-use amends_definition::{Call, Definition, Diagnostics};
+use amends_definition::{Call, Check, Definition, Diagnostics};
 use amends_store::Store;
 use jsonschema::Validator;
 use serde_json::Value;
@@ -49,8 +49,8 @@ pub enum LoadError {
     /// Definitions are wrong; the text shows where and how to mend them.
     #[error("{0}")]
     Invalid(Diagnostics),
-    /// A definition's input schema is no JSON Schema.
-    #[error("{definition}: the input schema is not a valid JSON Schema 2020-12: {why}")]
+    /// A definition's schema, of its input or of a step, is no JSON Schema.
+    #[error("{definition}: {why}; mend the schema: it has to be a JSON Schema 2020-12")]
     Schema {
         /// Whose.
         definition: DefinitionRef,
@@ -221,15 +221,52 @@ fn read(path: &Path) -> Result<String, LoadError> {
 }
 
 fn ready(definition: Definition) -> Result<Loaded, LoadError> {
-    let validator = definition
-        .input_schema
-        .as_ref()
-        .map(compile_schema)
-        .transpose()
-        .map_err(|why| LoadError::Schema { definition: definition.reference(), why })?;
+    let reference = definition.reference();
+    let wrong = |why: String| LoadError::Schema { definition: reference.clone(), why };
+    let validator = definition.input_schema.as_ref().map(compile_schema).transpose();
+    let validator = validator.map_err(|why| wrong(format!("input: {why}")))?;
+    let definition = definition.with_checks(&check).map_err(wrong)?;
     Ok(Loaded { definition: Arc::new(definition), validator: validator.map(Arc::new) })
+}
+
+/// A step's schema as the engine sees it. The first mistake is enough: the whole value stands in the journal.
+fn check(schema: &Value) -> Result<Check, String> {
+    let validator = compile_schema(schema)?;
+    Ok(Check(Arc::new(move |value| {
+        validator.validate(value).map_err(|error| format!("{}: {}", error.instance_path(), error.masked()))
+    })))
 }
 
 fn compile_schema(schema: &Value) -> Result<Validator, String> {
     jsonschema::draft202012::new(schema).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use amends_definition::Definition;
+    use serde_json::json;
+
+    use super::{LoadError, Loaded, ready};
+
+    /// A saga whose one step has this schema for its replies.
+    fn with_reply_schema(schema: &str) -> Result<Loaded, LoadError> {
+        let source = "saga: a\nversion: 1\nsteps:\n- { name: b, kind: pivot, call: c.d, schemas: { reply: r.json } }\n";
+        let text = format!("{{ \"$schema\": \"https://json-schema.org/draft/2020-12/schema\", {schema} }}");
+        ready(Definition::compile("a.v1.yaml", source, &|_| Ok(text.clone())).unwrap())
+    }
+
+    #[test]
+    fn replies_are_held_against_the_schemas_of_their_steps() {
+        let loaded = with_reply_schema("\"properties\": { \"id\": { \"type\": \"string\" } }").unwrap();
+        let schema = loaded.definition.steps[0].reply_schema.as_ref().unwrap();
+        assert_eq!(schema.check(&json!({ "id": "r-1" })), Ok(()));
+        let broken = schema.check(&json!({ "id": 7 })).unwrap_err();
+        assert!(broken.starts_with("/id: ") && !broken.contains('7'), "{broken}");
+    }
+
+    #[test]
+    fn a_schema_that_is_none_is_refused_with_the_step_that_names_it() {
+        let error = with_reply_schema("\"type\": \"strong\"").err().unwrap().to_string();
+        assert!(error.starts_with("a.v1: step b: ") && error.contains("mend the schema"), "{error}");
+    }
 }
