@@ -5,7 +5,9 @@
 use std::fmt::Display;
 
 use amends_contract::{Direction, StepRef};
-use amends_engine::{Ask, Decision, Ending, Failure, HeldBy, Input, JournalEntry, OperatorAction, Then};
+use amends_engine::{
+    Ask, Decision, Ending, Failure, HeldBy, Input, JournalEntry, OperatorAction, PausedBy, Then,
+};
 
 /// How a line is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,7 +133,7 @@ fn words(decision: &Decision) -> (Option<&StepRef>, String, Mood) {
         Decision::Dropped { step, effect } => {
             (Some(step), format!("{}what was wanted of it is void", undo(*effect)), Neutral)
         }
-        Decision::Paused { .. } => (None, "paused".to_owned(), Neutral),
+        Decision::Paused { by } => (None, paused(*by).to_owned(), Neutral),
         Decision::Resumed { shift_ms } => (None, format!("goes on after {} s", shift_ms / 1000), Neutral),
         Decision::Alarmed { step, alarm } => {
             (Some(step), format!("ALARM: the participant contradicts itself: {alarm:?}"), Bad)
@@ -164,6 +166,14 @@ const fn asked_again(ask: Ask) -> &'static str {
     match ask {
         Ask::Command => "asked for again",
         Ask::Fence(_) => "asked to make its fate final",
+    }
+}
+
+const fn paused(by: PausedBy) -> &'static str {
+    match by {
+        PausedBy::Operator => "paused",
+        PausedBy::Definition => "paused with its definition",
+        PausedBy::Both => "paused, and so is its definition",
     }
 }
 

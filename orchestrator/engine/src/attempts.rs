@@ -55,7 +55,7 @@ pub(crate) fn burn(draft: &mut Draft<'_>, index: usize, direction: Direction, en
             let wait_ms = jittered_ms(wait_ms, retry.jitter, &id, send_no);
             let wait_ms = wait_ms.max(retry_after_ms.unwrap_or(0).min(RETRY_AFTER_MAX_MS));
             let (step, code) = (draft.reference(index), (*code).to_owned());
-            let due_at = draft.now.plus_ms(wait_ms);
+            let due_at = draft.clock().plus_ms(wait_ms);
             draft.decide(Decision::BackedOff { step, effect: direction, code, left, due_at });
         }
     }

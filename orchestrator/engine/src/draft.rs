@@ -36,6 +36,12 @@ impl<'a> Draft<'a> {
         Self { saga, definition, now, before, decisions: Vec::new() }
     }
 
+    /// What the saga's own clock shows: while it is paused, that stands still, so that whatever is due
+    /// some time later is not moved on twice when it goes on.
+    pub(crate) fn clock(&self) -> Timestamp {
+        self.saga.paused.as_ref().map_or(self.now, |paused| paused.since)
+    }
+
     /// How many decisions there are so far.
     pub(crate) const fn decided(&self) -> usize {
         self.decisions.len()
@@ -165,7 +171,7 @@ impl<'a> Draft<'a> {
         let Some(sent) = step.effect(effect) else { return };
         let counted = u32::from(!planted(Bug::ReusesSendNo));
         let (step, send_no) = (step.reference(), sent.send_no.saturating_add(counted));
-        let due_at = self.now.plus_ms(self.resend_after_ms(index, effect, left));
+        let due_at = self.clock().plus_ms(self.resend_after_ms(index, effect, left));
         self.decide(Decision::Sent { step, effect, send_no, ask, left, due_at });
     }
 }

@@ -152,7 +152,11 @@ pub(crate) fn apply(saga: &mut Saga, decision: &Decision) -> Result<(), Misfit> 
         }
         Decision::Begun => saga.start_at = None,
         Decision::Signalled { name, data } => _ = saga.signals.insert(name.clone(), data.clone()),
-        Decision::Paused { by } => saga.paused = Some(Paused { since: saga.updated_at, by: *by }),
+        // What another wish has stopped already has stood still since then.
+        Decision::Paused { by } => {
+            let since = saga.paused.as_ref().map_or(saga.updated_at, |paused| paused.since);
+            saga.paused = Some(Paused { since, by: *by });
+        }
         Decision::Resumed { shift_ms } => return resume(saga, *shift_ms),
         Decision::DeadlineMoved { deadline_at } => saga.deadline_at = Some(*deadline_at),
         Decision::Doubted { failure } => saga.doubt = Some(failure.clone()),
@@ -161,6 +165,7 @@ pub(crate) fn apply(saga: &mut Saga, decision: &Decision) -> Result<(), Misfit> 
         Decision::Overdue => saga.overdue_at = Some(saga.updated_at),
         Decision::Done { ending, output, output_error } => {
             saga.phase = Phase::Done(*ending);
+            saga.paused = None;
             (saga.output, saga.output_error) = (output.clone(), output_error.clone());
         }
         Decision::Spread { step: name, elements } => return spread(saga, name, elements),

@@ -1,16 +1,18 @@
-//! The input "an operator, or the owner, wants something".
+//! The input "an operator, or the owner, wants something". One file for each kind of action.
 //!
 //! Invariant: whether an action is legal follows from the saga's state alone; a refusal says why, and what
-//! would be legal instead.
+//! would be legal instead, and changes nothing.
 
-use amends_contract::Direction;
+mod abandon;
+mod cancel;
+mod pause;
+mod retry_now;
+mod skip_wait;
+
 use amends_definition::Definition;
 
-use crate::draft::{BOTH, Draft};
-use crate::{
-    ActionKind, Ask, Decision, Ending, Error, Failure, Ignored, OperatorAction, Phase, Saga, StepState,
-    Verdict, code, turn,
-};
+use crate::draft::Draft;
+use crate::{ActionKind, Ending, Error, OperatorAction, PausedBy, Phase, Saga, Verdict};
 
 /// The actions that are legal now.
 ///
@@ -27,71 +29,69 @@ pub(crate) fn operate(
     actor: &str,
     reason: &str,
 ) -> Result<Verdict, Error> {
-    if let Some(why) = refusal(&draft.saga, draft.definition, action.kind()) {
+    take(draft, action, actor, reason).map_err(|why| {
         let allowed = allowed(&draft.saga, draft.definition);
-        let allowed = allowed.iter().map(|action| action.name().to_owned()).collect();
-        return Err(Error::Refused { why, allowed });
-    }
-    Ok(match action {
-        OperatorAction::RetryNow => retry_now(draft),
-        OperatorAction::Cancel | OperatorAction::Compensate => cancel(draft, actor, reason),
-        _ => Verdict::Ignored(Ignored::Underway),
+        Error::Refused { why, allowed: allowed.iter().map(|action| action.name().to_owned()).collect() }
     })
 }
 
-/// Why the action is not legal; `None` if it is.
+/// Refused, it has changed nothing.
+fn take(
+    draft: &mut Draft<'_>,
+    action: &OperatorAction,
+    actor: &str,
+    reason: &str,
+) -> Result<Verdict, String> {
+    match action {
+        OperatorAction::Resume { by } => {
+            legal(over(&draft.saga).or_else(|| pause::resume_refusal(&draft.saga, *by)))?
+        }
+        _ => legal(refusal(&draft.saga, draft.definition, action.kind()))?,
+    }
+    Ok(match action {
+        OperatorAction::RetryNow => retry_now::take(draft),
+        OperatorAction::SkipWait => skip_wait::take(draft),
+        OperatorAction::Cancel | OperatorAction::Compensate => cancel::take(draft, actor, reason),
+        OperatorAction::Pause { by } => pause::pause(draft, *by),
+        OperatorAction::Resume { by } => pause::resume(draft, *by),
+        OperatorAction::Abandon => abandon::take(draft),
+        OperatorAction::EditAndRetry { .. } | OperatorAction::SettleStep { .. } => {
+            Verdict::Ignored(crate::Ignored::Underway)
+        }
+    })
+}
+
+/// Why no action of the kind is legal; `None` if one is.
 fn refusal(saga: &Saga, definition: &Definition, action: ActionKind) -> Option<String> {
-    match (saga.phase, action) {
-        (Phase::Done(Ending::Completed), _) => Some("the saga is completed".to_owned()),
-        (Phase::Done(Ending::Compensated), _) => Some("the saga is compensated".to_owned()),
-        (Phase::Done(Ending::Abandoned), _) => Some("the saga is abandoned".to_owned()),
-        (Phase::Forward, ActionKind::Cancel | ActionKind::Compensate) => {
-            let pivot = turn::committed_by(saga, definition)?;
-            Some(format!("the point of no return is passed: {pivot} has succeeded"))
-        }
-        (Phase::Backward, ActionKind::Cancel | ActionKind::Compensate)
-        | (Phase::Forward | Phase::Backward, ActionKind::RetryNow) => None,
-        _ => Some("this is not known yet".to_owned()),
+    over(saga).or_else(|| match action {
+        ActionKind::RetryNow => retry_now::refusal(saga),
+        ActionKind::SkipWait => skip_wait::refusal(saga),
+        ActionKind::Cancel | ActionKind::Compensate => cancel::refusal(saga, definition),
+        ActionKind::Resume => pause::resume_refusal(saga, PausedBy::Operator),
+        ActionKind::EditAndRetry | ActionKind::SettleStep => Some("this is not known yet".to_owned()),
+        ActionKind::Pause | ActionKind::Abandon => None,
+    })
+}
+
+/// Nothing can be done to what is over.
+fn over(saga: &Saga) -> Option<String> {
+    match saga.phase {
+        Phase::Done(Ending::Completed) => Some("the saga is completed".to_owned()),
+        Phase::Done(Ending::Compensated) => Some("the saga is compensated".to_owned()),
+        Phase::Done(Ending::Abandoned) => Some("the saga is abandoned".to_owned()),
+        Phase::Forward | Phase::Backward => None,
     }
 }
 
-fn retry_now(draft: &mut Draft<'_>) -> Verdict {
-    for index in 0..draft.saga.steps.len() {
-        for effect in BOTH {
-            let step = draft.step(index);
-            let Some(ask) = asked(step, effect) else { continue };
-            if let Some(sent) = step.effect(effect) {
-                // What waits for its place has not been sent yet.
-                if sent.send_no == 0 {
-                    continue;
-                }
-                let attempts = draft.attempts(index, effect);
-                draft.send_again(index, effect, ask, attempts);
-            } else {
-                let step = step.reference();
-                draft.decide(Decision::Freed { step, effect });
-            }
-        }
-    }
-    // There may be only signals, or places, to wait for.
-    if draft.decided() == 0 { Verdict::Ignored(Ignored::Underway) } else { Verdict::Applied }
+/// What would send something at once has to wait while nothing is sent.
+fn paused(saga: &Saga) -> Option<String> {
+    saga.paused.as_ref().map(|paused| match paused.by {
+        PausedBy::Operator => "the saga is paused: resume it first".to_owned(),
+        PausedBy::Definition => "the saga's definition is paused: resume that first".to_owned(),
+        PausedBy::Both => "the saga is paused, and so is its definition: resume both first".to_owned(),
+    })
 }
 
-/// What is open in this direction: in flight, or stuck.
-fn asked(step: &StepState, direction: Direction) -> Option<Ask> {
-    step.flight(direction).map(|flight| flight.ask).or_else(|| step.stuck(direction).map(|stuck| stuck.ask))
-}
-
-fn cancel(draft: &mut Draft<'_>, actor: &str, reason: &str) -> Verdict {
-    let detail = if reason.is_empty() { format!("cancelled by {actor}") } else { reason.to_owned() };
-    let failure = Failure { step: None, code: code::CANCELLED.to_owned(), detail };
-    match (draft.saga.phase, &draft.saga.doubt) {
-        (Phase::Forward, None) => turn::turn_or_doubt(draft, failure),
-        // The pivot is fenced already, for another reason: the owner's wish goes before it.
-        (Phase::Forward, Some(doubt)) if doubt.code != code::CANCELLED => {
-            draft.decide(Decision::Doubted { failure });
-        }
-        _ => return Verdict::Ignored(Ignored::Underway),
-    }
-    Verdict::Applied
+fn legal(refusal: Option<String>) -> Result<(), String> {
+    refusal.map_or(Ok(()), Err)
 }

@@ -209,7 +209,7 @@ fn decide(draft: &mut Draft<'_>, index: usize, effect: Direction, data: Option<V
     // JSON's null is no data: stored, it could not be told from none.
     let data = data.filter(|data| !data.is_null());
     let attempts = draft.attempts(index, effect);
-    let due_at = draft.now.plus_ms(draft.resend_after_ms(index, effect, attempts));
+    let due_at = draft.clock().plus_ms(draft.resend_after_ms(index, effect, attempts));
     let queued = effect == Direction::Forward && draft.model(index).concurrency.is_some();
     draft.decide(Decision::Decided { step, effect, data, epoch: 1, queued, attempts, due_at });
 }

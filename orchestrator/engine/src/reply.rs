@@ -10,7 +10,7 @@ use amends_contract::{Direction, Outcome};
 
 use crate::attempts::{Ended, burn};
 use crate::draft::{Draft, address};
-use crate::{Decision, Ignored, ReplyInput, Stuck, StuckWhy, Wait};
+use crate::{Decision, Ignored, Phase, ReplyInput, Stuck, StuckWhy, Wait};
 
 /// Takes a reply.
 pub(crate) fn reply(draft: &mut Draft<'_>, reply: &ReplyInput) -> Result<(), Ignored> {
@@ -26,6 +26,8 @@ pub(crate) fn reply(draft: &mut Draft<'_>, reply: &ReplyInput) -> Result<(), Ign
             Direction::Forward => action::settle(draft, index, &reply.outcome),
             Direction::Backward => undo::settle(draft, index, &reply.outcome),
         },
+        // What may have happened is worth knowing for ever, the rest is not.
+        _ if matches!(draft.saga.phase, Phase::Done(_)) => Err(Ignored::Stale),
         Meaning::Amiss(why, detail) => stick(draft, index, direction, why, detail),
         _ if !current => Err(Ignored::Stale),
         Meaning::Denied(why) => stick(draft, index, direction, why, String::new()),
@@ -118,7 +120,7 @@ fn pending(draft: &mut Draft<'_>, index: usize, effect: Direction) -> Result<(),
         // This sending has ended; the next one will tell.
         Wait::BackingOff => return Err(Ignored::Stale),
     }
-    let since_now = || Some(draft.now.plus_ms(draft.model(index).pending_max_ms?));
+    let since_now = || Some(draft.clock().plus_ms(draft.model(index).pending_max_ms?));
     let pending_until = flight.pending_until.or_else(since_now);
     let step = step.reference();
     draft.decide(Decision::Pending { step, effect, pending_until });

@@ -89,12 +89,28 @@ pub enum PausedBy {
     Operator,
     /// An operator paused its whole definition.
     Definition,
+    /// Both did: it goes on when both have ended.
+    Both,
 }
 
 impl PausedBy {
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
     pub(crate) const fn is_operator(&self) -> bool {
         matches!(self, Self::Operator)
+    }
+
+    /// Both of these stand beside each other.
+    pub(crate) fn and(self, other: Self) -> Self {
+        if self == other { self } else { Self::Both }
+    }
+
+    /// What is left of a pause when one of its wishes ends.
+    pub(crate) fn without(self, ended: Self) -> Option<Self> {
+        match (self, ended) {
+            (_, Self::Both) | (Self::Operator, Self::Operator) | (Self::Definition, Self::Definition) => None,
+            (Self::Operator | Self::Both, Self::Definition) => Some(Self::Operator),
+            (Self::Definition | Self::Both, Self::Operator) => Some(Self::Definition),
+        }
     }
 }
 

@@ -172,17 +172,25 @@ impl Saga {
     }
 
     /// The steps whose actions wait for one of the places of their `concurrency`, and those that have one.
+    /// While it is paused it wants none.
     pub fn places(&self) -> impl Iterator<Item = (&StepState, Place)> {
         let open = !matches!(self.phase, Phase::Done(_));
         self.steps.iter().filter(move |_| open).filter_map(|step| {
             let (flight, effect) = step.flight(Direction::Forward).zip(step.action_effect.as_ref())?;
             let waiting = effect.send_no == 0 && flight.held == Some(HeldBy::Concurrency);
-            Some((step, if waiting { Place::Wanted } else { Place::Taken }))
+            match waiting {
+                true if self.paused.is_some() => None,
+                true => Some((step, Place::Wanted)),
+                false => Some((step, Place::Taken)),
+            }
         })
     }
 
     fn can_move(&self) -> bool {
-        self.flights().next().is_some() || self.awaited().next().is_some() || self.start_at.is_some()
+        self.flights().next().is_some()
+            || self.awaited().next().is_some()
+            || self.start_at.is_some()
+            || self.paused.is_some()
     }
 
     fn is_stuck(&self) -> bool {

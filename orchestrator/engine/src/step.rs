@@ -355,6 +355,8 @@ pub enum FenceWhy {
     Epoch,
     /// An operator says how it ended: the participant is asked first.
     Settle,
+    /// An operator gave the saga up: what has not happened shall not. Nobody waits for the answer.
+    Abandon,
 }
 
 /// What something in flight waits for.

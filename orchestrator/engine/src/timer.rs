@@ -10,7 +10,7 @@ use amends_definition::OnTimeout;
 
 use crate::attempts::{Ended, burn};
 use crate::draft::{BOTH, Draft, address};
-use crate::{ActionState, Ask, Decision, Failure, HeldBy, Ignored, Stuck, StuckWhy, Wait, code, turn};
+use crate::{ActionState, Ask, Decision, Failure, HeldBy, Ignored, Phase, Stuck, StuckWhy, Wait, code, turn};
 
 /// What the timer's input says about the world.
 pub(crate) struct World<'a> {
@@ -24,6 +24,9 @@ pub(crate) struct World<'a> {
 
 /// Takes the timer's input.
 pub(crate) fn timer(draft: &mut Draft<'_>, world: &World<'_>) -> Result<(), Ignored> {
+    if matches!(draft.saga.phase, Phase::Done(_)) {
+        return Err(Ignored::NotDue);
+    }
     if draft.saga.paused.is_some() {
         return Err(Ignored::Paused);
     }

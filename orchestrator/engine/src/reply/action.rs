@@ -17,7 +17,13 @@ pub(super) fn settle(draft: &mut Draft<'_>, index: usize, outcome: &Outcome) -> 
         ActionState::Stuck(stuck) => stuck.ask,
         _ => Ask::Command,
     };
+    let over = matches!(draft.saga.phase, Phase::Done(_));
     match (&step.action, outcome) {
+        // What an abandoned saga has left open.
+        (ActionState::InFlight(_) | ActionState::Stuck(_), _) if over => {
+            learn(draft, index, outcome);
+            Ok(())
+        }
         (ActionState::InFlight(_) | ActionState::Stuck(_), Outcome::Succeeded { output }) => {
             let (step, output) = (step.reference(), output.clone());
             draft.decide(Decision::Succeeded { step, output, by_hand: false });
@@ -76,7 +82,7 @@ fn cancelled(draft: &mut Draft<'_>, index: usize, ask: Ask) -> Result<(), Ignore
     let step = draft.reference(index);
     match ask {
         Ask::Command => stick(draft, index, StuckWhy::Cancelled, String::new()),
-        Ask::Fence(FenceWhy::Turn | FenceWhy::Epoch | FenceWhy::Settle) => {
+        Ask::Fence(FenceWhy::Turn | FenceWhy::Epoch | FenceWhy::Settle | FenceWhy::Abandon) => {
             draft.decide(Decision::Cancelled { step });
             Ok(())
         }
@@ -99,6 +105,7 @@ fn stick(draft: &mut Draft<'_>, index: usize, why: StuckWhy, detail: String) -> 
 fn learn(draft: &mut Draft<'_>, index: usize, outcome: &Outcome) {
     let step = draft.step(index);
     let name = step.reference();
+    let over = matches!(draft.saga.phase, Phase::Done(_));
     let undone_in_vain = step.undo == UndoState::NothingToUndo;
     let stuck = step.stuck(Direction::Backward).map(|stuck| (stuck.why, stuck.ask));
     match outcome {
@@ -106,7 +113,9 @@ fn learn(draft: &mut Draft<'_>, index: usize, outcome: &Outcome) {
             draft.decide(Decision::Succeeded { step: name.clone(), output: output.clone(), by_hand: false });
             if undone_in_vain {
                 draft.decide(Decision::Alarmed { step: name, alarm: Alarm::SucceededAfterNothingToUndo });
-            } else if let Some((StuckWhy::PendingMax, ask)) = stuck {
+            } else if let Some((StuckWhy::PendingMax, ask)) = stuck
+                && !over
+            {
                 // It was stuck because nobody knew whether the action had happened.
                 let attempts = draft.attempts(index, Direction::Backward);
                 draft.send_again(index, Direction::Backward, ask, attempts);

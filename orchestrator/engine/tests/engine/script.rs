@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use amends_contract::{Direction, EffectId, Outcome, SagaId, Timestamp, Token};
 use amends_definition::Definition;
 use amends_engine::{
-    ActionState, Begin, Error, Input, JournalEntry, OperatorAction, Output, ReplyInput, Saga, StepState,
-    UndoState, Verdict, handle, start,
+    ActionState, Begin, Error, Input, JournalEntry, OperatorAction, Output, PausedBy, ReplyInput, Saga,
+    StepState, UndoState, Verdict, handle, start,
 };
 use serde_json::{Value, json};
 
@@ -126,7 +126,12 @@ impl Script {
         let step = self.step(name);
         let call = self.definition.step(&step.name).unwrap().address().unwrap();
         ReplyInput {
-            effect: EffectId { saga: self.saga.id, step: step.reference(), direction, epoch: 1 },
+            effect: EffectId {
+                saga: self.saga.id,
+                step: step.reference(),
+                direction,
+                epoch: step.effect(direction).map_or(1, |effect| effect.epoch),
+            },
             send_no: step.effect(direction).map_or(1, |effect| effect.send_no),
             participant: call.participant.clone(),
             outcome,
@@ -173,6 +178,22 @@ impl Script {
 
     pub(crate) fn retry_now(self) -> Self {
         self.operator(OperatorAction::RetryNow, "mended")
+    }
+
+    pub(crate) fn skip_wait(self) -> Self {
+        self.operator(OperatorAction::SkipWait, "no time")
+    }
+
+    pub(crate) fn pause(self) -> Self {
+        self.operator(OperatorAction::Pause { by: PausedBy::Operator }, "wait")
+    }
+
+    pub(crate) fn resume(self) -> Self {
+        self.operator(OperatorAction::Resume { by: PausedBy::Operator }, "go on")
+    }
+
+    pub(crate) fn abandon(self) -> Self {
+        self.operator(OperatorAction::Abandon, "give up")
     }
 
     pub(crate) fn operator(self, action: OperatorAction, reason: &str) -> Self {

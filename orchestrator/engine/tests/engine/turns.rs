@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use amends_engine::{Begin, Input};
+use amends_engine::{Begin, Input, OperatorAction};
 use insta::assert_snapshot;
 use serde_json::json;
 
@@ -114,11 +114,8 @@ fn what_waits_for_a_place_is_never_undone() {
 
 #[test]
 fn what_waits_for_a_place_is_not_due_and_cannot_jump_the_queue() {
-    let script = Script::start(limited(), json!(null)).mark().after(11_000).retry_now();
-    assert_snapshot!(script.text(), @r#"
-    +11s retry-now by ops: mended
-      ignored: underway
-    "#);
+    let mut script = Script::start(limited(), json!(null)).mark().after(11_000);
+    assert_snapshot!(script.refused(OperatorAction::RetryNow), @"nothing is in flight or stuck that could be asked for again; allowed: [cancel, compensate, pause, abandon]");
     assert!(script.saga.due_at() > Some(START.plus_ms(60_000)), "only its deadline");
 }
 

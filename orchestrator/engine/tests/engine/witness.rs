@@ -2,7 +2,7 @@
 //!
 //! It sees transitions only from outside: states before and after, the journal, and what is sent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use amends_contract::{Command, Direction, EffectId};
 use amends_definition::{Definition, Step, StepKind};
@@ -17,6 +17,8 @@ pub(crate) struct Witness {
     journal: Vec<JournalEntry>,
     sent: BTreeMap<EffectId, Vec<Command>>,
     turns: usize,
+    /// What was asked for when an `expired` said that a fence closed nothing.
+    expired: BTreeSet<EffectId>,
 }
 
 impl Witness {
@@ -31,9 +33,10 @@ impl Witness {
         if let Some(before) = before {
             self.phase_holds(before, saga, &transition.entry);
         }
+        pause_holds(transition, definition);
         for output in &transition.outputs {
             if let Output::Send(command) = output {
-                self.sending_holds(command);
+                self.sending_holds(command, &transition.entry);
                 order_holds(command, saga, definition);
             }
         }
@@ -67,21 +70,31 @@ impl Witness {
             Phase::Backward => assert_ne!(after.phase, Phase::Forward),
             Phase::Done(_) => assert_eq!(after.phase, before.phase),
         }
-        assert_eq!(after.failure.is_some(), matches!(after.phase, Phase::Backward) || has_compensated(after));
+        let turned = matches!(after.phase, Phase::Backward) || has_compensated(after);
+        assert!(after.failure.is_some() == turned || is_abandoned(after));
     }
 
     /// Numbers of sendings are never used twice; data and time of an effect never change.
-    fn sending_holds(&mut self, command: &Command) {
+    fn sending_holds(&mut self, command: &Command, entry: &JournalEntry) {
         let before = self.sent.entry(command.effect.clone()).or_default();
         // A number may be left out: that of a sending which the same input made void.
         let last = before.last().map_or(0, |last| last.send_no);
+        let resumed = entry.decisions.iter().any(|decision| matches!(decision, Decision::Resumed { .. }));
+        if resumed && before.last() == Some(command) {
+            // It may have been lost before the pause; under the same number it harms nobody.
+            return;
+        }
         assert!(command.send_no > last, "the numbers of sendings count on: {command:?}");
         for earlier in before.iter() {
             assert_eq!(earlier.decided_at, command.decided_at, "an effect is decided once");
             if !earlier.is_fence() && !command.is_fence() {
                 assert_eq!(earlier.meaning(), command.meaning(), "a command's data is frozen");
             }
-            assert!(!earlier.is_fence() || command.is_fence(), "nothing is asked for behind a fence");
+            let expired = self.expired.contains(&command.effect);
+            assert!(
+                !earlier.is_fence() || command.is_fence() || expired,
+                "nothing is asked for behind a fence"
+            );
         }
         assert_eq!(command.undoes.is_some(), command.effect.direction == Direction::Backward);
         let envelope = command.to_envelope();
@@ -92,6 +105,21 @@ impl Witness {
 
 fn has_compensated(saga: &Saga) -> bool {
     saga.phase == Phase::Done(amends_engine::Ending::Compensated)
+}
+
+fn is_abandoned(saga: &Saga) -> bool {
+    saga.phase == Phase::Done(amends_engine::Ending::Abandoned)
+}
+
+/// While it is paused nothing leaves, and nothing is due.
+fn pause_holds(transition: &Transition, definition: &Definition) {
+    let saga = &transition.saga;
+    if saga.paused.is_some() {
+        let sent = transition.outputs.iter().filter(|output| matches!(output, Output::Send(_)));
+        assert_eq!(sent.count(), 0, "nothing leaves during a pause");
+        assert!(open_commands(saga, definition).is_empty());
+        assert_eq!(saga.due_at(), None);
+    }
 }
 
 /// I6 and I7: no action before its predecessors' success, no undo before those behind it are settled.
@@ -115,7 +143,7 @@ fn order_holds(command: &Command, saga: &Saga, definition: &Definition) {
             }
         }
         Direction::Backward => {
-            assert_eq!(saga.phase, Phase::Backward);
+            assert!(saga.phase == Phase::Backward || is_abandoned(saga) && command.is_fence());
             let step = saga.instance(&command.effect.step).unwrap();
             assert!(step.action_effect.is_some(), "only what was decided is undone");
             let later = descendants(definition, index);
@@ -185,7 +213,8 @@ fn standing_holds(saga: &Saga, entry: &JournalEntry, definition: &Definition) {
     let stuck = saga.steps.iter().any(amends_engine::StepState::is_stuck);
     match saga.phase {
         Phase::Done(_) => {
-            assert!(!moving && !stuck, "nothing is left over");
+            assert!(is_abandoned(saga) || !moving && !stuck, "nothing is left over");
+            assert!(saga.paused.is_none());
             assert_eq!(saga.due_at(), None);
             assert!(open_commands(saga, definition).is_empty());
         }
@@ -193,7 +222,8 @@ fn standing_holds(saga: &Saga, entry: &JournalEntry, definition: &Definition) {
             assert!(moving || stuck || saga.paused.is_some(), "it would hang for ever");
         }
     }
-    assert_eq!(saga.status().as_str() == "parked", stuck && !moving);
+    let parked = stuck && !moving && saga.paused.is_none() && !is_abandoned(saga);
+    assert_eq!(saga.status().as_str() == "parked", parked);
     if let (Input::Timer { .. }, Some(due_at)) = (&entry.input, saga.due_at()) {
         assert!(due_at > entry.at, "after the timer nothing is due");
     }
@@ -206,7 +236,10 @@ fn standing_holds(saga: &Saga, entry: &JournalEntry, definition: &Definition) {
             _ => false,
         };
         let completed = saga.phase == Phase::Done(amends_engine::Ending::Completed);
-        assert!(completed || state.is_none_or(impossible), "it turns only when the pivot cannot be");
+        assert!(
+            completed || is_abandoned(saga) || state.is_none_or(impossible),
+            "it turns only when the pivot cannot be"
+        );
     }
 }
 
