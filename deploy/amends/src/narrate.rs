@@ -79,8 +79,11 @@ fn words(decision: &Decision) -> (Option<&StepRef>, String, Mood) {
             (Some(step), format!("waits for the signal {signal}{until}"), Neutral)
         }
         Decision::Signalled { name, .. } => (None, format!("the signal {name} is kept"), Neutral),
-        Decision::Decided { step, effect, queued: true, .. } => {
-            (Some(step), format!("{}waits for a place", undo(*effect)), Neutral)
+        Decision::Decided { step, effect: Direction::Forward, queued: true, .. } => {
+            (Some(step), "waits for a place".to_owned(), Neutral)
+        }
+        Decision::Decided { step, effect: Direction::Backward, queued: true, .. } => {
+            (Some(step), "undo: not asked for, only closed".to_owned(), Neutral)
         }
         Decision::Decided { step, effect, epoch, .. } => {
             let epoch = if *epoch > 1 { format!(" anew (epoch {epoch})") } else { String::new() };

@@ -78,7 +78,7 @@ fn undoes(saga: SagaId, step: &StepState, direction: Direction, epoch: u32) -> O
     }
 }
 
-/// The size of the command that would carry `data`, in bytes, if it is more than may be sent.
+/// The size of the command of the next epoch that would carry `data`, in bytes, if it is more than may be sent.
 ///
 /// It is measured with the largest number of a sending, so that no later sending outgrows it.
 pub(crate) fn too_large(
@@ -95,13 +95,15 @@ pub(crate) fn too_large(
         return None;
     }
     let step = &saga.steps[index];
+    let epoch = step.effect(direction).map_or(1, |before| before.epoch.saturating_add(1));
+    let undone = step.action_effect.as_ref().map_or(1, |action| action.epoch);
     let envelope = Command {
-        effect: effect_id(saga.id, step, direction, 1),
+        effect: effect_id(saga.id, step, direction, epoch),
         send_no: u32::MAX,
         address: address(saga, definition, index, direction)?.clone(),
         definition: saga.definition.clone(),
         decided_at: saga.updated_at,
-        undoes: undoes(saga.id, step, direction, 1),
+        undoes: undoes(saga.id, step, direction, undone),
         data: Value::Null,
     }
     .to_envelope();

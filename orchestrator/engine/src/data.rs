@@ -61,13 +61,7 @@ pub(crate) fn elements(draft: &Draft<'_>, for_each: &ForEach) -> Result<Vec<Valu
 pub(crate) fn of_action(draft: &Draft<'_>, index: usize, element: Option<&Value>) -> Result<Value, Trouble> {
     let model = draft.model(index);
     let data = render(draft, &model.with, element.and_then(|value| named(model.for_each.as_ref(), value)))?;
-    if let Some(schema) = &model.command_schema {
-        schema.check(&data).map_err(|why| Trouble {
-            code: code::SCHEMA,
-            why: StuckWhy::Schema,
-            detail: format!("the command's data break the step's schema: {why}"),
-        })?;
-    }
+    check_command(draft, index, &data)?;
     check_size(draft, index, Direction::Forward, &data)?;
     Ok(data)
 }
@@ -90,6 +84,42 @@ pub(crate) fn of_undo(draft: &Draft<'_>, index: usize) -> Result<Option<Value>, 
     };
     check_size(draft, index, Direction::Backward, &data)?;
     Ok(Some(data))
+}
+
+/// Whether an operator's data can take the place of those of an effect.
+pub(crate) fn check_edited(
+    draft: &Draft<'_>,
+    index: usize,
+    effect: Direction,
+    data: &Value,
+) -> Result<(), Trouble> {
+    let action = || draft.step(index).action_effect.as_ref()?.data.as_ref();
+    match effect {
+        Direction::Forward => check_command(draft, index, data)?,
+        // Without data of its own an undo carries that of its action.
+        Direction::Backward if data.is_null() => {
+            return check_size(draft, index, effect, action().unwrap_or(data));
+        }
+        Direction::Backward => {}
+    }
+    check_size(draft, index, effect, data)
+}
+
+/// Whether what an operator says that a step gave back is what those behind it rely on.
+pub(crate) fn check_settled(
+    draft: &Draft<'_>,
+    index: usize,
+    effect: Direction,
+    output: &Value,
+) -> Result<(), Trouble> {
+    match (&draft.model(index).reply_schema, effect) {
+        (Some(schema), Direction::Forward) => schema.check(output).map_err(|why| Trouble {
+            code: code::SCHEMA,
+            why: StuckWhy::Schema,
+            detail: format!("the output breaks the step's schema: {why}"),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// What the caller of a completed saga gets, or why that cannot be said.
@@ -146,6 +176,15 @@ pub(crate) fn scope<'a>(saga: &'a Saga, outputs: &'a BTreeMap<Token, Value>) -> 
         element: None,
         event: None,
     }
+}
+
+fn check_command(draft: &Draft<'_>, index: usize, data: &Value) -> Result<(), Trouble> {
+    let Some(schema) = &draft.model(index).command_schema else { return Ok(()) };
+    schema.check(data).map_err(|why| Trouble {
+        code: code::SCHEMA,
+        why: StuckWhy::Schema,
+        detail: format!("the command's data break the step's schema: {why}"),
+    })
 }
 
 fn check_size(draft: &Draft<'_>, index: usize, direction: Direction, data: &Value) -> Result<(), Trouble> {

@@ -5,6 +5,7 @@
 
 use amends_contract::{Address, Direction, StepRef, Timestamp};
 use amends_definition::{Definition, Retry, Step, StepKind, Undo};
+use serde_json::Value;
 
 use crate::command::{command, open_commands};
 use crate::planted::{Bug, planted};
@@ -163,6 +164,28 @@ impl<'a> Draft<'a> {
         // Zero would be due at once, for ever.
         let resend_after_ms = resend_after_ms.max(1);
         if left == 0 { resend_after_ms.max(self.retry(index, direction).cap_ms) } else { resend_after_ms }
+    }
+
+    /// Whether the effect needs one of the places of its step's `concurrency` before it is sent.
+    pub(crate) fn queues(&self, index: usize, effect: Direction) -> bool {
+        effect == Direction::Forward && self.model(index).concurrency.is_some()
+    }
+
+    /// Decides an effect, with data that are frozen from now on.
+    pub(crate) fn open_effect(
+        &mut self,
+        index: usize,
+        effect: Direction,
+        data: Option<Value>,
+        epoch: u32,
+        queued: bool,
+    ) {
+        let step = self.reference(index);
+        // JSON's null is no data: stored, it could not be told from none.
+        let data = data.filter(|data| !data.is_null());
+        let attempts = self.attempts(index, effect);
+        let due_at = self.clock().plus_ms(self.resend_after_ms(index, effect, attempts));
+        self.decide(Decision::Decided { step, effect, data, epoch, queued, attempts, due_at });
     }
 
     /// Sends again what was last sent, or a fence of it, under the next number.

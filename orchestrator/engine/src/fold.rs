@@ -191,7 +191,9 @@ fn outcome(saga: &mut Saga, decision: &Decision) -> Result<(), Misfit> {
         Decision::Skipped { step: name } => step(saga, name)?.action = ActionState::Skipped,
         Decision::Succeeded { step: name, output, by_hand } => {
             let (output, by_hand) = (output.clone(), *by_hand);
-            step(saga, name)?.action = ActionState::Succeeded { output, by_hand };
+            let step = step(saga, name)?;
+            step.action = ActionState::Succeeded { output, by_hand };
+            step.action_effect.iter_mut().for_each(|effect| effect.then = None);
         }
         Decision::Rejected { step: name, code, message } => {
             let (code, message) = (code.clone(), message.clone());
@@ -201,7 +203,9 @@ fn outcome(saga: &mut Saga, decision: &Decision) -> Result<(), Misfit> {
         Decision::Unknown { step: name } => step(saga, name)?.action = ActionState::Unknown,
         Decision::Undone { step: name, output, by_hand } => {
             let (output, by_hand) = (output.clone(), *by_hand);
-            step(saga, name)?.undo = UndoState::Undone { output, by_hand };
+            let step = step(saga, name)?;
+            step.undo = UndoState::Undone { output, by_hand };
+            step.undo_effect.iter_mut().for_each(|effect| effect.then = None);
         }
         Decision::NothingToUndo { step: name } => step(saga, name)?.undo = UndoState::NothingToUndo,
         Decision::Alarmed { step: name, alarm } => step(saga, name)?.alarm = Some(*alarm),

@@ -11,6 +11,7 @@ mod attempts;
 mod command;
 mod data;
 mod draft;
+mod epoch;
 mod events;
 mod fold;
 mod handle;
@@ -38,7 +39,7 @@ pub use fold::{Misfit, ReplayError, fold, replay};
 pub use handle::handle;
 pub use input::{ActionKind, Input, OperatorAction, ReplyInput};
 pub use journal::{Decision, ENGINE_VERSION, JournalEntry};
-pub use operator::allowed;
+pub use operator::{allowed, editable, settleable};
 #[cfg(feature = "planted")]
 pub use planted::{Bug, Planted, plant};
 pub use saga::{Ending, Failure, Paused, PausedBy, Phase, Saga, code};

@@ -5,11 +5,17 @@
 
 mod abandon;
 mod cancel;
+mod edit_and_retry;
 mod pause;
 mod retry_now;
+mod settle_step;
 mod skip_wait;
+mod target;
 
 use amends_definition::Definition;
+
+pub use self::edit_and_retry::editable;
+pub use self::settle_step::settleable;
 
 use crate::draft::Draft;
 use crate::{ActionKind, Ending, Error, OperatorAction, PausedBy, Phase, Saga, Verdict};
@@ -42,12 +48,15 @@ fn take(
     actor: &str,
     reason: &str,
 ) -> Result<Verdict, String> {
-    match action {
+    let refusal = match action {
         OperatorAction::Resume { by } => {
-            legal(over(&draft.saga).or_else(|| pause::resume_refusal(&draft.saga, *by)))?
+            over(&draft.saga).or_else(|| pause::resume_refusal(&draft.saga, *by))
         }
-        _ => legal(refusal(&draft.saga, draft.definition, action.kind()))?,
-    }
+        // They say for themselves what is wrong with this very step.
+        OperatorAction::EditAndRetry { .. } | OperatorAction::SettleStep { .. } => over(&draft.saga),
+        _ => refusal(&draft.saga, draft.definition, action.kind()),
+    };
+    refusal.map_or(Ok(()), Err)?;
     Ok(match action {
         OperatorAction::RetryNow => retry_now::take(draft),
         OperatorAction::SkipWait => skip_wait::take(draft),
@@ -55,8 +64,11 @@ fn take(
         OperatorAction::Pause { by } => pause::pause(draft, *by),
         OperatorAction::Resume { by } => pause::resume(draft, *by),
         OperatorAction::Abandon => abandon::take(draft),
-        OperatorAction::EditAndRetry { .. } | OperatorAction::SettleStep { .. } => {
-            Verdict::Ignored(crate::Ignored::Underway)
+        OperatorAction::EditAndRetry { step, effect, data } => {
+            edit_and_retry::take(draft, step, *effect, data)?
+        }
+        OperatorAction::SettleStep { step, effect, output } => {
+            settle_step::take(draft, step, *effect, output)?
         }
     })
 }
@@ -68,7 +80,8 @@ fn refusal(saga: &Saga, definition: &Definition, action: ActionKind) -> Option<S
         ActionKind::SkipWait => skip_wait::refusal(saga),
         ActionKind::Cancel | ActionKind::Compensate => cancel::refusal(saga, definition),
         ActionKind::Resume => pause::resume_refusal(saga, PausedBy::Operator),
-        ActionKind::EditAndRetry | ActionKind::SettleStep => Some("this is not known yet".to_owned()),
+        ActionKind::EditAndRetry => edit_and_retry::refusal(saga, definition),
+        ActionKind::SettleStep => settle_step::refusal(saga, definition),
         ActionKind::Pause | ActionKind::Abandon => None,
     })
 }
@@ -90,8 +103,4 @@ fn paused(saga: &Saga) -> Option<String> {
         PausedBy::Definition => "the saga's definition is paused: resume that first".to_owned(),
         PausedBy::Both => "the saga is paused, and so is its definition: resume both first".to_owned(),
     })
-}
-
-fn legal(refusal: Option<String>) -> Result<(), String> {
-    refusal.map_or(Ok(()), Err)
 }

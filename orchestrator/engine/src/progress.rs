@@ -205,13 +205,8 @@ fn undo(draft: &mut Draft<'_>, index: usize) {
 }
 
 fn decide(draft: &mut Draft<'_>, index: usize, effect: Direction, data: Option<Value>) {
-    let step = draft.reference(index);
-    // JSON's null is no data: stored, it could not be told from none.
-    let data = data.filter(|data| !data.is_null());
-    let attempts = draft.attempts(index, effect);
-    let due_at = draft.clock().plus_ms(draft.resend_after_ms(index, effect, attempts));
-    let queued = effect == Direction::Forward && draft.model(index).concurrency.is_some();
-    draft.decide(Decision::Decided { step, effect, data, epoch: 1, queued, attempts, due_at });
+    let queued = draft.queues(index, effect);
+    draft.open_effect(index, effect, data, 1, queued);
 }
 
 /// What cannot even be asked for counts as rejected: nothing was sent.

@@ -10,17 +10,23 @@ use amends_contract::{Direction, Outcome};
 
 use crate::attempts::{Ended, burn};
 use crate::draft::{Draft, address};
-use crate::{Decision, Ignored, Phase, ReplyInput, Stuck, StuckWhy, Wait};
+use crate::{Alarm, Decision, Ignored, Phase, ReplyInput, Stuck, StuckWhy, Wait, epoch};
 
 /// Takes a reply.
 pub(crate) fn reply(draft: &mut Draft<'_>, reply: &ReplyInput) -> Result<(), Ignored> {
     let direction = reply.effect.direction;
     let index = route(draft, reply)?;
     let Some(effect) = draft.step(index).effect(direction) else { return Err(Ignored::NotSent) };
-    if reply.effect.epoch != effect.epoch {
-        return Err(Ignored::Stale);
+    if reply.effect.epoch > effect.epoch || effect.send_no == 0 {
+        return Err(Ignored::NotSent);
+    }
+    if reply.effect.epoch < effect.epoch {
+        return closed(draft, index, reply);
     }
     let current = reply.send_no == effect.send_no;
+    if epoch::close(draft, index, reply) {
+        return Ok(());
+    }
     match meaning(reply) {
         Meaning::Final => match direction {
             Direction::Forward => action::settle(draft, index, &reply.outcome),
@@ -36,6 +42,26 @@ pub(crate) fn reply(draft: &mut Draft<'_>, reply: &ReplyInput) -> Result<(), Ign
             failed(draft, index, direction, &Ended::Failed { code, retry_after_ms })
         }
     }
+}
+
+/// An older epoch was closed before the next one was opened: nothing of it can have happened since.
+fn closed(draft: &mut Draft<'_>, index: usize, reply: &ReplyInput) -> Result<(), Ignored> {
+    match &reply.outcome {
+        Outcome::Succeeded { .. } => alarm(draft, index, Alarm::SucceededAfterCancelled),
+        Outcome::Undone { .. } => alarm(draft, index, Alarm::UndoneAfterCancelled),
+        _ => Err(Ignored::Stale),
+    }
+}
+
+/// Once; later ones are duplicates.
+fn alarm(draft: &mut Draft<'_>, index: usize, alarm: Alarm) -> Result<(), Ignored> {
+    let step = draft.step(index);
+    if step.alarm.is_some() {
+        return Err(Ignored::Duplicate);
+    }
+    let step = step.reference();
+    draft.decide(Decision::Alarmed { step, alarm });
+    Ok(())
 }
 
 /// The step it is about.
@@ -81,7 +107,7 @@ fn meaning(reply: &ReplyInput) -> Meaning<'_> {
         (Direction::Backward, Outcome::Rejected { code, message }) => {
             Meaning::Amiss(StuckWhy::Rejected, format!("{code}: {message}"))
         }
-        // Only a fence closes an undo, and nobody has sent one.
+        // Only a fence closes an undo, and nobody has sent one: `epoch` would have taken its answer.
         (Direction::Backward, Outcome::Cancelled) => Meaning::Amiss(StuckWhy::Cancelled, String::new()),
         (Direction::Backward, Outcome::Succeeded { .. })
         | (Direction::Forward, Outcome::Undone { .. } | Outcome::NothingToUndo) => {

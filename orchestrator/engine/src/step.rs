@@ -103,6 +103,10 @@ impl StepState {
     /// Whether its action may have run, or may run yet: sent at least once and neither rejected nor
     /// cancelled.
     pub(crate) fn may_have_run(&self) -> bool {
+        // By hand it was done, whether or not a participant was ever asked.
+        if matches!(self.action, ActionState::Succeeded { by_hand: true, .. }) {
+            return true;
+        }
         self.action_effect.as_ref().is_some_and(|effect| effect.send_no > 0)
             && match &self.action {
                 ActionState::Waiting
@@ -455,10 +459,13 @@ impl StuckWhy {
 pub enum Alarm {
     /// The action succeeded, although there had been nothing to undo.
     SucceededAfterNothingToUndo,
-    /// The action succeeded, although it had been cancelled.
+    /// The action succeeded, although its effect id had been closed: it was cancelled, or an operator tried
+    /// it with other data or settled it by hand since.
     SucceededAfterCancelled,
     /// The action succeeded, although it had been rejected.
     SucceededAfterRejected,
     /// There was nothing to undo, although the action had succeeded.
     NothingToUndoAfterSucceeded,
+    /// An undo was done, although its effect id had been closed.
+    UndoneAfterCancelled,
 }

@@ -6,7 +6,7 @@ use amends_definition::StepKind;
 use crate::draft::Draft;
 use crate::planted::{Bug, planted};
 use crate::{
-    ActionState, Alarm, Ask, Decision, Failure, FenceWhy, Ignored, Phase, StuckWhy, UndoState, turn,
+    ActionState, Alarm, Ask, Decision, Failure, FenceWhy, Ignored, Phase, StuckWhy, UndoState, epoch, turn,
 };
 
 /// Takes `succeeded`, `rejected` or `cancelled`.
@@ -25,11 +25,9 @@ pub(super) fn settle(draft: &mut Draft<'_>, index: usize, outcome: &Outcome) -> 
             Ok(())
         }
         (ActionState::InFlight(_) | ActionState::Stuck(_), Outcome::Succeeded { output }) => {
-            let (step, output) = (step.reference(), output.clone());
-            draft.decide(Decision::Succeeded { step, output, by_hand: false });
-            if ask == Ask::Fence(FenceWhy::Pivot) {
-                draft.decide(Decision::Resolved);
-            }
+            // What happened goes before what an operator says or wants.
+            turn::drop_intent(draft, index, Direction::Forward);
+            epoch::settle(draft, index, Direction::Forward, output.clone(), false);
             Ok(())
         }
         (ActionState::InFlight(_) | ActionState::Stuck(_), Outcome::Rejected { code, message }) => {
@@ -46,14 +44,19 @@ pub(super) fn settle(draft: &mut Draft<'_>, index: usize, outcome: &Outcome) -> 
             learn(draft, index, outcome);
             Ok(())
         }
-        (ActionState::Succeeded { .. }, Outcome::Succeeded { .. })
+        // Settled by hand, its id had been closed.
+        (ActionState::Succeeded { by_hand: true, .. }, Outcome::Succeeded { .. }) => {
+            super::alarm(draft, index, Alarm::SucceededAfterCancelled)
+        }
+        (ActionState::Succeeded { by_hand: true, .. }, Outcome::Rejected { .. } | Outcome::Cancelled)
+        | (ActionState::Succeeded { .. }, Outcome::Succeeded { .. })
         | (ActionState::Rejected { .. }, Outcome::Rejected { .. })
         | (ActionState::Cancelled, Outcome::Cancelled) => Err(Ignored::Duplicate),
         (ActionState::Rejected { .. }, Outcome::Succeeded { .. }) => {
-            alarm(draft, index, Alarm::SucceededAfterRejected)
+            super::alarm(draft, index, Alarm::SucceededAfterRejected)
         }
         (ActionState::Cancelled, Outcome::Succeeded { .. }) => {
-            alarm(draft, index, Alarm::SucceededAfterCancelled)
+            super::alarm(draft, index, Alarm::SucceededAfterCancelled)
         }
         (ActionState::Waiting, _) => Err(Ignored::NotSent),
         _ => Err(Ignored::Contradiction),
@@ -81,8 +84,11 @@ fn rejected(draft: &mut Draft<'_>, index: usize, code: &str, message: &str) -> R
 fn cancelled(draft: &mut Draft<'_>, index: usize, ask: Ask) -> Result<(), Ignored> {
     let step = draft.reference(index);
     match ask {
-        Ask::Command => stick(draft, index, StuckWhy::Cancelled, String::new()),
-        Ask::Fence(FenceWhy::Turn | FenceWhy::Epoch | FenceWhy::Settle | FenceWhy::Abandon) => {
+        // What an operator wanted of it, `epoch` has seen to.
+        Ask::Command | Ask::Fence(FenceWhy::Epoch | FenceWhy::Settle) => {
+            stick(draft, index, StuckWhy::Cancelled, String::new())
+        }
+        Ask::Fence(FenceWhy::Turn | FenceWhy::Abandon) => {
             draft.decide(Decision::Cancelled { step });
             Ok(())
         }
@@ -130,17 +136,7 @@ fn learn(draft: &mut Draft<'_>, index: usize, outcome: &Outcome) {
     }
     // It never ran and never will: whatever the undo is stuck at, there is nothing to undo.
     if stuck.is_some() {
+        turn::drop_intent(draft, index, Direction::Backward);
         draft.decide(Decision::NothingToUndo { step: name });
     }
-}
-
-/// Once; later ones are duplicates.
-fn alarm(draft: &mut Draft<'_>, index: usize, alarm: Alarm) -> Result<(), Ignored> {
-    let step = draft.step(index);
-    if step.alarm.is_some() {
-        return Err(Ignored::Duplicate);
-    }
-    let step = step.reference();
-    draft.decide(Decision::Alarmed { step, alarm });
-    Ok(())
 }

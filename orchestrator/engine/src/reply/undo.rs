@@ -1,12 +1,18 @@
 //! A final outcome of a step's undo.
 
-use amends_contract::Outcome;
+use amends_contract::{Direction, Outcome};
 
 use crate::draft::Draft;
-use crate::{ActionState, Alarm, Decision, Ignored, UndoState};
+use crate::{ActionState, Alarm, Decision, Ignored, UndoState, turn};
 
 /// Takes `undone` or `nothing_to_undo`.
 pub(super) fn settle(draft: &mut Draft<'_>, index: usize, outcome: &Outcome) -> Result<(), Ignored> {
+    if draft.step(index).stuck(Direction::Backward).is_some()
+        || draft.step(index).flight(Direction::Backward).is_some()
+    {
+        // What happened goes before what an operator says or wants.
+        turn::drop_intent(draft, index, Direction::Backward);
+    }
     let state = draft.step(index);
     let step = state.reference();
     match (&state.undo, outcome) {
@@ -22,6 +28,10 @@ pub(super) fn settle(draft: &mut Draft<'_>, index: usize, outcome: &Outcome) -> 
                 draft.decide(Decision::Alarmed { step, alarm });
             }
             Ok(())
+        }
+        // Settled by hand, its id had been closed.
+        (UndoState::Undone { by_hand: true, .. }, Outcome::Undone { .. }) => {
+            super::alarm(draft, index, Alarm::UndoneAfterCancelled)
         }
         (UndoState::Undone { .. }, Outcome::Undone { .. })
         | (UndoState::NothingToUndo, Outcome::NothingToUndo) => Err(Ignored::Duplicate),

@@ -3,14 +3,16 @@
 
 use std::collections::VecDeque;
 
-use amends_contract::Command;
+use amends_contract::{Command, Direction};
 use amends_definition::{Definition, StepKind, Undo};
-use amends_engine::{Input, OperatorAction, Output, ReplyInput, Status};
+use amends_engine::{
+    ActionState, Input, OperatorAction, Output, PausedBy, ReplyInput, Status, StepState, StuckWhy, UndoState,
+};
 use serde_json::json;
 
 use crate::definitions::{diamond, order, order_input, parcel};
 use crate::participants::{Answer, Participants, Way};
-use crate::script::Script;
+use crate::script::{Script, edit, effect_of, settle};
 
 /// How many timers fire before a late reply comes: more than any step here has attempts.
 const LATE_TICKS: u32 = 6;
@@ -22,6 +24,8 @@ struct World {
     queue: VecDeque<Command>,
     later: Vec<ReplyInput>,
     name: String,
+    /// What an operator wants as soon as that is legal, and the effect was sent so often.
+    meddling: Option<(OperatorAction, String, u32)>,
 }
 
 impl World {
@@ -37,7 +41,7 @@ impl World {
         }
         let script = Script::start(definition, input).quiet();
         let queue = amends_engine::open_commands(&script.saga, &script.definition).into();
-        Self { script, participants, queue, later: Vec::new(), name: format!("{faults:?}") }
+        Self { script, participants, queue, later: Vec::new(), name: format!("{faults:?}"), meddling: None }
     }
 
     /// Runs until nothing can move any more, replies that were held back included.
@@ -87,15 +91,37 @@ impl World {
 
     fn feed(&mut self, input: Input) {
         let outputs = self.script.try_input(input).unwrap();
-        self.queue.extend(outputs.into_iter().filter_map(|output| match output {
-            Output::Send(command) => Some(command),
-            Output::Emit(_) => None,
-        }));
+        self.queue.extend(outputs.into_iter().filter_map(sent));
+        self.meddle();
     }
 
+    /// The operator meddles as soon as that is legal. What it sends overtakes what is under way.
+    fn meddle(&mut self) {
+        let Some((action, what, sends)) = self.meddling.take() else { return };
+        let (step, effect) = effect_of(&what);
+        let state = self.script.saga.instance(&step);
+        let count = state.and_then(|state| state.effect(effect)).map_or(0, |effect| effect.send_no);
+        let input = by_ops(action.clone());
+        match (count >= sends).then(|| self.script.try_input(input)) {
+            Some(Ok(outputs)) => {
+                outputs.into_iter().filter_map(sent).for_each(|it| self.queue.push_front(it))
+            }
+            Some(Err(_)) | None => self.meddling = Some((action, what, sends)),
+        }
+    }
+
+    /// Somebody has mended what only people can mend.
     fn retry(&mut self) {
-        let (actor, reason) = ("ops".to_owned(), "mended".to_owned());
-        self.feed(Input::Operator { action: OperatorAction::RetryNow, actor, reason });
+        let by_hand = |step: &&StepState| {
+            step.stuck(Direction::Backward).is_some_and(|stuck| stuck.why == StuckWhy::ByHand)
+        };
+        if self.script.saga.paused.is_some() {
+            self.feed(by_ops(OperatorAction::Resume { by: PausedBy::Operator }));
+        }
+        match self.script.saga.steps.iter().find(by_hand) {
+            Some(step) => self.feed(by_ops(settle(&format!("{}/undo", step.name), json!(null)))),
+            None => self.feed(by_ops(OperatorAction::RetryNow)),
+        }
     }
 
     /// I3 and I4: every effect at most once, and in the end all of them or none.
@@ -108,7 +134,17 @@ impl World {
         let status = script.saga.status();
         for step in &script.definition.steps {
             let (done, undone) = participants.net(&step.name);
+            let state = script.step(&step.name);
             match (status, step.kind, &step.undo) {
+                // What was done by hand nobody else did.
+                _ if matches!(state.action, ActionState::Succeeded { by_hand: true, .. }) => {
+                    assert_eq!((done, undone), (0, 0), "{name}: {}:\n{}", step.name, text());
+                }
+                (Status::Compensated, ..)
+                    if matches!(state.undo, UndoState::Undone { by_hand: true, .. }) =>
+                {
+                    assert_eq!(undone, 0, "{name}: {}:\n{}", step.name, text());
+                }
                 (Status::Completed, ..) => {
                     assert_eq!((done, undone), (1, 0), "{name}: {}:\n{}", step.name, text());
                 }
@@ -123,7 +159,8 @@ impl World {
             }
         }
         for step in &script.definition.on_compensated {
-            let expected = if status == Status::Compensated { (1, 0) } else { (0, 0) };
+            let by_hand = matches!(script.action(&step.name), ActionState::Succeeded { by_hand: true, .. });
+            let expected = if status == Status::Compensated && !by_hand { (1, 0) } else { (0, 0) };
             assert_eq!(participants.net(&step.name), expected, "{name}: {}:\n{}", step.name, text());
         }
         assert!(!script.saga.flags().alarm, "{name}: no alarm without a lie:\n{}", text());
@@ -131,11 +168,16 @@ impl World {
 
     /// Settles by itself, or is parked, is mended, and settles. Gives how it stood before anybody came.
     fn settle(mut self) -> Status {
+        self.meddle();
         self.run();
+        if self.script.saga.paused.is_some() {
+            self.feed(by_ops(OperatorAction::Resume { by: PausedBy::Operator }));
+            self.run();
+        }
         let first = self.script.saga.status();
         assert!(first.is_terminal() || first == Status::Parked, "{} is {first}", self.name);
         assert_eq!(first == Status::Parked, self.script.saga.flags().needs_attention, "{}", self.name);
-        for _ in 0..5 {
+        for _ in 0..8 {
             if self.script.saga.status().is_terminal() {
                 break;
             }
@@ -146,6 +188,17 @@ impl World {
         self.check_books();
         first
     }
+}
+
+fn sent(output: Output) -> Option<Command> {
+    match output {
+        Output::Send(command) => Some(command),
+        Output::Emit(_) => None,
+    }
+}
+
+fn by_ops(action: OperatorAction) -> Input {
+    Input::Operator { action, actor: "ops".to_owned(), reason: "because".to_owned() }
 }
 
 /// All that can go wrong in a definition: its actions, its undos, what comes after them.
@@ -202,6 +255,47 @@ fn a_parcel_settles_whatever_goes_wrong() {
 fn a_diamond_settles_whatever_goes_wrong() {
     let ends = every_pair(&diamond());
     assert_seen(&ends, &[Status::Completed, Status::Compensated, Status::Parked]);
+}
+
+/// Everything that goes wrong once, and an operator who meddles with it, early or late.
+fn every_meddling(definition: &Definition) -> Vec<(Status, String)> {
+    let mut ends = Vec::new();
+    for what in effects(definition) {
+        let actions = [
+            edit(&what, json!({ "with": "other data" })),
+            settle(&what, json!({ "reservation_id": "by-hand" })),
+            OperatorAction::Pause { by: PausedBy::Operator },
+            OperatorAction::SkipWait,
+            OperatorAction::RetryNow,
+            OperatorAction::Cancel,
+        ];
+        for way in std::iter::once(Way::Well).chain(Way::BAD) {
+            for (action, sends) in actions.iter().flat_map(|action| [(action, 1), (action, 3)]) {
+                // An undo is only ever asked for when something behind it goes wrong.
+                let mut faults = vec![(what.as_str(), way)];
+                if what.contains('/') {
+                    let last = definition.steps.iter().rfind(|step| step.kind != StepKind::Retriable);
+                    faults.push((last.unwrap().name.as_str(), Way::Rejects));
+                }
+                let mut world = World::new(definition.clone(), &faults);
+                world.name = format!("{faults:?}, {} of {what} at {sends}", action.name());
+                world.meddling = Some((action.clone(), what.clone(), sends));
+                let name = world.name.clone();
+                ends.push((world.settle(), name));
+            }
+        }
+    }
+    ends
+}
+
+#[test]
+fn an_order_settles_whatever_operators_do() {
+    assert_seen(&every_meddling(&order()), &[Status::Completed, Status::Compensated, Status::Parked]);
+}
+
+#[test]
+fn a_parcel_settles_whatever_operators_do() {
+    assert_seen(&every_meddling(&parcel()), &[Status::Completed, Status::Compensated, Status::Parked]);
 }
 
 #[test]

@@ -74,7 +74,7 @@ fn a_second_cancel_is_under_way_already() {
 #[test]
 fn behind_the_point_of_no_return_cancel_is_refused() {
     let mut script = order().confirmed();
-    assert_snapshot!(script.refused(OperatorAction::Cancel), @"the point of no return is passed: confirm-stock has succeeded; allowed: [retry-now, pause, abandon]");
+    assert_snapshot!(script.refused(OperatorAction::Cancel), @"the point of no return is passed: confirm-stock has succeeded; allowed: [retry-now, pause, edit-and-retry, settle-step, abandon]");
 }
 
 #[test]
@@ -92,13 +92,18 @@ fn what_is_allowed_follows_from_the_state() {
         let allowed = allowed(&script.saga, &script.definition);
         allowed.iter().map(|action| action.name()).collect::<Vec<_>>().join(" ")
     };
-    assert_eq!(names(&order()), "retry-now cancel compensate pause abandon");
-    assert_eq!(names(&order().charged()), "retry-now cancel compensate pause abandon");
-    assert_eq!(names(&order().confirmed()), "retry-now pause abandon");
-    assert_eq!(names(&order().cancel()), "retry-now cancel compensate pause abandon");
+    let open = "retry-now cancel compensate pause edit-and-retry settle-step abandon";
+    assert_eq!(names(&order()), open);
+    assert_eq!(names(&order().charged()), open);
+    assert_eq!(names(&order().charged().cancel()), "retry-now cancel compensate pause abandon");
+    assert_eq!(names(&order().confirmed()), "retry-now pause edit-and-retry settle-step abandon");
+    assert_eq!(names(&order().cancel()), open);
     let backing_off = order().reply("reserve-stock", failed("db"));
-    assert_eq!(names(&backing_off), "retry-now skip-wait cancel compensate pause abandon");
-    assert_eq!(names(&backing_off.pause()), "cancel compensate pause resume abandon");
+    assert_eq!(names(&backing_off), format!("retry-now skip-wait {}", &open[10..]));
+    assert_eq!(
+        names(&backing_off.pause()),
+        "cancel compensate pause resume edit-and-retry settle-step abandon"
+    );
     assert_eq!(names(&order().confirmed().reply("send-confirmation", ok())), "");
 }
 

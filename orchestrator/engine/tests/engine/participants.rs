@@ -152,8 +152,7 @@ impl Participants {
             };
         }
         if command.is_fence() {
-            self.inbox.insert(effect.clone(), Row::Tombstone);
-            return Outcome::Cancelled;
+            return self.close(command);
         }
         let outcome = match &command.undoes {
             None if way == Way::Rejects => rejected(),
@@ -166,6 +165,19 @@ impl Participants {
         };
         self.inbox.insert(effect.clone(), Row::Final(outcome.clone()));
         outcome
+    }
+
+    /// A fence of an effect that has no row.
+    fn close(&mut self, command: &Command) -> Outcome {
+        if let Some(action) = &command.undoes {
+            let row = self.inbox.entry(action.clone()).or_insert(Row::Tombstone);
+            if matches!(row, Row::Tombstone | Row::Final(Outcome::Rejected { .. })) {
+                self.inbox.insert(command.effect.clone(), Row::Final(Outcome::NothingToUndo));
+                return Outcome::NothingToUndo;
+            }
+        }
+        self.inbox.insert(command.effect.clone(), Row::Tombstone);
+        Outcome::Cancelled
     }
 
     fn happens(&mut self, effect: &EffectId, outcome: Outcome) -> Outcome {

@@ -196,10 +196,10 @@ fn the_pause_of_an_operator_and_of_a_definition_stand_beside_each_other() {
 #[test]
 fn one_does_not_resume_what_the_other_paused() {
     let mut script = paused();
-    assert_snapshot!(script.refused(resume_by(PausedBy::Definition)), @"not the definition paused the saga but an operator: resume the saga itself; allowed: [cancel, compensate, pause, resume, abandon]");
+    assert_snapshot!(script.refused(resume_by(PausedBy::Definition)), @"not the definition paused the saga but an operator: resume the saga itself; allowed: [cancel, compensate, pause, resume, edit-and-retry, settle-step, abandon]");
     let mut script = script::order().operator(pause_by(PausedBy::Definition), "a bad version");
-    assert_snapshot!(script.refused(resume_by(PausedBy::Operator)), @"not the saga is paused but its definition: resume that; allowed: [cancel, compensate, pause, abandon]");
-    assert_snapshot!(script.refused(OperatorAction::RetryNow), @"the saga's definition is paused: resume that first; allowed: [cancel, compensate, pause, abandon]");
+    assert_snapshot!(script.refused(resume_by(PausedBy::Operator)), @"not the saga is paused but its definition: resume that; allowed: [cancel, compensate, pause, edit-and-retry, settle-step, abandon]");
+    assert_snapshot!(script.refused(OperatorAction::RetryNow), @"the saga's definition is paused: resume that first; allowed: [cancel, compensate, pause, edit-and-retry, settle-step, abandon]");
     let script = script.pause();
     assert_eq!(script.saga.paused.as_ref().unwrap().by, PausedBy::Both);
     let script = script.operator(resume_by(PausedBy::Both), "all is well");
@@ -225,9 +225,9 @@ fn a_second_pause_changes_nothing() {
 #[test]
 fn what_would_send_at_once_is_refused() {
     let mut script = paused();
-    assert_snapshot!(script.refused(OperatorAction::RetryNow), @"the saga is paused: resume it first; allowed: [cancel, compensate, pause, resume, abandon]");
-    assert_snapshot!(script.refused(OperatorAction::SkipWait), @"the saga is paused: resume it first; allowed: [cancel, compensate, pause, resume, abandon]");
-    assert_snapshot!(script::order().refused(resume_by(PausedBy::Operator)), @"the saga is not paused; allowed: [retry-now, cancel, compensate, pause, abandon]");
+    assert_snapshot!(script.refused(OperatorAction::RetryNow), @"the saga is paused: resume it first; allowed: [cancel, compensate, pause, resume, edit-and-retry, settle-step, abandon]");
+    assert_snapshot!(script.refused(OperatorAction::SkipWait), @"the saga is paused: resume it first; allowed: [cancel, compensate, pause, resume, edit-and-retry, settle-step, abandon]");
+    assert_snapshot!(script::order().refused(resume_by(PausedBy::Operator)), @"the saga is not paused; allowed: [retry-now, cancel, compensate, pause, edit-and-retry, settle-step, abandon]");
 }
 
 #[test]

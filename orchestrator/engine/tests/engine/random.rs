@@ -2,12 +2,12 @@
 //! wherever it has come to, a saga still ends when the world is well again.
 
 use amends_contract::{Command, Direction, Outcome, Token};
-use amends_engine::{Error, Input, OperatorAction, open_commands};
+use amends_engine::{Error, Input, OperatorAction, PausedBy, StepState, StuckWhy, open_commands};
 use proptest::prelude::*;
 use serde_json::json;
 
 use crate::definitions::{diamond, order, order_input, parcel};
-use crate::script::Script;
+use crate::script::{Script, edit, settle};
 
 #[derive(Clone, Debug)]
 enum Act {
@@ -17,6 +17,14 @@ enum Act {
         ago: u32,
         outcome: Outcome,
         violates: bool,
+        older: bool,
+    },
+    /// An operator wants something of one effect.
+    Edit {
+        about: usize,
+    },
+    Settle {
+        about: usize,
     },
     /// What is open is answered.
     Answer {
@@ -51,13 +59,27 @@ fn outcome() -> impl Strategy<Value = Outcome> {
 
 fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
-        3 => (any::<usize>(), 0..3_u32, outcome(), prop::bool::weighted(0.05))
-            .prop_map(|(about, ago, outcome, violates)| Act::Reply { about, ago, outcome, violates }),
+        3 => (any::<usize>(), 0..3_u32, outcome(), prop::bool::weighted(0.05), prop::bool::weighted(0.1))
+            .prop_map(|(about, ago, outcome, violates, older)| Act::Reply { about, ago, outcome, violates, older }),
         5 => outcome().prop_map(|outcome| Act::Answer { outcome }),
         4 => (prop::bool::weighted(0.2), prop::collection::vec(0..4_usize, 0..3), 0..100_000_000_u64)
             .prop_map(|(blind, down, late_ms)| Act::Timer { blind, down, late_ms: if late_ms % 3 == 0 { late_ms } else { 0 } }),
         1 => (0..4_000_000_u64).prop_map(|ms| Act::Wait { ms }),
-        1 => prop_oneof![Just(OperatorAction::RetryNow), Just(OperatorAction::Cancel)].prop_map(Act::Operator),
+        2 => operator().prop_map(Act::Operator),
+        1 => any::<usize>().prop_map(|about| Act::Edit { about }),
+        1 => any::<usize>().prop_map(|about| Act::Settle { about }),
+    ]
+}
+
+fn operator() -> impl Strategy<Value = OperatorAction> {
+    let by = || prop_oneof![Just(PausedBy::Operator), Just(PausedBy::Definition)];
+    prop_oneof![
+        10 => Just(OperatorAction::RetryNow),
+        10 => Just(OperatorAction::SkipWait),
+        10 => by().prop_map(|by| OperatorAction::Pause { by }),
+        20 => by().prop_map(|by| OperatorAction::Resume { by }),
+        5 => Just(OperatorAction::Cancel),
+        1 => Just(OperatorAction::Abandon),
     ]
 }
 
@@ -71,11 +93,13 @@ fn perform(script: &mut Script, act: &Act) {
             let Some(command) = open_commands(&script.saga, &script.definition).pop() else { return };
             Input::Reply(script.answer(&what(&command), outcome.clone()))
         }
-        Act::Reply { about, ago, outcome, violates } => {
-            let names: Vec<&Token> = script.saga.steps.iter().map(|step| &step.name).collect();
-            let name = names[about % names.len()];
-            let what = if about & 64 == 0 { name.to_string() } else { format!("{name}/undo") };
-            let mut reply = script.answer(&what, outcome.clone());
+        Act::Edit { about } => by_ops(edit(&one_of(script, *about), json!({ "reservation": about % 3 }))),
+        Act::Settle { about } => {
+            by_ops(settle(&one_of(script, *about), json!({ "reservation_id": about % 3 })))
+        }
+        Act::Reply { about, ago, outcome, violates, older } => {
+            let mut reply = script.answer(&one_of(script, *about), outcome.clone());
+            reply.effect.epoch = reply.effect.epoch.saturating_sub(u32::from(*older)).max(1);
             reply.send_no = reply.send_no.saturating_sub(*ago).max(1);
             reply.violation = violates.then(|| "no such field".to_owned());
             Input::Reply(reply)
@@ -90,14 +114,23 @@ fn perform(script: &mut Script, act: &Act) {
                 slots: Default::default(),
             }
         }
-        Act::Operator(action) => {
-            Input::Operator { action: action.clone(), actor: "ops".to_owned(), reason: String::new() }
-        }
+        Act::Operator(action) => by_ops(action.clone()),
     };
     match script.try_input(input) {
         Ok(_) | Err(Error::Refused { .. }) => {}
         Err(error) => panic!("{error}"),
     }
+}
+
+/// An effect of the saga.
+fn one_of(script: &Script, about: usize) -> String {
+    let names: Vec<&Token> = script.saga.steps.iter().map(|step| &step.name).collect();
+    let name = names[about % names.len()];
+    if about & 64 == 0 { name.to_string() } else { format!("{name}/undo") }
+}
+
+fn by_ops(action: OperatorAction) -> Input {
+    Input::Operator { action, actor: "ops".to_owned(), reason: String::new() }
 }
 
 fn what(command: &Command) -> String {
@@ -109,9 +142,20 @@ fn what(command: &Command) -> String {
 
 /// An operator asks again, and everybody answers as well as they can.
 fn heal(script: &mut Script) {
-    for _ in 0..40 {
+    let both = PausedBy::Both;
+    perform(script, &Act::Operator(OperatorAction::Resume { by: both }));
+    for _ in 0..60 {
         if script.saga.status().is_terminal() {
             return;
+        }
+        // What was done by hand only a person can undo.
+        let by_hand = |step: &&StepState| {
+            step.stuck(Direction::Backward).is_some_and(|stuck| stuck.why == StuckWhy::ByHand)
+        };
+        if let Some(step) = script.saga.steps.iter().find(by_hand) {
+            let word = settle(&format!("{}/undo", step.name), json!(null));
+            script.try_input(by_ops(word)).unwrap();
+            continue;
         }
         perform(script, &Act::Operator(OperatorAction::RetryNow));
         let Some(command) = open_commands(&script.saga, &script.definition).pop() else { continue };

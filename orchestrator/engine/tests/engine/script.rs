@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use amends_contract::{Direction, EffectId, Outcome, SagaId, Timestamp, Token};
+use amends_contract::{Direction, EffectId, Outcome, SagaId, StepRef, Timestamp, Token};
 use amends_definition::Definition;
 use amends_engine::{
     ActionState, Begin, Error, Input, JournalEntry, OperatorAction, Output, PausedBy, ReplyInput, Saga,
@@ -119,11 +119,8 @@ impl Script {
     }
 
     pub(crate) fn answer(&self, what: &str, outcome: Outcome) -> ReplyInput {
-        let (name, direction) = match what.split_once('/') {
-            None => (what, Direction::Forward),
-            Some((name, _)) => (name, Direction::Backward),
-        };
-        let step = self.step(name);
+        let (name, direction) = effect_of(what);
+        let step = self.step(&name.to_string());
         let call = self.definition.step(&step.name).unwrap().address().unwrap();
         ReplyInput {
             effect: EffectId {
@@ -178,6 +175,14 @@ impl Script {
 
     pub(crate) fn retry_now(self) -> Self {
         self.operator(OperatorAction::RetryNow, "mended")
+    }
+
+    pub(crate) fn edit(self, what: &str, data: Value) -> Self {
+        self.operator(edit(what, data), "better data")
+    }
+
+    pub(crate) fn settle(self, what: &str, output: Value) -> Self {
+        self.operator(settle(what, output), "by phone")
     }
 
     pub(crate) fn skip_wait(self) -> Self {
@@ -253,6 +258,24 @@ impl Script {
     pub(crate) fn confirmed(self) -> Self {
         self.charged().reply("confirm-stock", ok())
     }
+}
+
+/// The step that a script names, and which of its effects.
+pub(crate) fn effect_of(what: &str) -> (StepRef, Direction) {
+    match what.split_once('/') {
+        None => (what.parse().unwrap(), Direction::Forward),
+        Some((name, _)) => (name.parse().unwrap(), Direction::Backward),
+    }
+}
+
+pub(crate) fn edit(what: &str, data: Value) -> OperatorAction {
+    let (step, effect) = effect_of(what);
+    OperatorAction::EditAndRetry { step, effect, data }
+}
+
+pub(crate) fn settle(what: &str, output: Value) -> OperatorAction {
+    let (step, effect) = effect_of(what);
+    OperatorAction::SettleStep { step, effect, output }
 }
 
 fn operator(action: OperatorAction, reason: &str) -> Input {

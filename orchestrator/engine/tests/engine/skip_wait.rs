@@ -72,8 +72,6 @@ fn all_waits_end_together() {
     let script = script.reply("charge", failed("db")).mark().skip_wait();
     assert_snapshot!(script.text(), @r#"
     +0s skip-wait by ops: no time
-      sent hold do due_at=+10s left=2 send_no=2
-      sent charge do due_at=+10s left=2 send_no=2
       rejected approve code=timeout message="the signal approval did not come in time"
       turned failure={"code":"timeout","detail":"the signal approval did not come in time","step":"approve"} undo=["hold","charge"]
       unknown hold
@@ -102,12 +100,12 @@ fn it_ends_the_wait_for_the_start() {
 #[test]
 fn without_a_wait_it_is_refused() {
     let refused = |mut script: Script| script.refused(OperatorAction::SkipWait);
-    assert_snapshot!(refused(script::order()), @"nothing is backing off, no signal is awaited, and the saga has begun; allowed: [retry-now, cancel, compensate, pause, abandon]");
+    assert_snapshot!(refused(script::order()), @"nothing is backing off, no signal is awaited, and the saga has begun; allowed: [retry-now, cancel, compensate, pause, edit-and-retry, settle-step, abandon]");
     let pending = script::order().reply("reserve-stock", Outcome::Pending);
     let stuck = script::order().reply("reserve-stock", Outcome::Conflict);
     let queued = Script::start(limited(), Value::Null);
     for script in [pending, stuck, queued] {
         assert!(refused(script).starts_with("nothing is backing off"));
     }
-    assert_snapshot!(refused(script::order().reply("reserve-stock", failed("db")).pause()), @"the saga is paused: resume it first; allowed: [cancel, compensate, pause, resume, abandon]");
+    assert_snapshot!(refused(script::order().reply("reserve-stock", failed("db")).pause()), @"the saga is paused: resume it first; allowed: [cancel, compensate, pause, resume, edit-and-retry, settle-step, abandon]");
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use amends_contract::{Command, Event, Timestamp};
+use amends_contract::{Command, EffectId, Event, Timestamp};
 use amends_engine::{Input, Output, Saga, Transition, Verdict};
 use serde_json::{Map, Value};
 
@@ -38,7 +38,7 @@ fn heading(input: &Input) -> String {
             let rest =
                 if outcome == Value::Object(Map::new()) { String::new() } else { format!(" {outcome}") };
             let violation = violation.map(|why| format!(" (violates: {why})")).unwrap_or_default();
-            let direction = effect.direction.as_str();
+            let direction = in_epoch(effect);
             let name = name.as_str().unwrap();
             format!("reply {} {direction}#{} {name}{rest}{violation}", effect.step, reply.send_no)
         }
@@ -89,11 +89,19 @@ fn sending(command: &Command, start: Timestamp) -> String {
         "{} {} {}#{}{undoes} of {} {}",
         command.address,
         effect.step,
-        effect.direction.as_str(),
+        in_epoch(effect),
         command.send_no,
         moment(command.decided_at, start),
         command.data
     )
+}
+
+/// `do`, or `do/2` in a later epoch.
+fn in_epoch(effect: &EffectId) -> String {
+    match effect.epoch {
+        1 => effect.direction.as_str().to_owned(),
+        epoch => format!("{}/{epoch}", effect.direction.as_str()),
+    }
 }
 
 fn emission(event: &Event) -> String {

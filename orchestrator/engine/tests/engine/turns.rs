@@ -115,7 +115,7 @@ fn what_waits_for_a_place_is_never_undone() {
 #[test]
 fn what_waits_for_a_place_is_not_due_and_cannot_jump_the_queue() {
     let mut script = Script::start(limited(), json!(null)).mark().after(11_000);
-    assert_snapshot!(script.refused(OperatorAction::RetryNow), @"nothing is in flight or stuck that could be asked for again; allowed: [cancel, compensate, pause, abandon]");
+    assert_snapshot!(script.refused(OperatorAction::RetryNow), @"nothing is in flight or stuck that could be asked for again; allowed: [cancel, compensate, pause, edit-and-retry, settle-step, abandon]");
     assert!(script.saga.due_at() > Some(START.plus_ms(60_000)), "only its deadline");
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use amends_contract::{Command, Direction, EffectId};
+use amends_contract::{Command, Direction, EffectId, Outcome};
 use amends_definition::{Definition, Step, StepKind};
 use amends_engine::{
     ActionState, Decision, Input, JournalEntry, Output, Phase, Saga, StepState, StuckWhy, Transition,
@@ -17,8 +17,10 @@ pub(crate) struct Witness {
     journal: Vec<JournalEntry>,
     sent: BTreeMap<EffectId, Vec<Command>>,
     turns: usize,
-    /// What was asked for when an `expired` said that a fence closed nothing.
-    expired: BTreeSet<EffectId>,
+    /// What a participant says can never happen.
+    closed: BTreeSet<EffectId>,
+    /// What a participant does not remember, or did and could not tell: a fence has closed nothing.
+    left: BTreeSet<EffectId>,
 }
 
 impl Witness {
@@ -30,6 +32,8 @@ impl Witness {
             return;
         }
         self.journal_holds(transition);
+        self.listen(&transition.entry);
+        self.settling_holds(transition, before);
         if let Some(before) = before {
             self.phase_holds(before, saga, &transition.entry);
         }
@@ -76,6 +80,7 @@ impl Witness {
 
     /// Numbers of sendings are never used twice; data and time of an effect never change.
     fn sending_holds(&mut self, command: &Command, entry: &JournalEntry) {
+        self.epoch_holds(command);
         let before = self.sent.entry(command.effect.clone()).or_default();
         // A number may be left out: that of a sending which the same input made void.
         let last = before.last().map_or(0, |last| last.send_no);
@@ -90,16 +95,61 @@ impl Witness {
             if !earlier.is_fence() && !command.is_fence() {
                 assert_eq!(earlier.meaning(), command.meaning(), "a command's data is frozen");
             }
-            let expired = self.expired.contains(&command.effect);
-            assert!(
-                !earlier.is_fence() || command.is_fence() || expired,
-                "nothing is asked for behind a fence"
-            );
+            let left = self.left.contains(&command.effect);
+            assert!(!earlier.is_fence() || command.is_fence() || left, "nothing is asked for behind a fence");
         }
         assert_eq!(command.undoes.is_some(), command.effect.direction == Direction::Backward);
         let envelope = command.to_envelope();
         assert_eq!(&Command::from_envelope(envelope).unwrap(), command, "it can be read");
         before.push(command.clone());
+    }
+}
+
+impl Witness {
+    /// Keeps what participants prove.
+    fn listen(&mut self, entry: &JournalEntry) {
+        let Input::Reply(reply) = &entry.input else { return };
+        let effect = reply.effect.clone();
+        match &reply.outcome {
+            Outcome::Cancelled | Outcome::Rejected { .. } => _ = self.closed.insert(effect),
+            Outcome::Expired => _ = self.left.insert(effect),
+            _ if reply.violation.is_some() => _ = self.left.insert(effect),
+            _ => {}
+        }
+    }
+
+    /// An epoch opens only when the one before it was closed, or never sent; and an undo names the action
+    /// that may have run.
+    fn epoch_holds(&self, command: &Command) {
+        let effect = &command.effect;
+        if effect.epoch > 1 {
+            let before = EffectId { epoch: effect.epoch - 1, ..effect.clone() };
+            let sent = self.sent.contains_key(&before);
+            assert!(!sent || self.closed.contains(&before), "{effect} opens before {before} is closed");
+        }
+        if let Some(action) = &command.undoes {
+            let later = EffectId { epoch: action.epoch + 1, ..action.clone() };
+            assert!(self.sent.contains_key(action), "{effect} undoes what was asked for");
+            assert!(!self.sent.contains_key(&later), "{effect} undoes an epoch that is closed");
+        }
+    }
+
+    /// By hand only what no participant can do any more.
+    fn settling_holds(&self, transition: &Transition, before: Option<&Saga>) {
+        for decision in &transition.entry.decisions {
+            let (step, direction) = match decision {
+                Decision::Succeeded { step, by_hand: true, .. } => (step, Direction::Forward),
+                Decision::Undone { step, by_hand: true, .. } => (step, Direction::Backward),
+                _ => continue,
+            };
+            let state = before.unwrap().instance(step).unwrap();
+            let Some(effect) = state.effect(direction).filter(|effect| effect.send_no > 0) else { continue };
+            let (saga, step) = (transition.saga.id, step.clone());
+            let id = EffectId { saga, step, direction, epoch: effect.epoch };
+            let fenced = self.sent.get(&id).is_some_and(|sent| sent.iter().any(Command::is_fence));
+            assert!(fenced, "{id} is settled by hand and was never fenced");
+            assert!(self.closed.contains(&id) || self.left.contains(&id), "{id} may still happen");
+        }
     }
 }
 
