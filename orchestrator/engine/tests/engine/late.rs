@@ -184,7 +184,7 @@ fn replies_for_somebody_else_change_nothing() {
     assert_eq!(with(&|reply| reply.participant = "payment".parse().unwrap()), "foreign");
     assert_eq!(with(&|reply| reply.effect.step = "polish".parse().unwrap()), "foreign");
     assert_eq!(with(&|reply| reply.effect.step.index = Some(1)), "foreign");
-    assert_eq!(with(&|reply| reply.effect.epoch = 2), "stale");
+    assert_eq!(with(&|reply| reply.effect.epoch = 2), "not_sent");
     let other = "0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c11".parse().unwrap();
     assert_eq!(with(&|reply| reply.effect.saga = other), "foreign");
     // A step without an undo has nobody to answer for it.

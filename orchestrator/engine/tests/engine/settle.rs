@@ -301,7 +301,7 @@ fn a_pivot_in_doubt_is_settled_only_when_nobody_knows() {
     assert_snapshot!(script.refused(settle("confirm-stock", Value::Null)), @"confirm-stock was asked whether it happened, and the answer decides; allowed: [retry-now, cancel, compensate, pause, abandon]");
     let script = script.reply("confirm-stock", Outcome::Expired).mark().settle("confirm-stock", Value::Null);
     let mut script = script.cancel();
-    assert_snapshot!(script.refused(edit("confirm-stock", Value::Null)), @"nothing is in flight or stuck that could be tried with other data; allowed: [retry-now, cancel, compensate, pause, settle-step, abandon]");
+    assert_snapshot!(script.refused(edit("confirm-stock", Value::Null)), @"the saga is to turn back, so confirm-stock is not tried again; allowed: [retry-now, cancel, compensate, pause, settle-step, abandon]");
     let script = script.reply("confirm-stock", Outcome::Expired);
     assert_snapshot!(script.text(), @r#"
     +0s settle-step by ops: by phone
@@ -454,10 +454,21 @@ fn an_output_that_breaks_its_schema_is_refused() {
     let definition = definition.unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
     let definition = definition.with_checks(&|_| Ok(Check(Arc::new(has_id)))).unwrap();
     let mut script = Script::start(definition, Value::Null);
-    assert_snapshot!(script.refused(settle("ship", json!({ "no": 1 }))), @"");
-    assert_snapshot!(script.refused(edit("ship", json!({ "no": 1 }))), @"");
+    assert_snapshot!(script.refused(settle("ship", json!({ "no": 1 }))), @"the output breaks the step's schema: there is no id; allowed: [retry-now, cancel, compensate, pause, edit-and-retry, settle-step, abandon]");
+    assert_snapshot!(script.refused(edit("ship", json!({ "no": 1 }))), @"the command's data break the step's schema: there is no id; allowed: [retry-now, cancel, compensate, pause, edit-and-retry, settle-step, abandon]");
     let script = script.mark().settle("ship", json!({ "id": 1 })).reply("ship", Outcome::Cancelled);
-    assert_snapshot!(script.text(), @"");
+    assert_snapshot!(script.text(), @r#"
+    +0s settle-step by ops: by phone
+      intended ship do then={"settle":{"output":{"id":1}}}
+      sent ship do ask={"fence":"settle"} due_at=+10s left=8 send_no=2
+      -> warehouse.fence ship do#2 of +0s {}
+      = running, due +10s
+    +0s reply ship do#2 cancelled
+      succeeded ship by_hand=true output={"id":1}
+      done ending=completed
+      !! strict.completed (3/completed)
+      = completed
+    "#);
 }
 
 const STRICT: &str = "

@@ -146,9 +146,9 @@ impl Witness {
             let Some(effect) = state.effect(direction).filter(|effect| effect.send_no > 0) else { continue };
             let (saga, step) = (transition.saga.id, step.clone());
             let id = EffectId { saga, step, direction, epoch: effect.epoch };
-            let fenced = self.sent.get(&id).is_some_and(|sent| sent.iter().any(Command::is_fence));
-            assert!(fenced, "{id} is settled by hand and was never fenced");
-            assert!(self.closed.contains(&id) || self.left.contains(&id), "{id} may still happen");
+            // Whatever closed it; what nobody remembers was at least asked for.
+            let over = self.closed.contains(&id) || self.left.contains(&id);
+            assert!(over, "{id} is settled by hand and may still happen");
         }
     }
 }
