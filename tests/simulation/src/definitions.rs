@@ -38,8 +38,9 @@ pub(crate) fn plays() -> Vec<Play> {
 }
 
 fn compiled() -> Vec<Play> {
-    let sources: [(&str, &str, fn(&mut Dice) -> Value); 6] = [
+    let sources: [(&str, &str, fn(&mut Dice) -> Value); 7] = [
         ("order.v1.yaml", include_str!("../../../saga-definitions/order.v1.yaml"), order),
+        ("return-order.v1.yaml", include_str!("../../../saga-definitions/return-order.v1.yaml"), returned),
         ("trip.v1.yaml", include_str!("../definitions/trip.v1.yaml"), numbered),
         ("parcel.v1.yaml", include_str!("../definitions/parcel.v1.yaml"), numbered),
         ("hasty.v1.yaml", include_str!("../definitions/hasty.v1.yaml"), numbered),
@@ -52,12 +53,18 @@ fn compiled() -> Vec<Play> {
         .collect()
 }
 
+const SCHEMAS: [(&str, &str); 2] = [
+    ("schemas/order-input.v1.json", include_str!("../../../saga-definitions/schemas/order-input.v1.json")),
+    (
+        "schemas/return-order-input.v1.json",
+        include_str!("../../../saga-definitions/schemas/return-order-input.v1.json"),
+    ),
+];
+
 fn compile(name: &str, source: &str) -> Rc<Definition> {
-    let schemas = |path: &str| match path {
-        "schemas/order-input.v1.json" => {
-            Ok(include_str!("../../../saga-definitions/schemas/order-input.v1.json").to_owned())
-        }
-        other => Err(format!("the simulation has no {other}")),
+    let schemas = |path: &str| {
+        let found = SCHEMAS.iter().find(|(name, _)| *name == path);
+        found.map(|(_, text)| (*text).to_owned()).ok_or_else(|| format!("the simulation has no {path}"))
     };
     match Definition::compile(name, source, &schemas) {
         Ok(definition) => Rc::new(definition),
@@ -72,6 +79,16 @@ fn order(dice: &mut Dice) -> Value {
         "lines": [{ "sku": "TEA-1", "quantity": dice.between(1, 9) }],
         "total": { "amount": dice.between(100, 99_999), "currency": "EUR" },
         "payment_token": "tok-1",
+    })
+}
+
+fn returned(dice: &mut Dice) -> Value {
+    json!({
+        "order_id": format!("o-{}", dice.below(5)),
+        "customer_id": format!("c-{}", dice.below(5)),
+        "email": "ada@example.org",
+        "lines": [{ "sku": "TEA-1", "quantity": dice.between(1, 9) }],
+        "amount": { "amount": dice.between(100, 99_999), "currency": "EUR" },
     })
 }
 

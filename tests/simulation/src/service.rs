@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use amends_contract::{Cause, Command, Direction, EffectId, Outcome, Reply, Token};
-use amends_rehearsal::{Ended, Participant, Ran, Taken};
+use amends_contract::{Address, Cause, Command, Direction, EffectId, Outcome, Reply, Token};
+use amends_rehearsal::{Domain, Ended, Participant, Ran, Taken};
 use serde_json::json;
 
 use crate::dice::Dice;
@@ -140,8 +140,9 @@ impl World {
         let now = self.agenda.now();
         let before = self.services[index].participant.row(&command.effect).map(|row| row.state);
         let taken = {
-            let mut domain = domain(&mut self.dice, &self.weather, self.is_healing);
-            self.services[index].participant.take(command, Some(cause), now, &mut domain)
+            let Self { dice, weather, musts, is_healing, .. } = self;
+            let mut mind = Mind { dice, weather, musts, is_healing: *is_healing };
+            self.services[index].participant.take(command, Some(cause), now, &mut mind)
         };
         self.note(|| {
             let outcome = taken.clone().reply().map_or("calls", |reply| reply.outcome.name());
@@ -216,7 +217,10 @@ impl World {
             self.agenda.enter(5, Event::CallEnds(who, effect.clone(), Ended::Nothing(refused)));
             return Ok(());
         }
-        let wanted = answer(&mut self.dice, &self.weather, self.is_healing, &command);
+        let wanted = {
+            let Self { dice, weather, musts, is_healing, .. } = self;
+            answer(&mut Mind { dice, weather, musts, is_healing: *is_healing }, &command)
+        };
         let outcome = self.services[who.index].participant.call(effect, wanted);
         self.witness_effects(who.index, &command)?;
         if self.dice.chance(self.weather.call_lost) {
@@ -268,8 +272,9 @@ impl World {
         for effect in ready {
             let Some(command) = self.services[index].participant.asked(&effect).cloned() else { continue };
             let taken = {
-                let mut domain = domain(&mut self.dice, &self.weather, self.is_healing);
-                self.services[index].participant.resume(&effect, &mut domain)
+                let Self { dice, weather, musts, is_healing, .. } = self;
+                let mut mind = Mind { dice, weather, musts, is_healing: *is_healing };
+                self.services[index].participant.resume(&effect, &mut mind)
             };
             self.witness_effects(index, &command)?;
             match taken {
@@ -314,33 +319,40 @@ impl World {
     }
 }
 
-/// What the domain makes of a command.
-fn domain(dice: &mut Dice, weather: &Weather, is_healing: bool) -> impl FnMut(&Command) -> Ran {
-    move |command| {
-        if dice.chance(weather.calls) {
+/// How the participants' own code answers.
+struct Mind<'a> {
+    dice: &'a mut Dice,
+    weather: &'a Weather,
+    /// What may not be rejected.
+    musts: &'a BTreeSet<Address>,
+    is_healing: bool,
+}
+
+impl Domain for Mind<'_> {
+    fn run(&mut self, command: &Command) -> Ran {
+        if self.dice.chance(self.weather.calls) {
             return Ran::Call;
         }
-        if dice.chance(weather.fails) {
-            let retry_after_ms = dice.chance(200).then(|| dice.between(10, 20_000));
+        if self.dice.chance(self.weather.fails) {
+            let retry_after_ms = self.dice.chance(200).then(|| self.dice.between(10, 20_000));
             return Ran::Now(Outcome::Failed { code: "busy".to_owned(), retry_after_ms });
         }
-        Ran::Now(answer(dice, weather, is_healing, command))
+        Ran::Now(answer(self, command))
     }
 }
 
 /// A definite outcome.
-fn answer(dice: &mut Dice, weather: &Weather, is_healing: bool, command: &Command) -> Outcome {
-    let name: &str = &command.address.command;
-    let must = command.effect.direction == Direction::Backward || MUST_SUCCEED.contains(&name);
+fn answer(Mind { dice, weather, musts, is_healing }: &mut Mind<'_>, command: &Command) -> Outcome {
+    let must = command.effect.direction == Direction::Backward || musts.contains(&command.address);
     // What must not be rejected is, once in a while: the step is then stuck.
     let chance = if must { u32::from(dice.chance(weather.rejects)) * 20 } else { weather.rejects };
-    if !is_healing && dice.chance(chance) {
+    if !*is_healing && dice.chance(chance) {
         return Outcome::Rejected { code: "no".to_owned(), message: "the business says no".to_owned() };
     }
     match done(command.effect.direction) {
         Outcome::Succeeded { .. } => {
             let (number, id) = (dice.below(1_000), format!("r-{}", dice.below(1_000)));
-            Outcome::Succeeded { output: json!({ "number": number, "reservation_id": id }) }
+            Outcome::Succeeded { output: json!({ "number": number, "reservation_id": id, "return_id": id }) }
         }
         other => other,
     }
@@ -352,7 +364,3 @@ const fn done(direction: Direction) -> Outcome {
         Direction::Backward => Outcome::Undone { output: serde_json::Value::Null },
     }
 }
-
-/// Commands of retriable steps, in all the definitions.
-const MUST_SUCCEED: [&str; 9] =
-    ["send-confirmation", "send-rejection", "send", "thank", "tell", "close", "write", "regret", "inform"];

@@ -5,10 +5,11 @@
 //!
 //! Invariant: whatever can be cut in two by a crash is two events.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use amends_contract::{Command, Reply, SagaId, Timestamp};
-use amends_definition::Definition;
+use amends_contract::{Address, Command, Reply, SagaId, Timestamp};
+use amends_definition::{Definition, StepKind};
 use amends_engine::{Bug, Saga, Status};
 use amends_rehearsal::{Defect, Ended, Participant};
 
@@ -95,6 +96,8 @@ pub(crate) struct World {
     pub(crate) weather: Weather,
     pub(crate) is_healing: bool,
     pub(crate) plays: Vec<Play>,
+    /// Commands that a participant should not reject: of retriable steps.
+    pub(crate) musts: BTreeSet<Address>,
     pub(crate) flaw: Option<Flaw>,
     pub(crate) store: Store,
     pub(crate) database_up: bool,
@@ -154,6 +157,7 @@ impl World {
             agenda: Agenda::new(beginning()),
             weather,
             is_healing: false,
+            musts: musts(&plays),
             plays,
             flaw,
             store,
@@ -320,6 +324,16 @@ impl World {
 
 fn json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).unwrap_or_else(|error| error.to_string())
+}
+
+/// The commands of all steps that have to succeed in the end.
+fn musts(plays: &[Play]) -> BTreeSet<Address> {
+    let of = |play: &Play| {
+        let retriable = play.definition.steps.iter().filter(|step| step.kind == StepKind::Retriable);
+        let steps = retriable.chain(&play.definition.on_compensated);
+        steps.filter_map(|step| step.address().cloned()).collect::<Vec<_>>()
+    };
+    plays.iter().flat_map(of).collect()
 }
 
 /// All whom the definitions call.
