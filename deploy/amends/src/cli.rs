@@ -5,7 +5,7 @@
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
-use amends_contract::SagaId;
+use amends_contract::{SagaId, Token};
 use amends_server::keys::Scope;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -171,6 +171,26 @@ pub(crate) enum Definition {
     },
     /// Print the JSON Schema of the language, for editors
     Schema,
+    /// Rehearse a definition: every fault at every step, in virtual time; exit 1 if something is found
+    DryRun(DryRun),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DryRun {
+    /// The definition, such as saga-definitions/order.v1.yaml; its schemas are read beside it
+    pub(crate) file: PathBuf,
+    /// What the sagas are about (JSON); made up from the input's schema if left out
+    #[arg(long, value_name = "FILE")]
+    pub(crate) input: Option<PathBuf>,
+    /// What steps give back (JSON: step to output); made up for those that are left out
+    #[arg(long, value_name = "FILE")]
+    pub(crate) replies: Option<PathBuf>,
+    /// A step without an undo whose effect may stay when the saga is compensated
+    #[arg(long, value_name = "STEP")]
+    pub(crate) allow_left: Vec<Token>,
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Subcommand)]

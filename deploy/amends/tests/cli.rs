@@ -165,3 +165,31 @@ fn an_orchestrator_that_is_away_is_said_so() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("does not answer: is it running"), "{}", stderr(&output));
 }
+
+#[test]
+fn definitions_are_rehearsed() {
+    let folder = tempfile::tempdir().unwrap();
+    let saga_definitions = concat!(env!("CARGO_MANIFEST_DIR"), "/../../saga-definitions");
+    let order = format!("{saga_definitions}/order.v1.yaml");
+    let good = stdout(&amends(folder.path(), &["definition", "dry-run", &order], &[]));
+    assert!(
+        good.contains("confirm-stock\tis rejected\tcompensated (rejected)\treserve-stock, charge-payment"),
+        "{good}"
+    );
+    assert!(good.ends_with("cases, nothing found\n"), "{good}");
+
+    let source = std::fs::read_to_string(&order).unwrap();
+    let undo = "undo: { call: payment.refund-payment, retry: { attempts: 50, cap: 30s } }";
+    let flawed = source.replace(undo, "undo: none\n    because: we never refund");
+    let flawed = flawed.replace("schemas/", &format!("{saga_definitions}/schemas/"));
+    std::fs::write(folder.path().join("order.v1.yaml"), flawed).unwrap();
+    let output = amends(folder.path(), &["definition", "dry-run", "order.v1.yaml"], &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("finding: charge-payment would be left behind"), "{text}");
+    assert!(text.contains("such as: confirm-stock is rejected"), "{text}");
+    let allowed = ["definition", "dry-run", "order.v1.yaml", "--json", "--allow-left", "charge-payment"];
+    let report: Value = serde_json::from_str(&stdout(&amends(folder.path(), &allowed, &[]))).unwrap();
+    assert_eq!(report["findings"], serde_json::json!([]));
+    assert_eq!(report["rows"][0]["ending"], "completed");
+}

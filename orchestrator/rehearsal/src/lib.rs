@@ -5,6 +5,7 @@
 //!
 //! Invariant: pure. The same choices give the same end.
 
+pub mod dry_run;
 mod participant;
 
 pub use amends_inbox::State;

@@ -3,6 +3,8 @@
 //!
 //! Invariant: a file is good here if and only if an orchestrator loads it; both call the same compiler.
 
+mod dry_run;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -24,6 +26,7 @@ pub(crate) fn run(command: &cli::Definition, output: &mut Output) -> anyhow::Res
             output.line(SCHEMA.trim_end())?;
             Ok(true)
         }
+        cli::Definition::DryRun(command) => dry_run::run(command, output),
     }
 }
 
