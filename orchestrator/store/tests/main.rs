@@ -35,6 +35,7 @@ mod keys;
 mod letters;
 mod listing;
 mod opening;
+mod pauses;
 mod postgres;
 mod races;
 mod sagas;
