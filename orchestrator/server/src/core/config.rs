@@ -34,6 +34,9 @@ pub struct LoopsConfig {
     pub event_count_max: u32,
     /// Hours for which published events are kept, to be published again when the broker lost them.
     pub event_keep_h: u64,
+    /// Milliseconds between two looks at what operators want of whole definitions: so long may a saga begin, or
+    /// run on, that another process was told to pause.
+    pub pause_interval_ms: u64,
     /// Milliseconds to wait before the database is tried again after it failed.
     pub database_retry_ms: u64,
     /// How often one input is tried again after losing to a concurrent commit before its caller is told;
@@ -56,6 +59,7 @@ impl Default for LoopsConfig {
             event_interval_ms: 1_000,
             event_count_max: 256,
             event_keep_h: 24,
+            pause_interval_ms: 1_000,
             database_retry_ms: 500,
             conflict_tries_max: 20,
         }

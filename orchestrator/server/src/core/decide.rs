@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use amends_contract::{Command, DeadReason, Event, Timestamp};
 use amends_definition::Definition;
-use amends_engine::{Error, Input, Output, Saga, Transition, Verdict};
+use amends_engine::{Begin, Error, Input, Output, Saga, Transition, Verdict};
 use amends_store::Write;
-use serde_json::Value;
 
+use super::schemas::checked;
 use super::work::{Task, Work};
 use super::{CoreError, OperateError, Started};
 
@@ -37,7 +37,7 @@ pub(crate) fn decide(
     match (saga, definition, &work.task) {
         (None, _, Task::Start(task)) => {
             // The input may be needed again if the commit fails.
-            let started = amends_engine::start(work.saga, &task.definition, Value::clone(&task.input), now);
+            let started = amends_engine::start(work.saga, &task.definition, Begin::clone(&task.begin), now);
             match started {
                 Ok(transition) => write(work, transition, 0),
                 Err(error) => Decided::Unstartable { work, error: CoreError::Engine(error.to_string()) },
@@ -67,7 +67,7 @@ pub(crate) fn decide(
 }
 
 fn decide_input(work: Work, saga: Saga, definition: &Definition, now: Timestamp) -> Decided {
-    let Some(input) = input_of(&work) else {
+    let Some(input) = input_of(&work, definition) else {
         return Decided::Nothing { work, saga: Some(Box::new(saga)), commands: Vec::new() };
     };
     let expected_version = saga.version;
@@ -91,10 +91,10 @@ fn decide_input(work: Work, saga: Saga, definition: &Definition, now: Timestamp)
     }
 }
 
-fn input_of(work: &Work) -> Option<Input> {
+fn input_of(work: &Work, definition: &Definition) -> Option<Input> {
     match &work.task {
         Task::Start(_) => None,
-        Task::Reply { reply, .. } => Some(Input::Reply(reply.as_ref().into())),
+        Task::Reply { reply, .. } => Some(Input::Reply(checked(reply.as_ref().into(), definition))),
         Task::Timer(due) => {
             let (blind, down) = (due.conditions.blind, due.conditions.down.clone());
             Some(Input::Timer { blind, down, slots: due.slots.clone() })

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use amends_contract::{DefinitionRef, Digest, Token};
+use amends_contract::{DefinitionRef, Digest, Timestamp, Token};
 use amends_definition::{Call, Check, Definition, Diagnostics};
 use amends_store::Store;
 use jsonschema::Validator;
@@ -192,6 +192,15 @@ pub fn compile_file(path: &Path, source: &str) -> Result<(Definition, BTreeMap<S
     })
     .map_err(LoadError::Invalid)?;
     Ok((definition, schemas.into_inner()))
+}
+
+/// The latest moment at which a saga that is accepted now may begin: it must have settled while its
+/// participants still remember what they did for it.
+#[must_use]
+pub fn latest_start(definition: &Definition, now: Timestamp, horizon_s: u64) -> Timestamp {
+    let deadline_s = definition.deadline_ms.unwrap_or(0) / 1000;
+    let left_s = horizon_s.saturating_sub(SETTLING_S).saturating_sub(deadline_s);
+    now.plus_ms(left_s.saturating_mul(1000))
 }
 
 /// A saga must have settled while its participants still remember what they did for it.

@@ -13,8 +13,10 @@ mod dead_letters;
 mod decide;
 mod definitions;
 mod events;
+mod pauses;
 mod publish;
 mod replies;
+mod schemas;
 mod settled;
 mod timers;
 mod work;
@@ -25,7 +27,7 @@ use std::time::Duration;
 use amends_broker::Broker;
 use amends_contract::{SagaId, Token};
 use amends_definition::Definition;
-use amends_engine::{Input, OperatorAction, Saga};
+use amends_engine::{Begin, Input, OperatorAction, Saga};
 use amends_store::{IdempotencyKey, Store};
 use serde_json::Value;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -34,7 +36,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use config::LoopsConfig;
-pub use definitions::{Definitions, LoadError, Loaded, compile_file};
+pub use definitions::{Definitions, LoadError, Loaded, compile_file, latest_start};
+pub use pauses::{PauseList, ResumeError};
+#[cfg(test)]
+pub(crate) use schemas::checked;
 
 use work::{StartTask, Task, Work};
 
@@ -46,6 +51,7 @@ const SETTLED_POLL: Duration = Duration::from_millis(500);
 pub struct Core {
     store: Store,
     definitions: Definitions,
+    pauses: PauseList,
     starts: mpsc::Sender<Work>,
     settled: settled::Settled,
 }
@@ -57,8 +63,8 @@ pub struct Start {
     pub id: SagaId,
     /// Its definition.
     pub definition: Arc<Definition>,
-    /// Its input, valid under the definition's schema.
-    pub input: Value,
+    /// With what it begins; the input is valid under the definition's schema.
+    pub begin: Begin,
     /// The caller's key, so that asking twice starts once.
     pub idempotency: Option<IdempotencyKey>,
 }
@@ -173,7 +179,9 @@ impl Core {
             shutdown.clone(),
         ));
         tasks.spawn(outbox.run(shutdown.clone()));
-        (Self { store, definitions, starts, settled }, Loops { tasks })
+        let core = Self { store, definitions, pauses: PauseList::default(), starts, settled };
+        tasks.spawn(pauses::Pauses::new(core.clone(), config.pause_interval_ms).run(shutdown.clone()));
+        (core, Loops { tasks })
     }
 
     /// The saga's database.
@@ -193,9 +201,9 @@ impl Core {
     /// # Errors
     /// [`CoreError`] when nothing was started.
     pub async fn start(&self, start: Start) -> Result<Started, CoreError> {
-        let Start { id, definition, input, idempotency } = start;
+        let Start { id, definition, begin, idempotency } = start;
         let (answer, answered) = oneshot::channel();
-        let task = Task::Start(Box::new(StartTask { definition, input, idempotency, answer }));
+        let task = Task::Start(Box::new(StartTask { definition, begin, idempotency, answer }));
         self.submit(Work::new(id, task))?;
         answered.await.unwrap_or(Err(CoreError::Unavailable))
     }

@@ -9,9 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use amends_broker::Delivery;
 use amends_contract::{Reply, SagaId, StepRef};
 use amends_definition::Definition;
-use amends_engine::{Input, Saga};
+use amends_engine::{Begin, Input, Saga};
 use amends_store::IdempotencyKey;
-use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::conditions::Conditions;
@@ -53,7 +52,7 @@ pub(crate) type Answer<T, E> = oneshot::Sender<Result<T, E>>;
 /// A saga to be started.
 pub(crate) struct StartTask {
     pub(crate) definition: Arc<Definition>,
-    pub(crate) input: Value,
+    pub(crate) begin: Begin,
     pub(crate) idempotency: Option<IdempotencyKey>,
     pub(crate) answer: Answer<Started, CoreError>,
 }

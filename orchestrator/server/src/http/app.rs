@@ -18,6 +18,8 @@ pub(super) struct Inner {
     pub(super) door: Door,
     pub(super) api: ApiConfig,
     pub(super) in_flight: InFlight,
+    /// How old a saga may be whose commands participants still run, in seconds.
+    pub(super) horizon_s: u64,
     /// Ends waits, so that shutting down need not sit them out.
     pub(super) shutdown: CancellationToken,
 }
@@ -26,7 +28,8 @@ impl App {
     pub(super) fn new(core: Core, config: &Config, shutdown: &CancellationToken) -> Self {
         let door = Door::new(core.store().clone(), &config.api);
         let (api, shutdown) = (config.api.clone(), shutdown.clone());
-        Self(Arc::new(Inner { core, door, api, in_flight: InFlight::default(), shutdown }))
+        let (in_flight, horizon_s) = (InFlight::default(), config.horizon_s);
+        Self(Arc::new(Inner { core, door, api, in_flight, horizon_s, shutdown }))
     }
 }
 

@@ -8,6 +8,7 @@
 mod admin;
 mod app;
 mod auth;
+mod beginning;
 mod errors;
 mod input;
 mod paging;

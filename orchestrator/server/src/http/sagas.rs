@@ -33,6 +33,10 @@ pub(super) struct SagaRequest {
     #[serde(default)]
     #[schema(value_type = Object)]
     input: Value,
+    /// When it shall begin, in the future (RFC 3339); left out: at once. Its deadline counts from then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    start_at: Option<Timestamp>,
 }
 
 /// A saga, in short.
@@ -54,6 +58,10 @@ pub(super) struct SagaStarted {
     /// When it was taken.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
+    /// When it begins; none once it has begun.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    start_at: Option<Timestamp>,
 }
 
 impl SagaStarted {
@@ -64,6 +72,7 @@ impl SagaStarted {
             status: saga.status(),
             failure: saga.failure.clone(),
             created_at: saga.id.made_at(),
+            start_at: saga.start_at,
         }
     }
 }
@@ -94,7 +103,7 @@ pub(super) async fn start(
     let meaning = meaning("POST /v1/sagas", &json!(request));
     let loaded = definition(&app, &request)?;
     input::check(&loaded, &request.input, "#/input")?;
-    let reference = loaded.definition.reference();
+    let (reference, start_at) = (loaded.definition.reference(), request.start_at);
     let accepted = |id: SagaId, _: &Value| Answer {
         status: StatusCode::ACCEPTED.as_u16(),
         headers: BTreeMap::new(),
@@ -104,9 +113,10 @@ pub(super) async fn start(
             status: Status::Running,
             failure: None,
             created_at: id.made_at(),
+            start_at,
         }),
     };
-    let submission = Submission { definition: loaded.definition, meaning, input: request.input };
+    let submission = Submission { definition: loaded.definition, meaning, input: request.input, start_at };
     submit(&app, &caller, terms, submission, accepted, |saga| json!(SagaStarted::of(saga))).await
 }
 

@@ -6,9 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use amends_contract::{Digest, SagaId};
+use amends_contract::{Digest, SagaId, Timestamp};
 use amends_definition::Definition;
-use amends_engine::Saga;
+use amends_engine::{Begin, Saga};
 use amends_service::{Json, Problem};
 use amends_store::{IdempotencyKey, StoredAnswer};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::app::App;
 use super::auth::Caller;
-use super::{errors, prefer, tags};
+use super::{beginning, errors, prefer, tags};
 use crate::core::{Start, Started};
 use crate::idempotency::{Answer, Key};
 
@@ -60,6 +60,8 @@ impl Terms {
 pub(super) struct Submission {
     pub(super) definition: Arc<Definition>,
     pub(super) input: Value,
+    /// When it shall begin; at once if there is none.
+    pub(super) start_at: Option<Timestamp>,
     /// What the request means; see [`crate::idempotency::meaning`].
     pub(super) meaning: Digest,
 }
@@ -78,7 +80,11 @@ pub(super) async fn submit(
     let owner = caller.0.id;
     let held = app.in_flight.hold(owner, &key).ok_or_else(|| in_flight(app))?;
     let id = new_id();
-    let Submission { definition, input, meaning } = submission;
+    let Submission { definition, input, start_at, meaning } = submission;
+    if let Err(problem) = beginning::check(app, &definition, start_at, id.made_at()) {
+        let known = app.core.store().idempotency(owner, key.as_str()).await;
+        known.map_err(|error| errors::of_store(app, error))?.ok_or(problem)?;
+    }
     let answer = accepted(id, &input);
     let idempotency = IdempotencyKey {
         owner,
@@ -87,7 +93,8 @@ pub(super) async fn submit(
         answer: answer.to_text(),
     };
     // Most keys are new, so the commit itself finds out: looking first would cost each order a query.
-    let start = Start { id, definition, input, idempotency: Some(idempotency) };
+    let begin = Begin { input, start_at, parent: None };
+    let start = Start { id, definition, begin, idempotency: Some(idempotency) };
     let started = app.core.start(start).await.map_err(|error| errors::of_start(app, &error))?;
     let (id, answer, replayed) = match started {
         Started::Started(saga) => (saga.id, answer, false),

@@ -4,6 +4,7 @@
 
 use std::num::NonZeroU32;
 
+use amends_contract::Timestamp;
 use amends_service::problem::ProblemError;
 use iso_currency::Currency;
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,10 @@ pub struct OrderRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "tok_visa")]
     pub payment_token: Option<String>,
+    /// When it shall begin, in the future (RFC 3339); left out: at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub start_at: Option<Timestamp>,
 }
 
 /// One line of an order.
@@ -65,7 +70,7 @@ impl OrderRequest {
     /// Each place of the request that is wrong.
     pub fn into_input(self) -> Result<Value, Vec<ProblemError>> {
         let total = self.total()?;
-        let Self { customer_id, email, lines, payment_token } = self;
+        let Self { customer_id, email, lines, payment_token, start_at: _ } = self;
         Ok(json!({
             "customer_id": customer_id,
             "email": email,

@@ -39,6 +39,10 @@ pub struct OrderView {
     /// When it last changed.
     #[schema(value_type = String, format = DateTime)]
     pub updated_at: Timestamp,
+    /// When it begins; none once it has begun.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub start_at: Option<Timestamp>,
 }
 
 /// How an order stands.
@@ -82,13 +86,13 @@ impl OrderView {
             detail: failure.detail.clone(),
             step: failure.step.clone(),
         });
-        let order = Self::accepted(saga.id, &saga.input);
+        let order = Self::accepted(saga.id, &saga.input, saga.start_at);
         Some(Self { status: OrderStatus::of(saga), failure, updated_at: saga.updated_at, ..order })
     }
 
-    /// The order as it is when it is taken, with this input.
+    /// The order as it is when it is taken, with this input and beginning.
     #[must_use]
-    pub fn accepted(id: SagaId, input: &Value) -> Self {
+    pub fn accepted(id: SagaId, input: &Value, start_at: Option<Timestamp>) -> Self {
         let field = |name: &str| input.get(name).cloned().unwrap_or_default();
         Self {
             id,
@@ -101,6 +105,7 @@ impl OrderView {
             // The id carries the moment, so every answer says the same.
             created_at: id.made_at(),
             updated_at: id.made_at(),
+            start_at,
         }
     }
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::super::app::App;
+use super::pauses::PauseView;
 use crate::core::Loaded;
 
 /// All definitions.
@@ -30,6 +31,9 @@ pub(super) struct DefinitionItem {
     /// What it is for.
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<String>,
+    /// Whether its sagas pause, by whom and why; none when they do not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paused: Option<PauseView>,
     /// Its steps, in order.
     steps: Vec<DefinitionStep>,
     /// The steps that run when everything has been undone.
@@ -56,7 +60,9 @@ pub(super) struct DefinitionStep {
     responses((status = 200, body = DefinitionList), Problems))]
 pub(super) async fn list(State(app): State<App>) -> Json<DefinitionList> {
     let definitions = app.core.definitions().all();
-    Json(DefinitionList { definitions: definitions.iter().map(DefinitionItem::from).collect() })
+    Json(DefinitionList {
+        definitions: definitions.iter().map(|loaded| DefinitionItem::new(&app, loaded)).collect(),
+    })
 }
 
 /// Shows one definition with its source.
@@ -70,11 +76,11 @@ pub(super) async fn show(
     let loaded = app.core.definitions().version(&reference);
     let loaded = loaded.ok_or_else(|| Problem::not_found(format!("there is no definition {reference}")))?;
     let source = Some(loaded.definition.source.to_string());
-    Ok(Json(DefinitionItem { source, ..DefinitionItem::from(&loaded) }))
+    Ok(Json(DefinitionItem { source, ..DefinitionItem::new(&app, &loaded) }))
 }
 
-impl From<&Loaded> for DefinitionItem {
-    fn from(loaded: &Loaded) -> Self {
+impl DefinitionItem {
+    fn new(app: &App, loaded: &Loaded) -> Self {
         let definition = &loaded.definition;
         let steps = |steps: &[amends_definition::Step]| steps.iter().map(DefinitionStep::from).collect();
         Self {
@@ -82,6 +88,7 @@ impl From<&Loaded> for DefinitionItem {
             version: definition.version,
             digest: definition.digest,
             description: definition.description.clone(),
+            paused: app.core.pauses().of(&definition.reference()).map(PauseView::from),
             steps: steps(&definition.steps),
             on_compensated: steps(&definition.on_compensated),
             source: None,

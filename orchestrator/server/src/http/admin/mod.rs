@@ -5,6 +5,7 @@ mod dead_letters;
 mod definitions;
 mod journal;
 mod list;
+mod pauses;
 mod show;
 mod view;
 
@@ -31,6 +32,8 @@ pub(super) fn router(app: App, health: &Health) -> Router {
         .routes(routes!(actions::act))
         .routes(routes!(definitions::list))
         .routes(routes!(definitions::show))
+        .routes(routes!(pauses::pause))
+        .routes(routes!(pauses::resume))
         .routes(routes!(dead_letters::list))
         .route_layer(from_fn_with_state((app.clone(), Scope::Operate), require));
     let api = openapi::router("Amends, admin", DESCRIPTION).merge(operators).with_state(app);

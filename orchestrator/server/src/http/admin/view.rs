@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use amends_contract::{DefinitionRef, Digest, Direction, SagaId, Timestamp, Token};
+use amends_contract::{DefinitionRef, Digest, Direction, SagaId, StepRef, Timestamp, Token};
 use amends_definition::{Definition, StepKind, Undo};
-use amends_engine::{ActionState, Alarm, Failure, Flags, HeldBy, Saga, Status, StepState, UndoState};
+use amends_engine::{
+    ActionKind, ActionState, Alarm, Failure, Flags, HeldBy, PausedBy, Saga, Status, StepState, Then,
+    UndoState,
+};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -53,23 +56,86 @@ pub(super) struct SagaView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     due_at: Option<Timestamp>,
+    /// When it begins; none once it has begun.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    start_at: Option<Timestamp>,
     /// When it turns backward by itself, or is marked overdue.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     deadline_at: Option<Timestamp>,
-    /// The steps in the definition's order, then those of `on_compensated`.
+    /// When it was found overdue, behind the point of no return.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    overdue_at: Option<Timestamp>,
+    /// Since when it is paused, and by what.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paused: Option<PausedView>,
+    /// The signals it waits for.
+    awaiting: Vec<AwaitingView>,
+    /// Signals that came before their step's turn.
+    #[schema(value_type = BTreeMap<String, Object>)]
+    signals: BTreeMap<Token, Value>,
+    /// What its caller gets; none before it is completed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    output: Option<Value>,
+    /// Why there is none although it is completed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output_error: Option<String>,
+    /// The steps in the definition's order, then those of `on_compensated`, then the elements of `for_each` steps.
     steps: Vec<StepView>,
     /// What an operator may do now.
     #[schema(value_type = Vec<String>)]
     allowed: Vec<&'static str>,
 }
 
+/// A pause.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PausedView {
+    /// Since when.
+    #[schema(value_type = String, format = DateTime)]
+    since: Timestamp,
+    /// `operator` for the saga itself, `definition` for all sagas of its definition, or `both`.
+    #[schema(value_type = String, example = "operator")]
+    by: PausedBy,
+}
+
+/// A signal that is waited for.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AwaitingView {
+    /// Its name.
+    #[schema(value_type = String)]
+    signal: Token,
+    /// The step that waits for it.
+    #[schema(value_type = String)]
+    step: StepRef,
+    /// Until when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    until: Option<Timestamp>,
+}
+
+/// What an operator wants of an effect once its id is closed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct WantedView {
+    /// `edit-and-retry` or `settle-step`.
+    action: &'static str,
+    /// The new data, or what the effect is said to have given back.
+    #[schema(value_type = Object)]
+    payload: Value,
+}
+
 /// A step.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct StepView {
-    /// Its name.
+    /// Its name; of an element of a `for_each` step with its number, as `ship.3`.
     #[schema(value_type = String)]
-    name: Token,
+    name: StepRef,
+    /// The element.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    element: Option<Value>,
     /// On which side of the point of no return it stands: compensatable, pivot or retriable.
     #[serde(skip_serializing_if = "Option::is_none")]
     kind: Option<&'static str>,
@@ -90,8 +156,8 @@ pub(super) struct StepView {
 /// A step's action, or its undo.
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub(super) struct EffectView {
-    /// How it stands: waiting, sent, pending, backing_off, fencing, succeeded, rejected, cancelled, unknown,
-    /// undone, nothing_to_undo, stuck, none.
+    /// How it stands: waiting, skipped, spread (over the elements of a list), awaiting (a signal), sent, pending,
+    /// backing_off, fencing, succeeded, rejected, cancelled, unknown, undone, nothing_to_undo, stuck, none.
     state: &'static str,
     /// What it gave back.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -103,6 +169,15 @@ pub(super) struct EffectView {
     /// The same for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
+    /// An operator said so; the participant knows nothing of it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    by_hand: bool,
+    /// Part of the effect's id; an operator's `edit-and-retry` opens the next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    epoch: Option<u32>,
+    /// What an operator wants once the fence in flight has closed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wanted: Option<WantedView>,
     /// What was sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
@@ -117,11 +192,11 @@ pub(super) struct EffectView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     decided_at: Option<Timestamp>,
-    /// When it is sent again if nothing is heard.
+    /// When it is sent again if nothing is heard, or the wait for the signal is over.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     due_at: Option<Timestamp>,
-    /// Whose outage keeps it from being sent: broker or participant.
+    /// What keeps it from being sent: the outage of broker or participant, or concurrency (no place is free).
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     held_by: Option<HeldBy>,
@@ -136,6 +211,7 @@ impl SagaView {
             status: saga.status(),
             flags: flags(saga.flags()),
             due_at: saga.due_at(),
+            awaiting: saga.steps.iter().filter_map(AwaitingView::of).collect(),
             allowed: allowed.iter().map(|action| action.name()).collect(),
             steps: saga.steps.iter().map(|step| StepView::new(step, definition)).collect(),
             id: saga.id,
@@ -149,7 +225,30 @@ impl SagaView {
             started_at: saga.started_at,
             updated_at: saga.updated_at,
             deadline_at: saga.deadline_at,
+            start_at: saga.start_at,
+            overdue_at: saga.overdue_at,
+            paused: saga.paused.map(|paused| PausedView { since: paused.since, by: paused.by }),
+            signals: saga.signals,
+            output: some(&saga.output),
+            output_error: saga.output_error,
         }
+    }
+}
+
+impl AwaitingView {
+    fn of(step: &StepState) -> Option<Self> {
+        let ActionState::Awaiting(awaiting) = &step.action else { return None };
+        Some(Self { signal: awaiting.signal.clone(), step: step.reference(), until: awaiting.until })
+    }
+}
+
+impl From<&Then> for WantedView {
+    fn from(then: &Then) -> Self {
+        let (action, payload) = match then {
+            Then::Retry { data } => (ActionKind::EditAndRetry, data),
+            Then::Settle { output } => (ActionKind::SettleStep, output),
+        };
+        Self { action: action.name(), payload: payload.clone() }
     }
 }
 
@@ -159,7 +258,8 @@ impl StepView {
         let has_undo = defined.is_none_or(|step| matches!(step.undo, Some(Undo::Call { .. })))
             || !matches!(step.undo, UndoState::None);
         Self {
-            name: step.name.clone(),
+            name: step.reference(),
+            element: some(&step.element),
             kind: defined.map(|step| StepKind::as_str(step.kind)),
             call: defined.map(|step| step.call.to_string()),
             action: EffectView::action(step),
@@ -173,7 +273,10 @@ impl EffectView {
     fn action(step: &StepState) -> Self {
         let view = Self { state: step.action.name(), ..Self::of(step, Direction::Forward) };
         match &step.action {
-            ActionState::Succeeded { output, .. } => Self { output: some(output), ..view },
+            ActionState::Succeeded { output, by_hand } => {
+                Self { output: some(output), by_hand: *by_hand, ..view }
+            }
+            ActionState::Awaiting(awaiting) => Self { due_at: awaiting.until, ..view },
             ActionState::Rejected { code, message } => {
                 Self { code: Some(code.clone()), detail: Some(message.clone()), ..view }
             }
@@ -184,7 +287,7 @@ impl EffectView {
     fn undo(step: &StepState) -> Self {
         let view = Self { state: step.undo.name(), ..Self::of(step, Direction::Backward) };
         match &step.undo {
-            UndoState::Undone { output, .. } => Self { output: some(output), ..view },
+            UndoState::Undone { output, by_hand } => Self { output: some(output), by_hand: *by_hand, ..view },
             _ => view,
         }
     }
@@ -194,6 +297,8 @@ impl EffectView {
         Self {
             data: effect.and_then(|effect| effect.data.clone()),
             send_no: effect.map(|effect| effect.send_no),
+            epoch: effect.map(|effect| effect.epoch),
+            wanted: effect.and_then(|effect| effect.then.as_ref()).map(WantedView::from),
             attempts_left: effect.map(|effect| effect.left),
             decided_at: effect.map(|effect| effect.decided_at),
             due_at: flight.map(|flight| flight.due_at),

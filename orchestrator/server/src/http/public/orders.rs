@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use amends_contract::{SagaId, Token};
+use amends_contract::{SagaId, Timestamp, Token};
 use amends_engine::Saga;
 use amends_service::problem::{Json, Path, Problem, Problems, Query};
 use amends_store::SagaFilter;
@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::app::App;
@@ -55,26 +55,33 @@ pub(super) async fn place(
         let detail = "no saga definition named `order` is loaded, so no order can be taken";
         return Err(Problem::unavailable("no-definition", detail, app.api.retry_after_s));
     };
+    let start_at = request.start_at;
     let order = request.into_input().or_else(|errors| input::refuse(errors).map(|()| Value::Null))?;
     input::check(&loaded, &order, "#")?;
     let submission = Submission {
         definition: loaded.definition,
-        meaning: meaning("POST /v1/orders", &order),
+        meaning: match start_at {
+            // As it was before there was a moment to choose: keys outlive releases.
+            None => meaning("POST /v1/orders", &order),
+            Some(at) => meaning("POST /v1/orders", &json!({ "order": order, "start_at": at })),
+        },
         input: order,
+        start_at,
     };
-    submit(&app, &caller, terms, submission, accepted, |saga| json(OrderView::of(saga))).await
+    let accepted = |id: SagaId, order: &Value| accepted(id, order, start_at);
+    submit(&app, &caller, terms, submission, accepted, |saga| as_json(OrderView::of(saga))).await
 }
 
-fn accepted(id: SagaId, order: &Value) -> Answer {
+fn accepted(id: SagaId, order: &Value, start_at: Option<Timestamp>) -> Answer {
     let location = format!("/v1/orders/{id}");
     Answer {
         status: StatusCode::ACCEPTED.as_u16(),
         headers: BTreeMap::from([("location".to_owned(), location)]),
-        body: json(OrderView::accepted(id, order)),
+        body: as_json(OrderView::accepted(id, order, start_at)),
     }
 }
 
-fn json(view: impl Serialize) -> Value {
+fn as_json(view: impl Serialize) -> Value {
     serde_json::to_value(view).unwrap_or_else(|_| unreachable!("a view is plain JSON"))
 }
 

@@ -239,6 +239,8 @@ async fn every_route_is_described() {
             "/v1/dead-letters",
             "/v1/definitions",
             "/v1/definitions/{definition}",
+            "/v1/definitions/{definition}/pause",
+            "/v1/definitions/{definition}/resume",
             "/v1/sagas",
             "/v1/sagas/{id}",
             "/v1/sagas/{id}/actions",

@@ -1,11 +1,14 @@
 //! Both routers as callers see them, over the real core and a SQLite file. There is no broker: what
 //! participants would answer is put into the database as the engine decides it.
 
+mod actions;
 mod admin;
 mod auth;
+mod beginning;
 mod idempotency;
 mod orders;
 mod requests;
+mod schemas;
 mod signals;
 mod world;
 

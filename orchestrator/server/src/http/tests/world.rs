@@ -19,7 +19,7 @@ use tower::ServiceExt;
 use super::super::app::App;
 use super::super::{admin_router, health, public_router};
 use crate::Config;
-use crate::core::{Core, Definitions};
+use crate::core::{Core, Definitions, checked};
 use crate::keys::{self, Scope};
 
 /// An orchestrator without a broker.
@@ -171,6 +171,22 @@ impl World {
             };
             self.commit(saga, Input::Reply(reply)).await;
         }
+    }
+
+    /// Lets the participant of the first open command answer it, as the core would take the answer.
+    pub(super) async fn reply(&self, id: &str, outcome: Outcome) {
+        let saga = self.core.store().saga(id.parse().unwrap()).await.unwrap().unwrap();
+        let definition = self.core.definitions().get(&saga.definition, saga.digest).unwrap();
+        let command = amends_engine::open_commands(&saga, &definition).remove(0);
+        let reply = ReplyInput {
+            outcome,
+            effect: command.effect,
+            send_no: command.send_no,
+            participant: command.address.participant,
+            cause: None,
+            violation: None,
+        };
+        self.commit(saga, Input::Reply(checked(reply, &definition))).await;
     }
 
     /// Commits what the engine makes of it, beside the running core; a lost race is run again by whoever asks.
