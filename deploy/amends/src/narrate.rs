@@ -79,6 +79,52 @@ fn words(decision: &Decision) -> (Option<&StepRef>, String, Mood) {
             (Some(step), format!("waits for the signal {signal}{until}"), Neutral)
         }
         Decision::Signalled { name, .. } => (None, format!("the signal {name} is kept"), Neutral),
+        Decision::DeadlineMoved { deadline_at } => {
+            (None, format!("the deadline moves to {deadline_at}"), Neutral)
+        }
+        Decision::Stuck { step, effect, at } => {
+            (Some(step), format!("{}stuck: {}: {}", undo(*effect), at.why.name(), at.detail), Bad)
+        }
+        Decision::Paused { by } => (None, paused(*by).to_owned(), Neutral),
+        Decision::Resumed { shift_ms } => (None, format!("goes on after {} s", shift_ms / 1000), Neutral),
+        Decision::Alarmed { step, alarm } => {
+            (Some(step), format!("ALARM: the participant contradicts itself: {alarm:?}"), Bad)
+        }
+        Decision::Doubted { failure } => (
+            None,
+            format!("would turn back ({}), but the pivot is in flight: asking for its fate", why(failure)),
+            Bad,
+        ),
+        Decision::Resolved => (None, "the pivot did happen: going on".to_owned(), Good),
+        Decision::Turned { failure, undo } => {
+            let plan = if undo.is_empty() { "nothing".to_owned() } else { names(undo) };
+            (None, format!("turning back: {}; to undo: {plan}", why(failure)), Bad)
+        }
+        Decision::Overdue => (None, "overdue: the deadline passed behind the pivot".to_owned(), Bad),
+        Decision::Done { ending: Ending::Completed, .. } => (None, "completed".to_owned(), Good),
+        Decision::Done { ending: Ending::Compensated, .. } => (None, "compensated".to_owned(), Good),
+        Decision::Done { ending: Ending::Abandoned, .. } => (None, "abandoned".to_owned(), Bad),
+        Decision::Decided { .. }
+        | Decision::Sent { .. }
+        | Decision::BackedOff { .. }
+        | Decision::Pending { .. }
+        | Decision::Held { .. }
+        | Decision::Freed { .. }
+        | Decision::Intended { .. }
+        | Decision::Dropped { .. } => asking(decision),
+        Decision::Succeeded { .. }
+        | Decision::Rejected { .. }
+        | Decision::Cancelled { .. }
+        | Decision::Unknown { .. }
+        | Decision::Undone { .. }
+        | Decision::NothingToUndo { .. } => outcome(decision),
+    }
+}
+
+/// What is asked of participants.
+fn asking(decision: &Decision) -> (Option<&StepRef>, String, Mood) {
+    use Mood::{Bad, Neutral};
+    match decision {
         Decision::Decided { step, effect: Direction::Forward, queued: true, .. } => {
             (Some(step), "waits for a place".to_owned(), Neutral)
         }
@@ -101,9 +147,25 @@ fn words(decision: &Decision) -> (Option<&StepRef>, String, Mood) {
         Decision::Held { step, effect, by, .. } => {
             (Some(step), format!("{}held: {}", undo(*effect), outage(*by)), Bad)
         }
-        Decision::DeadlineMoved { deadline_at } => {
-            (None, format!("the deadline moves to {deadline_at}"), Neutral)
+        Decision::Freed { step, effect } => (Some(step), format!("{}freed", undo(*effect)), Neutral),
+        Decision::Intended { step, effect, then } => {
+            let wish = match then {
+                Then::Retry { .. } => "to be tried with other data",
+                Then::Settle { .. } => "to be settled by hand",
+            };
+            (Some(step), format!("{}{wish}, once its id is closed", undo(*effect)), Neutral)
         }
+        Decision::Dropped { step, effect } => {
+            (Some(step), format!("{}what was wanted of it is void", undo(*effect)), Neutral)
+        }
+        _ => unreachable!("`words` has words for the others"),
+    }
+}
+
+/// What became of a step.
+fn outcome(decision: &Decision) -> (Option<&StepRef>, String, Mood) {
+    use Mood::{Bad, Good, Neutral};
+    match decision {
         Decision::Succeeded { step, by_hand: true, .. } => {
             (Some(step), "settled by hand: done".to_owned(), Good)
         }
@@ -122,39 +184,7 @@ fn words(decision: &Decision) -> (Option<&StepRef>, String, Mood) {
         }
         Decision::Undone { step, .. } => (Some(step), "undone".to_owned(), Good),
         Decision::NothingToUndo { step } => (Some(step), "nothing to undo".to_owned(), Good),
-        Decision::Stuck { step, effect, at } => {
-            (Some(step), format!("{}stuck: {}: {}", undo(*effect), at.why.name(), at.detail), Bad)
-        }
-        Decision::Freed { step, effect } => (Some(step), format!("{}freed", undo(*effect)), Neutral),
-        Decision::Intended { step, effect, then } => {
-            let wish = match then {
-                Then::Retry { .. } => "to be tried with other data",
-                Then::Settle { .. } => "to be settled by hand",
-            };
-            (Some(step), format!("{}{wish}, once its id is closed", undo(*effect)), Neutral)
-        }
-        Decision::Dropped { step, effect } => {
-            (Some(step), format!("{}what was wanted of it is void", undo(*effect)), Neutral)
-        }
-        Decision::Paused { by } => (None, paused(*by).to_owned(), Neutral),
-        Decision::Resumed { shift_ms } => (None, format!("goes on after {} s", shift_ms / 1000), Neutral),
-        Decision::Alarmed { step, alarm } => {
-            (Some(step), format!("ALARM: the participant contradicts itself: {alarm:?}"), Bad)
-        }
-        Decision::Doubted { failure } => (
-            None,
-            format!("would turn back ({}), but the pivot is in flight: asking for its fate", why(failure)),
-            Bad,
-        ),
-        Decision::Resolved => (None, "the pivot did happen: going on".to_owned(), Good),
-        Decision::Turned { failure, undo } => {
-            let plan = if undo.is_empty() { "nothing".to_owned() } else { names(undo) };
-            (None, format!("turning back: {}; to undo: {plan}", why(failure)), Bad)
-        }
-        Decision::Overdue => (None, "overdue: the deadline passed behind the pivot".to_owned(), Bad),
-        Decision::Done { ending: Ending::Completed, .. } => (None, "completed".to_owned(), Good),
-        Decision::Done { ending: Ending::Compensated, .. } => (None, "compensated".to_owned(), Good),
-        Decision::Done { ending: Ending::Abandoned, .. } => (None, "abandoned".to_owned(), Bad),
+        _ => unreachable!("`words` has words for the others"),
     }
 }
 
