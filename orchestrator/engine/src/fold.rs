@@ -87,7 +87,7 @@ pub fn replay(entries: impl IntoIterator<Item = JournalEntry>) -> Result<Saga, R
 
 /// The saga before its first decision; `None` if the entry is no start.
 pub(crate) fn blank(entry: &JournalEntry) -> Option<Saga> {
-    let Input::Start { definition, digest, input, labels, start_at, parent } = &entry.input else {
+    let Input::Start { definition, digest, input, labels, start_at, parent, .. } = &entry.input else {
         return None;
     };
     Some(Saga {

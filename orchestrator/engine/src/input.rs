@@ -33,6 +33,9 @@ pub enum Input {
         /// The effect of another saga that it is.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         parent: Option<EffectId>,
+        /// It ends as it begins; see [`Begin::tombstone`](crate::Begin::tombstone).
+        #[serde(default, skip_serializing_if = "is_false")]
+        tombstone: bool,
     },
     /// A participant answered.
     Reply(ReplyInput),

@@ -115,6 +115,15 @@ impl PausedBy {
 }
 
 impl Saga {
+    /// Whether it never was and never will be; see [`Begin::tombstone`](crate::Begin::tombstone). Nothing
+    /// else is cancelled by its first input.
+    #[must_use]
+    pub fn is_tombstone(&self) -> bool {
+        self.version == 1
+            && self.phase == Phase::Done(Ending::Compensated)
+            && self.failure.as_ref().is_some_and(|failure| failure.code == code::CANCELLED)
+    }
+
     /// The step of that name; of a `for_each` step the step itself, not its instances.
     #[must_use]
     pub fn step(&self, name: &str) -> Option<&StepState> {

@@ -7,7 +7,9 @@ use amends_definition::{Definition, Template};
 use serde_json::Value;
 
 use crate::draft::Draft;
-use crate::{Decision, Error, Input, JournalEntry, Saga, Transition, data, fold, progress};
+use crate::{
+    Decision, Ending, Error, Failure, Input, JournalEntry, Saga, Transition, code, data, fold, progress,
+};
 
 /// With what a saga begins.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -18,11 +20,14 @@ pub struct Begin {
     pub start_at: Option<Timestamp>,
     /// The effect of another saga that it is.
     pub parent: Option<EffectId>,
+    /// It ends as it begins, without a step and without a word: an undo came before its action, and the
+    /// saga that the action would have been must never be. Its row keeps the id from being used.
+    pub tombstone: bool,
 }
 
 impl From<Value> for Begin {
     fn from(input: Value) -> Self {
-        Self { input, start_at: None, parent: None }
+        Self { input, start_at: None, parent: None, tombstone: false }
     }
 }
 
@@ -36,7 +41,7 @@ pub fn start(
     begin: impl Into<Begin>,
     now: Timestamp,
 ) -> Result<Transition, Error> {
-    let Begin { input, start_at, parent } = begin.into();
+    let Begin { input, start_at, parent, tombstone } = begin.into();
     let start_at = start_at.filter(|at| *at > now);
     let start = Input::Start {
         definition: definition.reference(),
@@ -45,10 +50,11 @@ pub fn start(
         labels: BTreeMap::new(),
         start_at,
         parent,
+        tombstone,
     };
     let mut entry = JournalEntry::new(id, 1, now, start, Vec::new());
     let Some(mut saga) = fold::blank(&entry) else { unreachable!("it is a start") };
-    let values = labels(&saga, &definition.labels)?;
+    let values = if tombstone { BTreeMap::new() } else { labels(&saga, &definition.labels)? };
     if let Input::Start { labels, .. } = &mut entry.input {
         labels.clone_from(&values);
     }
@@ -60,8 +66,23 @@ pub fn start(
         steps: steps.map(|step| step.name.clone()).collect(),
         deadline_at: definition.deadline_ms.map(|ms| start_at.unwrap_or(now).plus_ms(ms)),
     });
+    if tombstone {
+        return Ok(lay(draft, entry.input));
+    }
     progress::go_on(&mut draft);
     Ok(draft.finish(entry.input))
+}
+
+/// Ends it before anything is decided. Nobody need hear of what never was.
+fn lay(mut draft: Draft<'_>, input: Input) -> Transition {
+    let detail = "it was undone before it began".to_owned();
+    draft.decide(Decision::Turned {
+        failure: Failure { step: None, code: code::CANCELLED.to_owned(), detail },
+        undo: Vec::new(),
+    });
+    let (ending, output, output_error) = (Ending::Compensated, Value::Null, None);
+    draft.decide(Decision::Done { ending, output, output_error });
+    Transition { outputs: Vec::new(), ..draft.finish(input) }
 }
 
 fn labels(saga: &Saga, templates: &BTreeMap<Token, Template>) -> Result<BTreeMap<Token, String>, Error> {

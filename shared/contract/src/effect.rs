@@ -8,7 +8,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
-use crate::{Timestamp, Token, as_text};
+use crate::{Digest, Timestamp, Token, as_text};
 
 /// Identity of a saga: a UUIDv7, so that ids are in time order and carry the moment of their making.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,6 +25,24 @@ impl SagaId {
         } else {
             Err(InvalidId::new("saga id", &uuid.to_string(), "a UUID of version 7"))
         }
+    }
+
+    /// The id of the saga that a step of another one is: always the same for the same effect, so that asking
+    /// for it twice starts it once. Its time is that of the decision, for the age of a saga is its own.
+    #[must_use]
+    pub fn derived(effect: &EffectId, decided_at: Timestamp) -> Self {
+        const RANDOM_BITS: u128 = (1 << 80) - 1;
+        let mut random = [0; 16];
+        random.copy_from_slice(&Digest::of(effect.to_string().as_bytes()).as_bytes()[..16]);
+        let ms = u128::from(decided_at.unix_ms().max(0).unsigned_abs());
+        let bits = (ms << 80) | (u128::from_be_bytes(random) & RANDOM_BITS);
+        // It sets the bits of version and variant.
+        Self(
+            uuid::Builder::from_u128(bits)
+                .with_variant(uuid::Variant::RFC4122)
+                .with_version(uuid::Version::SortRand)
+                .into_uuid(),
+        )
     }
 
     /// The UUID.

@@ -2,11 +2,13 @@
 
 use amends_contract::Digest;
 use amends_engine::{
-    Decision, ENGINE_VERSION, Error, Input, JournalEntry, Misfit, ReplayError, Status, handle, open_commands,
-    replay,
+    Begin, Decision, ENGINE_VERSION, Error, Input, JournalEntry, Misfit, ReplayError, Status, handle,
+    open_commands, replay,
 };
 use insta::assert_snapshot;
+use serde_json::json;
 
+use crate::definitions;
 use crate::script::{Script, failed, order, rejected};
 
 fn journal() -> Vec<JournalEntry> {
@@ -124,4 +126,26 @@ fn a_status_is_read_as_it_is_written() {
         assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
     }
     assert!("lost".parse::<Status>().is_err());
+}
+
+/// What an undo leaves behind that came before its action.
+#[test]
+fn a_tombstone_ends_as_it_begins_and_says_nothing() {
+    let begin = Begin { tombstone: true, ..Begin::from(json!({ "total": "no order at all" })) };
+    let script = Script::begin(definitions::order(), begin);
+    assert_snapshot!(script.text(), @r#"
+    +0s start
+      started deadline_at=+24h steps=["reserve-stock","charge-payment","confirm-stock","send-confirmation","send-rejection"]
+      turned failure={"code":"cancelled","detail":"it was undone before it began"}
+      done ending=compensated
+      = compensated
+    "#);
+    assert!(script.saga.is_tombstone() && open_commands(&script.saga, &script.definition).is_empty());
+    assert_eq!(
+        replay(through_text(&script.journal).lines().map(|line| serde_json::from_str(line).unwrap())),
+        Ok(script.saga)
+    );
+
+    // A saga that is cancelled later is none, and neither is one that cannot do its first step.
+    assert!(!order().cancel().saga.is_tombstone());
 }

@@ -243,7 +243,7 @@ fn the_wait_for_a_signal_and_for_the_start_stand_still_too() {
       = running, awaiting, due +120h
     "#);
 
-    let begin = Begin { input: order_input(), start_at: Some(START.plus_ms(60_000)), parent: None };
+    let begin = Begin { start_at: Some(START.plus_ms(60_000)), ..Begin::from(order_input()) };
     let script = Script::begin(order(), begin).mark().pause().after(3_600_000).resume();
     assert_snapshot!(script.text(), @r#"
     +0s pause by ops: wait

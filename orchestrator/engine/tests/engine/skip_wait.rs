@@ -86,7 +86,7 @@ fn all_waits_end_together() {
 
 #[test]
 fn it_ends_the_wait_for_the_start() {
-    let begin = Begin { input: order_input(), start_at: Some(START.plus_ms(3_600_000)), parent: None };
+    let begin = Begin { start_at: Some(START.plus_ms(3_600_000)), ..Begin::from(order_input()) };
     let script = Script::begin(order(), begin).mark().skip_wait();
     assert_snapshot!(script.text(), @r#"
     +0s skip-wait by ops: no time

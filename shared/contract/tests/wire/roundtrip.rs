@@ -72,6 +72,25 @@ fn outcome() -> impl Strategy<Value = Outcome> {
     ]
 }
 
+#[test]
+fn the_id_of_a_child_follows_from_its_effect() {
+    let parent = "0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10";
+    let child = |effect: &str, ms| {
+        let effect: EffectId = format!("{parent}/{effect}").parse().unwrap();
+        SagaId::derived(&effect, Timestamp::from_unix_ms(ms))
+    };
+    // Written down: another version of the program has to find the same child.
+    let first = child("take-back/do/1", 1_795_248_000_000);
+    assert_eq!(first.to_string(), "01a1fd1e-8c00-753b-9303-078cd0dd1f5b");
+    assert_eq!(first.made_at(), Timestamp::from_unix_ms(1_795_248_000_000));
+    assert_eq!(first, child("take-back/do/1", 1_795_248_000_000));
+    for other in ["take-back/undo/1", "take-back/do/2", "take-back.0/do/1", "restock/do/1"] {
+        assert_ne!(first, child(other, 1_795_248_000_000), "{other}");
+    }
+    // Before 1970 no clock is right; the id is one all the same.
+    assert_eq!(child("take-back/do/1", -1).made_at(), Timestamp::from_unix_ms(0));
+}
+
 proptest! {
     #[test]
     fn a_command_survives(command in command()) {
