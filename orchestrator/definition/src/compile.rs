@@ -73,7 +73,7 @@ fn optional<A, B>(draft: Option<A>, build: impl FnOnce(A) -> Option<B>) -> Optio
 }
 
 fn starts_on(draft: StartsOnDraft) -> Option<StartsOn> {
-    let (entity, name) = draft.event?;
+    let (entity, name) = draft.event?.value;
     Some(StartsOn { entity, name, input: draft.input?.template? })
 }
 

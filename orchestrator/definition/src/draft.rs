@@ -45,7 +45,7 @@ pub(crate) struct Draft {
 #[derive(Debug)]
 pub(crate) struct StartsOnDraft {
     /// Entity and past participle.
-    pub(crate) event: Option<(Token, Token)>,
+    pub(crate) event: Option<At<(Token, Token)>>,
     pub(crate) input: Option<TemplateDraft>,
 }
 

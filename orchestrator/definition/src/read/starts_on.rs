@@ -3,7 +3,7 @@
 use amends_contract::Token;
 
 use crate::Rule;
-use crate::draft::StartsOnDraft;
+use crate::draft::{At, StartsOnDraft};
 use crate::node::Node;
 use crate::report::Report;
 
@@ -25,7 +25,7 @@ pub(super) fn read(report: &mut Report, node: &Node) -> Option<StartsOnDraft> {
 }
 
 /// `entity.past-participle`.
-fn event_name(report: &mut Report, node: &Node) -> Option<(Token, Token)> {
+fn event_name(report: &mut Report, node: &Node) -> Option<At<(Token, Token)>> {
     let remedy = "write what it happened to and what happened: `cart.checked-out`";
     let text = text(report, node, "an event", remedy)?;
     let tokens = text
@@ -35,5 +35,5 @@ fn event_name(report: &mut Report, node: &Node) -> Option<(Token, Token)> {
         let message = format!("{} is not the name of an event", quoted(text));
         report.add(node.span.clone(), Rule::StartsOn, message, remedy);
     }
-    tokens
+    tokens.map(|tokens| At::new(tokens, node.span.clone()))
 }

@@ -6,6 +6,7 @@
 mod calls;
 mod for_each;
 pub(crate) mod kinds;
+mod starts_on;
 mod waiting;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ pub(crate) fn check(report: &mut Report, file_name: &str, draft: &Draft, graph: 
     waiting::check(report, draft, graph);
     for_each::check(report, draft);
     calls::check(report, draft);
+    starts_on::check(report, draft);
 }
 
 /// A file that is called like another version is a copy that was changed in one place only. Files with
