@@ -50,6 +50,7 @@ const ALLOWED: [(&str, &[&str]); 13] = [
             "amends-contract",
             "amends-definition",
             "amends-engine",
+            "amends-inbox",
             "amends-store",
             "amends-broker",
             "amends-service",

@@ -16,6 +16,7 @@ use amends_store::{CommitResult, ErrorKind, Store, Write};
 use metrics::{counter, histogram};
 use tokio::sync::{Notify, mpsc};
 
+use super::children;
 use super::config::LoopsConfig;
 use super::dead_letters::DeadLetters;
 use super::decide::{Decided, decide, poison, started};
@@ -37,6 +38,8 @@ pub(crate) struct Batches {
     pub(crate) settled: Settled,
     pub(crate) dead_letters: DeadLetters,
     pub(crate) publications: mpsc::Sender<Publication>,
+    /// Is told of the ends of sagas that are steps of others.
+    pub(crate) children: children::Handle,
     /// Wakes the loop that publishes events.
     pub(crate) events: Arc<Notify>,
 }
@@ -220,6 +223,9 @@ impl Batches {
                 publication.commands.extend(commands);
                 if write.saga.status().is_terminal() {
                     self.settled.notify(write.saga.id);
+                    if write.saga.parent.is_some() {
+                        self.children.ended(&write.saga);
+                    }
                 }
                 succeed(task, Some(write.saga), publication);
                 None
@@ -298,7 +304,7 @@ fn give_up(work: Work) -> Option<Work> {
         Task::Start(task) => drop(task.answer.send(Err(CoreError::Unavailable))),
         Task::Operate { answer, .. } => drop(answer.send(Err(OperateError::Unavailable))),
         Task::Reply { receipt, .. } => receipt.again_after(1_000),
-        Task::Timer(_) => {}
+        Task::Timer(_) | Task::Child(_) => {}
     }
     None
 }
@@ -307,7 +313,7 @@ fn give_up(work: Work) -> Option<Work> {
 fn succeed(task: Task, saga: Option<Saga>, publication: &mut Publication) {
     match task {
         Task::Reply { receipt, .. } => publication.receipts.push(receipt),
-        Task::Timer(_) => {}
+        Task::Timer(_) | Task::Child(_) => {}
         Task::Start(task) => {
             if let Some(saga) = saga {
                 let _ = task.answer.send(Ok(started(saga)));

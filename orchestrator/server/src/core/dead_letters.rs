@@ -26,10 +26,10 @@ pub(crate) struct DeadLetters {
 }
 
 impl DeadLetters {
-    /// For messages of the reply stream.
-    pub(crate) fn of_replies(broker: &Broker) -> Self {
+    /// For messages of this stream.
+    pub(crate) fn of(broker: &Broker, stream: Stream) -> Self {
         let names = broker.names().clone();
-        Self { publisher: broker.publisher(), stream: names.stream(Stream::Reply), names }
+        Self { publisher: broker.publisher(), stream: names.stream(stream), names }
     }
 
     /// Publishes a dead letter for each, then acknowledges the original.
@@ -44,11 +44,16 @@ impl DeadLetters {
             match result {
                 Ok(_) => {
                     counter!("amends_dead_letters_total", "code" => reason.code.clone()).increment(1);
-                    tracing::warn!(code = reason.code, reason = reason.message, "a reply was set aside");
+                    tracing::warn!(
+                        code = reason.code,
+                        reason = reason.message,
+                        stream = self.stream,
+                        "a message was set aside"
+                    );
                     receipt.done();
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "a dead letter could not be stored; the reply comes again");
+                    tracing::warn!(%error, "a dead letter could not be stored; the message comes again");
                     receipt.again_after(RETRY_MS);
                 }
             }

@@ -56,7 +56,9 @@ pub(crate) fn decide(
             };
             Decided::Unroutable { work, reason }
         }
-        (None, _, Task::Timer(_)) => Decided::Nothing { work, saga: None, commands: Vec::new() },
+        (None, _, Task::Timer(_) | Task::Child(_)) => {
+            Decided::Nothing { work, saga: None, commands: Vec::new() }
+        }
         (Some(saga), Some(definition), _) => decide_input(work, saga, definition, now),
         (Some(saga), None, _) => {
             let message = format!("the definition {} of saga {} is not known", saga.definition, saga.id);
@@ -78,7 +80,7 @@ fn decide_input(work: Work, saga: Saga, definition: &Definition, now: Timestamp)
             let again = match &work.task {
                 Task::Reply { receipt, .. } => work.uncertain || receipt.redelivered(),
                 Task::Operate { .. } | Task::Start(_) => work.uncertain,
-                Task::Timer(_) => false,
+                Task::Timer(_) | Task::Child(_) => false,
             };
             let commands = if again { amends_engine::open_commands(&saga, definition) } else { Vec::new() };
             Decided::Nothing { work, saga: Some(Box::new(saga)), commands }
@@ -95,6 +97,7 @@ fn input_of(work: &Work, definition: &Definition) -> Option<Input> {
     match &work.task {
         Task::Start(_) => None,
         Task::Reply { reply, .. } => Some(Input::Reply(checked(reply.as_ref().into(), definition))),
+        Task::Child(reply) => Some(Input::Reply(checked(reply.as_ref().clone(), definition))),
         Task::Timer(due) => {
             let (blind, down) = (due.conditions.blind, due.conditions.down.clone());
             Some(Input::Timer { blind, down, slots: due.slots.clone() })
@@ -130,9 +133,9 @@ pub(crate) fn poison(work: Work, message: String) -> Decided {
         }
         Task::Start(_) => Decided::Unstartable { work, error: CoreError::Engine(message) },
         Task::Operate { .. } => Decided::Refused { work, why: OperateError::Failed(message) },
-        Task::Timer(_) => {
-            // Its lease runs on, so that it does not come back at once.
-            tracing::error!(saga = %work.saga, message, "a timer could not be handled");
+        Task::Timer(_) | Task::Child(_) => {
+            // A timer's lease runs on, so that it does not come back at once.
+            tracing::error!(saga = %work.saga, message, "an input of our own could not be handled");
             Decided::Nothing { work, saga: None, commands: Vec::new() }
         }
     }
@@ -141,7 +144,7 @@ pub(crate) fn poison(work: Work, message: String) -> Decided {
 fn without_definition(work: Work, message: String) -> Decided {
     match &work.task {
         // Another process may store the definition in a moment, or may know it.
-        Task::Reply { .. } | Task::Timer(_) => Decided::Later { work },
+        Task::Reply { .. } | Task::Timer(_) | Task::Child(_) => Decided::Later { work },
         Task::Start(_) | Task::Operate { .. } => poison(work, message),
     }
 }

@@ -76,6 +76,18 @@ pub enum LoadError {
     Store(#[from] amends_store::Error),
 }
 
+impl Loaded {
+    /// What is wrong with the input, in one line; the first mistakes tell enough. For callers who cannot be
+    /// shown a list of them.
+    pub(crate) fn complaint(validator: Option<&Validator>, input: &Value) -> Option<String> {
+        const MISTAKES_MAX: usize = 3;
+        let errors = validator?.iter_errors(input).take(MISTAKES_MAX);
+        let mistakes: Vec<String> =
+            errors.map(|error| format!("{}: {error}", error.instance_path())).collect();
+        (!mistakes.is_empty()).then(|| mistakes.join("; "))
+    }
+}
+
 impl Definitions {
     /// Loads the folder's `*.yaml` into the database, then all that the database has. `horizon_s` is how
     /// long participants remember, in seconds.

@@ -7,6 +7,7 @@
 //! timer.
 
 mod batch;
+mod children;
 mod conditions;
 mod config;
 mod dead_letters;
@@ -18,6 +19,7 @@ mod publish;
 mod replies;
 mod schemas;
 mod settled;
+mod starts;
 mod timers;
 mod work;
 
@@ -25,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amends_broker::Broker;
-use amends_contract::{SagaId, Token};
+use amends_contract::{SagaId, Stream, Token};
 use amends_definition::Definition;
 use amends_engine::{Begin, Input, OperatorAction, Saga};
 use amends_store::{IdempotencyKey, Store};
@@ -134,7 +136,8 @@ impl Core {
         let (publications, publications_queue) = mpsc::channel(config.publishing_max);
         let settled = settled::Settled::default();
         let events = Arc::new(Notify::new());
-        let dead_letters = dead_letters::DeadLetters::of_replies(broker);
+        let dead_letters = dead_letters::DeadLetters::of(broker, Stream::Reply);
+        let (children, child_loop) = children::Children::new(&store, &definitions, &inputs, config);
         let batches = batch::Batches {
             config: config.clone(),
             store: store.clone(),
@@ -142,6 +145,7 @@ impl Core {
             settled: settled.clone(),
             dead_letters: dead_letters.clone(),
             publications,
+            children: children.clone(),
             events: Arc::clone(&events),
         };
         let timers = timers::Timers {
@@ -162,8 +166,10 @@ impl Core {
             publications_queue,
             broker.publisher(),
             broker.names().clone(),
+            children,
             config.publishing_max,
         ));
+        tasks.spawn(child_loop.run(shutdown.clone()));
         tasks.spawn(timers.run(shutdown.clone()));
         tasks.spawn(replies::run(
             broker.clone(),
@@ -181,6 +187,9 @@ impl Core {
         tasks.spawn(outbox.run(shutdown.clone()));
         let core = Self { store, definitions, pauses: PauseList::default(), starts, settled };
         tasks.spawn(pauses::Pauses::new(core.clone(), config.pause_interval_ms).run(shutdown.clone()));
+        let batch_count_max = config.batch_count_max;
+        let by_event = starts::Starts { core: core.clone(), broker: broker.clone(), batch_count_max };
+        tasks.spawn(by_event.run(shutdown.clone()));
         (core, Loops { tasks })
     }
 

@@ -6,11 +6,12 @@
 use std::sync::Arc;
 
 use amends_broker::{Outgoing, Publisher};
-use amends_contract::{CONTENT_TYPE, Command, Names};
+use amends_contract::{CONTENT_TYPE, Command, Names, ORCHESTRATOR};
 use futures::StreamExt;
 use metrics::counter;
 use tokio::sync::mpsc;
 
+use super::children;
 use super::work::Receipt;
 
 /// The outputs of one commit.
@@ -32,18 +33,30 @@ pub(crate) async fn run(
     publications: mpsc::Receiver<Publication>,
     publisher: Publisher,
     names: Names,
+    children: children::Handle,
     publishing_max: usize,
 ) {
     let publications = futures::stream::unfold(publications, |mut receiver| async move {
         receiver.recv().await.map(|publication| (publication, receiver))
     });
     publications
-        .for_each_concurrent(publishing_max, |publication| publish(publication, &publisher, &names))
+        .for_each_concurrent(publishing_max, |publication| {
+            publish(publication, &publisher, &names, &children)
+        })
         .await;
 }
 
-async fn publish(publication: Publication, publisher: &Publisher, names: &Names) {
+async fn publish(
+    publication: Publication,
+    publisher: &Publisher,
+    names: &Names,
+    children: &children::Handle,
+) {
     let Publication { commands, receipts } = publication;
+    // What another saga is to do stays in the process.
+    let (own, commands): (Vec<Command>, Vec<Command>) =
+        commands.into_iter().partition(|command| command.address.participant == *ORCHESTRATOR);
+    own.into_iter().for_each(|command| children.ask(command));
     if !commands.is_empty() {
         let batch = commands.iter().map(|command| outgoing(command, names)).collect();
         for (command, result) in commands.iter().zip(publisher.publish(batch).await) {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use amends_broker::Delivery;
 use amends_contract::{Reply, SagaId, StepRef};
 use amends_definition::Definition;
-use amends_engine::{Begin, Input, Saga};
+use amends_engine::{Begin, Input, ReplyInput, Saga};
 use amends_store::IdempotencyKey;
 use tokio::sync::oneshot;
 
@@ -44,6 +44,8 @@ pub(crate) enum Task {
         reply: Box<Reply>,
         receipt: Arc<Receipt>,
     },
+    /// What a saga says to the one of which it is a step. The timers ask for it again if it gets lost.
+    Child(Box<ReplyInput>),
     Timer(Due),
 }
 

@@ -93,7 +93,7 @@ pub(super) async fn submit(
         answer: answer.to_text(),
     };
     // Most keys are new, so the commit itself finds out: looking first would cost each order a query.
-    let begin = Begin { input, start_at, parent: None };
+    let begin = Begin { start_at, ..Begin::from(input) };
     let start = Start { id, definition, begin, idempotency: Some(idempotency) };
     let started = app.core.start(start).await.map_err(|error| errors::of_start(app, &error))?;
     let (id, answer, replayed) = match started {

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use amends_contract::{DefinitionRef, Digest, Direction, SagaId, StepRef, Timestamp, Token};
-use amends_definition::{Definition, StepKind, Undo};
+use amends_contract::{
+    DefinitionRef, Digest, Direction, EffectId, ORCHESTRATOR, SagaId, StepRef, Timestamp, Token,
+};
+use amends_definition::{Definition, Step, StepKind, Undo};
 use amends_engine::{
     ActionKind, ActionState, Alarm, Failure, Flags, HeldBy, PausedBy, Saga, Status, StepState, Then,
     UndoState,
@@ -44,6 +46,9 @@ pub(super) struct SagaView {
     /// For search.
     #[schema(value_type = BTreeMap<String, String>)]
     labels: BTreeMap<Token, String>,
+    /// The saga of which it is a step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<ParentView>,
     /// How many inputs it has taken: the length of its journal.
     version: u64,
     /// When it was started.
@@ -126,6 +131,26 @@ pub(super) struct WantedView {
     payload: Value,
 }
 
+/// The saga of which another one is a step.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ParentView {
+    /// Its id.
+    #[schema(value_type = String, format = "uuid")]
+    id: SagaId,
+    /// The step; of a `for_each` step with its element's number.
+    #[schema(value_type = String)]
+    step: StepRef,
+    /// Whether the saga is the step's action (`do`) or its `undo`.
+    #[schema(value_type = String)]
+    direction: Direction,
+}
+
+impl From<EffectId> for ParentView {
+    fn from(effect: EffectId) -> Self {
+        Self { id: effect.saga, step: effect.step, direction: effect.direction }
+    }
+}
+
 /// A step.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct StepView {
@@ -188,6 +213,10 @@ pub(super) struct EffectView {
     /// Attempts that are left before it counts as used up.
     #[serde(skip_serializing_if = "Option::is_none")]
     attempts_left: Option<u32>,
+    /// The saga that it is, where a step is another saga.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = "uuid")]
+    saga: Option<SagaId>,
     /// When it was decided.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -213,7 +242,7 @@ impl SagaView {
             due_at: saga.due_at(),
             awaiting: saga.steps.iter().filter_map(AwaitingView::of).collect(),
             allowed: allowed.iter().map(|action| action.name()).collect(),
-            steps: saga.steps.iter().map(|step| StepView::new(step, definition)).collect(),
+            steps: saga.steps.iter().map(|step| StepView::new(saga.id, step, definition)).collect(),
             id: saga.id,
             definition: saga.definition,
             digest: saga.digest,
@@ -221,6 +250,7 @@ impl SagaView {
             doubt: saga.doubt,
             input: saga.input,
             labels: saga.labels,
+            parent: saga.parent.map(ParentView::from),
             version: saga.version,
             started_at: saga.started_at,
             updated_at: saga.updated_at,
@@ -253,7 +283,7 @@ impl From<&Then> for WantedView {
 }
 
 impl StepView {
-    fn new(step: &StepState, definition: Option<&Definition>) -> Self {
+    fn new(saga: SagaId, step: &StepState, definition: Option<&Definition>) -> Self {
         let defined = definition.and_then(|definition| definition.step(&step.name));
         let has_undo = defined.is_none_or(|step| matches!(step.undo, Some(Undo::Call { .. })))
             || !matches!(step.undo, UndoState::None);
@@ -262,11 +292,28 @@ impl StepView {
             element: some(&step.element),
             kind: defined.map(|step| StepKind::as_str(step.kind)),
             call: defined.map(|step| step.call.to_string()),
-            action: EffectView::action(step),
-            undo: has_undo.then(|| EffectView::undo(step)),
+            action: EffectView {
+                saga: defined.and_then(|defined| child(saga, step, Direction::Forward, defined)),
+                ..EffectView::action(step)
+            },
+            undo: has_undo.then(|| EffectView {
+                saga: defined.and_then(|defined| child(saga, step, Direction::Backward, defined)),
+                ..EffectView::undo(step)
+            }),
             alarm: step.alarm,
         }
     }
+}
+
+/// The saga that a step's effect is; `None` when a participant does it, or nothing is decided yet.
+fn child(saga: SagaId, step: &StepState, direction: Direction, defined: &Step) -> Option<SagaId> {
+    let address = match direction {
+        Direction::Forward => defined.address(),
+        Direction::Backward => defined.undo_address(),
+    };
+    let effect = step.effect(direction).filter(|effect| effect.send_no > 0)?;
+    let id = EffectId { saga, step: step.reference(), direction, epoch: effect.epoch };
+    (address?.participant == *ORCHESTRATOR).then(|| SagaId::derived(&id, effect.decided_at))
 }
 
 impl EffectView {

@@ -5,6 +5,7 @@ mod actions;
 mod admin;
 mod auth;
 mod beginning;
+mod children;
 mod idempotency;
 mod orders;
 mod requests;

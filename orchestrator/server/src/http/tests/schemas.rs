@@ -71,9 +71,5 @@ async fn a_schema_that_is_none_is_said_with_its_step() {
         panic!("it is no schema")
     };
     assert!(matches!(error, LoadError::Schema { .. }), "{error}");
-    assert!(
-        error
-            .to_string()
-            .starts_with("weighed.v1: step weigh: ")
-    );
+    assert!(error.to_string().starts_with("weighed.v1: step weigh: "));
 }

@@ -190,7 +190,7 @@ impl World {
     }
 
     /// Commits what the engine makes of it, beside the running core; a lost race is run again by whoever asks.
-    async fn commit(&self, saga: Saga, input: Input) {
+    pub(super) async fn commit(&self, saga: Saga, input: Input) {
         let definition = self.core.definitions().get(&saga.definition, saga.digest).unwrap();
         let now = self.core.store().now().await.unwrap();
         let expected_version = saga.version;
