@@ -46,6 +46,7 @@ pub const EXPECTED: &[&str] = &[
     "engine: deadlines passed",
     "engine: open commands published again",
     "engine: lists spread",
+
     "engine: signals taken",
     "engine: signals that never came",
     "engine: steps skipped",

@@ -4,8 +4,8 @@
 
 use std::rc::Rc;
 
-use amends_contract::{Direction, SagaId};
-use amends_engine::{ActionState, OperatorAction, PausedBy, Status};
+use amends_contract::{Direction, SagaId, StepRef};
+use amends_engine::{ActionState, OperatorAction, PausedBy, Saga, Status};
 use serde_json::{Value, json};
 
 use crate::orchestrator::{Task, Work};
@@ -76,9 +76,13 @@ impl World {
         for id in &ids {
             self.signal(*id);
         }
-        for _ in 0..4 {
-            if !ids.is_empty() && self.dice.chance(self.weather.people) {
-                let id = ids[self.dice.index(ids.len())];
+        // Mostly somebody wants something of a saga that is not settled yet; now and then too late.
+        let open = self.store.rows().filter(|row| !row.saga.status().is_terminal()).map(|row| row.saga.id);
+        let open: Vec<SagaId> = open.collect();
+        for _ in 0..6 {
+            let from = if self.dice.chance(100) { &ids } else { &open };
+            if !from.is_empty() && self.dice.chance(self.weather.people) {
+                let id = from[self.dice.index(from.len())];
                 if let Some(action) = self.whim(id) {
                     self.operate(id, action);
                 }
@@ -102,9 +106,7 @@ impl World {
     /// What somebody may want of a saga.
     fn whim(&mut self, id: SagaId) -> Option<OperatorAction> {
         let saga = self.store.load(id)?;
-        let step = &saga.steps[self.dice.index(saga.steps.len())];
-        let effect = if self.dice.chance(500) { Direction::Forward } else { Direction::Backward };
-        let step = step.reference();
+        let (step, effect) = self.open_effect(&saga);
         Some(match self.dice.below(16) {
             0..=4 => OperatorAction::Cancel,
             5 => OperatorAction::Compensate,
@@ -119,6 +121,18 @@ impl World {
             _ if self.dice.chance(100) => OperatorAction::Abandon,
             _ => OperatorAction::RetryNow,
         })
+    }
+
+    /// An effect that is under way or stuck, if there is one.
+    fn open_effect(&mut self, saga: &Saga) -> (StepRef, Direction) {
+        let both = [Direction::Forward, Direction::Backward];
+        let effects = saga.steps.iter().flat_map(|step| both.map(|direction| (step, direction)));
+        let (open, all): (Vec<_>, Vec<_>) = effects.partition(|(step, direction)| {
+            step.flight(*direction).is_some() || step.stuck(*direction).is_some()
+        });
+        let from = if open.is_empty() || self.dice.chance(50) { &all } else { &open };
+        let (step, direction) = from.get(self.dice.index(from.len())).unwrap_or(&all[0]);
+        (step.reference(), *direction)
     }
 
     /// An operator looks after what is parked or paused.

@@ -71,6 +71,18 @@ impl Witness {
         *self.helps.entry(saga).or_default() += 1;
     }
 
+    /// An operator's wish was dropped: what its fence did not close may be asked for again.
+    fn fence_dropped(&mut self, saga: SagaId, step: &StepRef, direction: Direction) {
+        for (effect, sent) in &mut self.sent {
+            sent.fenced &= effect.saga != saga || effect.step != *step || effect.direction != direction;
+        }
+    }
+
+    /// Whether this very sending was the last one of its effect.
+    fn is_last(&self, command: &Command) -> bool {
+        self.sent.get(&command.effect).is_some_and(|sent| sent.last == command.send_no)
+    }
+
     /// Numbers of sendings count on, and what an effect means never changes.
     fn sending(&mut self, command: &Command) -> Result<(), Violation> {
         let saga = command.effect.saga;
@@ -157,7 +169,20 @@ impl World {
             return broken("no participant contradicts itself", format!("{lie:?}"));
         }
         let definition = self.definition(saga);
+        for decision in &entry.decisions {
+            if let Decision::Dropped { step, effect } = decision {
+                self.witness.fence_dropped(saga.id, step, *effect);
+            }
+        }
+        // What was decided while nothing was sent goes out now, perhaps once more.
+        let resumed = entry.decisions.iter().any(|decision| matches!(decision, Decision::Resumed { .. }));
+        if resumed {
+            self.witness.unsure(saga.id);
+        }
         for command in commands {
+            if resumed && self.witness.is_last(command) {
+                continue;
+            }
             self.witness.sending(command)?;
             in_order(saga, &definition, command)?;
             let model = definition.step(&command.effect.step.name);
@@ -201,6 +226,13 @@ impl World {
                 (Decision::Unknown { .. }, _) => "engine: unknown steps",
                 (Decision::Held { .. }, _) => "engine: held",
                 (Decision::Stuck { .. }, _) => "engine: stuck",
+                (Decision::Intended { .. }, _) => "engine: operators' wishes behind a fence",
+                (Decision::Decided { epoch: 2.., .. }, _) => "engine: new epochs",
+                (Decision::Succeeded { by_hand: true, .. } | Decision::Undone { by_hand: true, .. }, _) => {
+                    "engine: steps settled by hand"
+                }
+                (Decision::Paused { .. }, _) => "engine: pauses",
+                (Decision::Resumed { .. }, _) => "engine: resumed",
                 (Decision::Skipped { .. }, _) => "engine: steps skipped",
                 (Decision::Spread { .. }, _) => "engine: lists spread",
                 (Decision::Succeeded { .. }, Input::Signal { .. }) => "engine: signals taken",
