@@ -14,10 +14,11 @@ help: ## what there is to make
 demo: ## five orders with five fates, on a broker and services of their own; Ctrl-C removes it all
 	@$(CARGO) run --locked --package amends -- demo $(ARGS)
 
-test: ## everything: format, clippy, all tests (installs PostgreSQL and nats-server if missing), the demo
+test: ## everything: format, clippy, all tests (installs PostgreSQL and nats-server if missing), the simulation, the demo
 	@deploy/local/test-tools.sh
 	@$(MAKE) --no-print-directory check
 	NATS_SERVER_BIN="$$($(AMENDS) nats-server)" && export NATS_SERVER_BIN && $(CARGO) test --locked --workspace
+	@$(MAKE) --no-print-directory sim SEED= SAGAS=
 	$(AMENDS) demo --once
 
 sim: ## 100,000 sagas in worlds full of faults; SEED=n replays one world, SAGAS=n runs as many

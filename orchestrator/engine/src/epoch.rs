@@ -9,6 +9,7 @@ use amends_definition::StepKind;
 use serde_json::Value;
 
 use crate::draft::Draft;
+use crate::planted::{Bug, planted};
 use crate::{Ask, Decision, FenceWhy, Ignored, ReplyInput, Stuck, StuckWhy, Then, Verdict, turn};
 
 /// Fences an effect, for what an operator wants of it. A later wish takes the place of an earlier one.
@@ -23,11 +24,28 @@ pub(crate) fn intend(draft: &mut Draft<'_>, index: usize, effect: Direction, the
     {
         return Verdict::Ignored(Ignored::Underway);
     }
+    if let Some(planted) = without_fence(draft, index, effect, &then) {
+        return planted;
+    }
     let step = draft.reference(index);
     draft.decide(Decision::Intended { step, effect, then });
     let attempts = draft.attempts(index, effect);
     draft.send_again(index, effect, ask, attempts);
     Verdict::Applied
+}
+
+/// A planted bug: the wish comes true although what was asked for may still happen.
+fn without_fence(draft: &mut Draft<'_>, index: usize, effect: Direction, then: &Then) -> Option<Verdict> {
+    match then {
+        Then::Retry { data } if planted(Bug::EpochWithoutFence) => {
+            open(draft, index, effect, data.clone(), false);
+        }
+        Then::Settle { output } if planted(Bug::SettledWithoutFence) => {
+            settle(draft, index, effect, output.clone(), true);
+        }
+        _ => return None,
+    }
+    Some(Verdict::Applied)
 }
 
 /// The next epoch. One that replaces what was in flight has its place already.

@@ -12,6 +12,7 @@ pub struct Counters(BTreeMap<&'static str, u64>);
 
 /// What a run of some size must have seen. What only a planted bug shows is not among it.
 pub const EXPECTED: &[&str] = &[
+    "saga: abandoned",
     "saga: completed",
     "saga: compensated",
     "saga: parked at the end",
@@ -46,7 +47,11 @@ pub const EXPECTED: &[&str] = &[
     "engine: deadlines passed",
     "engine: open commands published again",
     "engine: lists spread",
-
+    "engine: new epochs",
+    "engine: operators' wishes behind a fence",
+    "engine: pauses",
+    "engine: resumed",
+    "engine: steps settled by hand",
     "engine: signals taken",
     "engine: signals that never came",
     "engine: steps skipped",

@@ -37,8 +37,11 @@ pub(crate) fn plays() -> Vec<Play> {
     PLAYS.with(Clone::clone)
 }
 
+/// A file's name, its text, and how inputs for it are made.
+type Source = (&'static str, &'static str, fn(&mut Dice) -> Value);
+
 fn compiled() -> Vec<Play> {
-    let sources: [(&str, &str, fn(&mut Dice) -> Value); 7] = [
+    let sources: [Source; 7] = [
         ("order.v1.yaml", include_str!("../../../saga-definitions/order.v1.yaml"), order),
         ("return-order.v1.yaml", include_str!("../../../saga-definitions/return-order.v1.yaml"), returned),
         ("trip.v1.yaml", include_str!("../definitions/trip.v1.yaml"), numbered),

@@ -132,7 +132,7 @@ impl World {
 }
 
 /// Whether an operator settled it.
-const fn is_by_hand(step: &StepState) -> bool {
+pub(crate) const fn is_by_hand(step: &StepState) -> bool {
     matches!(step.action, ActionState::Succeeded { by_hand: true, .. })
         || matches!(step.undo, UndoState::Undone { by_hand: true, .. })
 }

@@ -14,6 +14,7 @@ use amends_engine::{ActionState, Decision, Input, Phase, Saga, StuckWhy, Verdict
 use amends_rehearsal::State;
 
 use crate::store::Write;
+use crate::verdict::is_by_hand;
 use crate::violation::Violation;
 use crate::world::World;
 
@@ -89,9 +90,9 @@ impl Witness {
         self.traffic.entry(saga).or_default().decided += 1;
         let broken = |rule, found: String| Err(Violation::new(rule, saga, found));
         let action = (saga, command.effect.step.clone());
-        if command.effect.direction == Direction::Forward {
-            self.epochs.insert(action, command.effect.epoch);
-        } else if command.undoes.as_ref().map(|action| action.epoch) != self.epochs.get(&action).copied() {
+        if let Some(undone) = &command.undoes
+            && Some(&undone.epoch) != self.epochs.get(&action)
+        {
             let found = format!("{} undoes {:?}", command.effect, command.undoes);
             return broken("an undo names the action that was asked for", found);
         }
@@ -170,8 +171,13 @@ impl World {
         }
         let definition = self.definition(saga);
         for decision in &entry.decisions {
-            if let Decision::Dropped { step, effect } = decision {
-                self.witness.fence_dropped(saga.id, step, *effect);
+            match decision {
+                Decision::Dropped { step, effect } => self.witness.fence_dropped(saga.id, step, *effect),
+                // Also what was decided during a pause and not sent yet.
+                Decision::Decided { step, effect: Direction::Forward, epoch, .. } => {
+                    self.witness.epochs.insert((saga.id, step.clone()), *epoch);
+                }
+                _ => {}
             }
         }
         // What was decided while nothing was sent goes out now, perhaps once more.
@@ -324,7 +330,9 @@ impl World {
         for later in descendants(&definition, index) {
             let step = &definition.steps[later];
             let left = self.net(&saga, &step.name);
-            if matches!(step.undo, Some(Undo::Call { .. })) && left != 0 {
+            // A person's word stands for what no participant knows.
+            let by_hand = saga.steps.iter().any(|state| state.name == step.name && is_by_hand(state));
+            if matches!(step.undo, Some(Undo::Call { .. })) && left != 0 && !by_hand {
                 let found = format!("{effect} was undone while {} had {left} left", step.name);
                 return Err(Violation::new("I7: undone in reverse order", effect.saga, found));
             }

@@ -109,3 +109,18 @@ fn a_pivot_that_is_guessed() {
 fn an_undo_rendered_anew() {
     finds(Flaw::Engine(Bug::UndoRenderedAnew), 300, &["a command's data is frozen"]);
 }
+
+#[test]
+fn an_undo_of_its_own_epoch() {
+    finds(Flaw::Engine(Bug::OwnEpochUndone), 300, &["an undo names the action", "I4", "no participant"]);
+}
+
+#[test]
+fn a_new_epoch_without_a_fence() {
+    finds(Flaw::Engine(Bug::EpochWithoutFence), 300, &["I4", "no participant", "I3", "a duplicate"]);
+}
+
+#[test]
+fn a_step_settled_without_a_fence() {
+    finds(Flaw::Engine(Bug::SettledWithoutFence), 300, &["I4", "no participant", "I6", "I7"]);
+}
