@@ -141,7 +141,7 @@ pub(crate) struct SagaList {
     /// Only this status: running, compensating, parked, completed, compensated, abandoned
     #[arg(long)]
     pub(crate) status: Option<String>,
-    /// Only with this flag: needs_attention, awaiting, held, overdue, paused
+    /// Only with this flag: needs_attention, awaiting, held, overdue, paused, definition_unknown
     #[arg(long)]
     pub(crate) flag: Option<String>,
     /// Only of this definition, such as `order`

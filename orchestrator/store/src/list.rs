@@ -5,7 +5,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use amends_contract::{DefinitionRef, SagaId, Timestamp, Token};
+use amends_contract::{DefinitionRef, Digest, SagaId, Timestamp, Token};
 use amends_engine::{Saga, Status};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, Order, Query, SimpleExpr};
 use sea_orm::{
@@ -41,6 +41,8 @@ pub struct SagaFilter {
     pub made_from: Option<Timestamp>,
     /// Made before this moment, by the clock in its id.
     pub made_before: Option<Timestamp>,
+    /// Not ended, and of any of these definitions, of this very source.
+    pub open_of: Option<Vec<(DefinitionRef, Digest)>>,
 }
 
 /// A flag to filter by; see [`amends_engine::Flags`].
@@ -140,8 +142,21 @@ impl Store {
         cursor: Option<SagaId>,
         limit: u32,
     ) -> Result<Page<SagaRow, SagaId>, Error> {
+        self.sagas_of_any(std::slice::from_ref(filter), cursor, limit).await
+    }
+
+    /// Up to `limit` sagas older than `cursor` that any of the filters lets through, newest first.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn sagas_of_any(
+        &self,
+        filters: &[SagaFilter],
+        cursor: Option<SagaId>,
+        limit: u32,
+    ) -> Result<Page<SagaRow, SagaId>, Error> {
         let mut rows = Vec::new();
-        for filter in filter.per_status() {
+        for filter in filters.iter().flat_map(SagaFilter::per_status) {
             let (mut query, id) = filter.select();
             if let Some(cursor) = cursor {
                 query = query.filter(id.clone().lt(cursor.uuid()));
@@ -157,6 +172,14 @@ impl Store {
         rows.truncate(limit as usize);
         let next = rows.last().filter(|_| more).map(|row| row.id);
         Ok(Page { rows, next })
+    }
+
+    /// How many sagas a filter lets through.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn count(&self, filter: &SagaFilter) -> Result<u64, Error> {
+        Ok(filter.select().0.count(self.reader()).await?)
     }
 
     /// How many sagas there are. It reads an index of all of them: for people, not for loops.
@@ -180,7 +203,7 @@ impl Store {
             }
         }
         let attention = SagaFilter { flags: vec![Flag::NeedsAttention], ..SagaFilter::default() };
-        let needs_attention = attention.select().0.count(self.reader()).await?;
+        let needs_attention = self.count(&attention).await?;
         Ok(Counts { by_status, needs_attention })
     }
 }
@@ -249,8 +272,22 @@ impl SagaFilter {
         if let Some(before) = self.made_before {
             query = query.filter(id.clone().lt(first_id(before)));
         }
+        if let Some(definitions) = &self.open_of {
+            let open = Status::ALL.into_iter().filter(|status| !status.is_terminal());
+            query = query.filter(Column::Status.is_in(open.map(Status::as_str)));
+            let any = definitions.iter().fold(Condition::any(), |any, (definition, digest)| any.add(is(definition, *digest)));
+            // No definition at all lets nothing through.
+            query = query.filter(any.add(Expr::val(false)));
+        }
         query
     }
+}
+
+fn is(definition: &DefinitionRef, digest: Digest) -> Condition {
+    Condition::all()
+        .add(Column::DefinitionName.eq(definition.name.as_str()))
+        .add(Column::DefinitionVersion.eq(i64::from(definition.version)))
+        .add(Column::Digest.eq(digest.to_string()))
 }
 
 fn label_is(name: &str, value: &str) -> Condition {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use amends_contract::SagaId;
+use amends_contract::{Digest, SagaId};
 
 use crate::database::Database;
 use crate::sagas::{at, completed, id, next, start_of, started, won};
@@ -12,6 +12,7 @@ on_both_databases!(
     claimants_at_the_same_time_share_without_overlap,
     the_longest_due_come_first,
     a_claim_is_outside_version_and_journal,
+    sagas_of_an_unknown_definition_are_left_to_others,
 );
 
 const HOUR_MS: u64 = 3_600_000;
@@ -23,17 +24,17 @@ fn ids(loaded: &amends_store::Loaded) -> BTreeSet<SagaId> {
 async fn a_claim_is_handed_out_once(db: Database) {
     let sagas = started(&db.store, 1..=5).await;
     won(&db.store, next(&sagas[4], completed)).await; // nothing is due of it any more
-    let first = db.store.claim_due(3, HOUR_MS).await.unwrap();
+    let first = db.store.claim_due(3, HOUR_MS, &[]).await.unwrap();
     assert_eq!(first.sagas.len(), 3);
     let now = db.store.now().await.unwrap();
     assert!(now.ms_since(first.now) < HOUR_MS && first.now <= now, "{} {now}", first.now);
-    let second = db.store.claim_due(3, 0).await.unwrap();
+    let second = db.store.claim_due(3, 0, &[]).await.unwrap();
     assert_eq!(second.sagas.len(), 1);
     assert!(ids(&first).is_disjoint(&ids(&second)));
     // A lease of no time is over at once; the hour's is not.
-    let third = db.store.claim_due(3, HOUR_MS).await.unwrap();
+    let third = db.store.claim_due(3, HOUR_MS, &[]).await.unwrap();
     assert_eq!(ids(&third), ids(&second));
-    assert!(db.store.claim_due(3, HOUR_MS).await.unwrap().sagas.is_empty());
+    assert!(db.store.claim_due(3, HOUR_MS, &[]).await.unwrap().sagas.is_empty());
 }
 
 async fn claimants_at_the_same_time_share_without_overlap(db: Database) {
@@ -41,7 +42,7 @@ async fn claimants_at_the_same_time_share_without_overlap(db: Database) {
     let claim = async || {
         let mut claimed = Vec::new();
         loop {
-            let part = db.store.claim_due(7, HOUR_MS).await.unwrap();
+            let part = db.store.claim_due(7, HOUR_MS, &[]).await.unwrap();
             claimed.extend(part.sagas.iter().map(|saga| saga.id));
             // Fewer than asked for is no proof that none is left: others may hold locks.
             if part.sagas.is_empty() {
@@ -72,18 +73,33 @@ async fn the_longest_due_come_first(db: Database) {
     }
     won(&db.store, later).await;
     for expected in [2, 3, 1] {
-        assert_eq!(ids(&db.store.claim_due(1, HOUR_MS).await.unwrap()), [id(expected)].into());
+        assert_eq!(ids(&db.store.claim_due(1, HOUR_MS, &[]).await.unwrap()), [id(expected)].into());
     }
-    assert!(db.store.claim_due(1, HOUR_MS).await.unwrap().sagas.is_empty());
+    assert!(db.store.claim_due(1, HOUR_MS, &[]).await.unwrap().sagas.is_empty());
 }
 
 async fn a_claim_is_outside_version_and_journal(db: Database) {
     let sagas = started(&db.store, [1]).await;
-    let claimed = db.store.claim_due(10, HOUR_MS).await.unwrap();
+    let claimed = db.store.claim_due(10, HOUR_MS, &[]).await.unwrap();
     assert_eq!(claimed.sagas, sagas);
     // Whoever was decided before the claim still wins, and ends it.
     won(&db.store, next(&sagas[0], |_| {})).await;
-    let again = db.store.claim_due(10, HOUR_MS).await.unwrap();
+    let again = db.store.claim_due(10, HOUR_MS, &[]).await.unwrap();
     assert_eq!(again.sagas[0].version, 2);
     crate::sagas::assert_gapless(&db.store, id(1)).await;
+}
+
+async fn sagas_of_an_unknown_definition_are_left_to_others(db: Database) {
+    let newer = |number: u32| {
+        let mut saga = crate::sagas::saga(number);
+        saga.digest = Digest::of(b"newer");
+        start_of(saga)
+    };
+    db.store.commit(vec![newer(1), newer(2), start_of(crate::sagas::saga(3))]).await.unwrap();
+    let except = [Digest::of(b"newer"), Digest::of(b"another")];
+    let ours = db.store.claim_due(10, HOUR_MS, &except).await.unwrap();
+    assert_eq!(ids(&ours), [id(3)].into());
+    // Not even a lease was taken of them.
+    let theirs = db.store.claim_due(10, HOUR_MS, &[]).await.unwrap();
+    assert_eq!(ids(&theirs), [id(1), id(2)].into());
 }

@@ -159,7 +159,7 @@ async fn an_unreadable_row_does_not_touch_its_neighbours(db: Database) {
     let readable: Vec<(SagaId, bool)> = page.rows.iter().map(|row| (row.id, row.saga.is_ok())).collect();
     assert_eq!(readable, [(id(3), true), (id(2), false), (id(1), true)]);
     assert_eq!(page.rows[1].definition, "order.v1");
-    let claimed = db.store.claim_due(10, 60_000).await.unwrap();
+    let claimed = db.store.claim_due(10, 60_000, &[]).await.unwrap();
     assert_eq!((claimed.sagas.len(), claimed.unreadable.len()), (2, 1));
     let journal = db.store.journal(id(1), 0, 10).await.unwrap();
     assert!(journal[0].entry.is_err() && journal[0].seq == 1);

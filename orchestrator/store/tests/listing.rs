@@ -2,13 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use amends_contract::Digest;
 use amends_engine::Status;
 use amends_store::{Flag, SagaFilter, Store};
 
 use crate::database::Database;
 use crate::sagas::{at, compensated, completed, id, next, start_of, started, token, won};
 
-on_both_databases!(pages_neither_skip_nor_repeat, every_filter_narrows, counts_are_by_status);
+on_both_databases!(
+    pages_neither_skip_nor_repeat,
+    every_filter_narrows,
+    filters_side_by_side_are_one_list,
+    counts_are_by_status,
+);
 
 /// The numbers of the sagas that a filter finds, newest first.
 async fn found(store: &Store, filter: &SagaFilter) -> Vec<u32> {
@@ -111,6 +117,31 @@ async fn every_filter_narrows(db: Database) {
     labelled.labels.insert(token("note"), long.clone());
     won(store, start_of(labelled)).await;
     assert_eq!(found(store, &SagaFilter { labels: label("note", &long), ..filter() }).await, [8]);
+}
+
+async fn filters_side_by_side_are_one_list(db: Database) {
+    let store = &db.store;
+    let sagas = started(store, 1..=6).await;
+    won(store, next(&sagas[1], completed)).await;
+    won(store, next(&sagas[3], |saga| saga.overdue_at = Some(at(9)))).await;
+    let mut newer = crate::sagas::saga(7);
+    newer.digest = Digest::of(b"newer");
+    won(store, start_of(newer)).await;
+    let open_of = |digest: &[u8]| SagaFilter {
+        open_of: Some(vec![(sagas[0].definition.clone(), Digest::of(digest))]),
+        ..SagaFilter::default()
+    };
+    assert_eq!(found(store, &open_of(b"order")).await, [6, 5, 4, 3, 1]);
+    assert_eq!(store.count(&open_of(b"order")).await.unwrap(), 5);
+    assert_eq!(found(store, &open_of(b"newer")).await, [7]);
+    let none = SagaFilter { open_of: Some(Vec::new()), ..SagaFilter::default() };
+    assert!(found(store, &none).await.is_empty());
+
+    let attention = SagaFilter { flags: vec![Flag::NeedsAttention], ..SagaFilter::default() };
+    let either = [attention, open_of(b"newer")];
+    let first = store.sagas_of_any(&either, None, 1).await.unwrap();
+    let second = store.sagas_of_any(&either, first.next, 1).await.unwrap();
+    assert_eq!((first.rows[0].id, second.rows[0].id, second.next), (id(7), id(4), None));
 }
 
 async fn counts_are_by_status(db: Database) {

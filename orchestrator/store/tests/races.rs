@@ -123,7 +123,7 @@ async fn claims_and_commits_do_not_deadlock(db: Database) {
         let store = store.clone();
         tokio::spawn(async move {
             for _ in 0..60 {
-                store.claim_due(10, 0).await.unwrap();
+                store.claim_due(10, 0, &[]).await.unwrap();
             }
         })
     });

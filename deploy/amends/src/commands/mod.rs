@@ -13,6 +13,7 @@ mod serve;
 
 use std::io;
 
+use amends_server::core::LoadError;
 use amends_service::{config::ConfigError, telemetry::TelemetryError};
 use tokio::runtime::Runtime;
 
@@ -58,6 +59,7 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
             || cause.is::<TelemetryError>()
             || matches!(cause.downcast_ref(), Some(amends_broker::Error::Config(_)))
             || matches!(cause.downcast_ref(), Some(amends_store::Error::Config { .. }))
+            || cause.downcast_ref::<LoadError>().is_some_and(LoadError::is_configuration)
     });
     if wrong_configuration { WRONG_CONFIGURATION } else { FAILED }
 }

@@ -26,9 +26,11 @@ use super::settled::Settled;
 use super::work::{Receipt, Task, Work};
 use super::{CoreError, OperateError, Started};
 
-/// Milliseconds after which a reply comes again that cannot be decided for want of its definition, and
-/// between two looks for definitions that other processes have stored.
+/// Milliseconds after which a reply comes again that cannot be decided for want of its definition.
 const LATER_MS: u64 = 5_000;
+/// So often: about a minute. Whoever knows the definition by then has had its chance; after that the timers
+/// ask for the reply again, for what the broker keeps waiting counts against all that it may deliver.
+const LATER_DELIVERIES_MAX: u64 = 12;
 
 /// Everything the loop needs.
 pub(crate) struct Batches {
@@ -158,11 +160,16 @@ impl Batches {
     /// Looks for definitions that another process has stored, if a saga here needs one.
     async fn learn_definitions(&self, sagas: &HashMap<SagaId, Saga>) {
         let known = |saga: &Saga| self.definitions.get(&saga.definition, saga.digest).is_some();
-        if sagas.values().all(known) || !self.definitions.may_refresh(Duration::from_millis(LATER_MS)) {
+        if sagas.values().all(known) {
             return;
         }
-        if let Err(error) = self.definitions.refresh(&self.store).await {
-            tracing::warn!(%error, "definitions could not be looked for");
+        if self.definitions.may_refresh(Duration::from_millis(self.config.definition_interval_ms))
+            && let Err(error) = self.definitions.refresh(&self.store).await
+        {
+            return tracing::warn!(%error, "definitions could not be looked for");
+        }
+        for saga in sagas.values().filter(|saga| !known(saga)) {
+            self.definitions.miss(saga);
         }
     }
 
@@ -345,9 +352,14 @@ fn finish(decided: Decided, publication: &mut Publication, dead: &mut Vec<(Arc<R
             }
         }
         Decided::Later { work } => {
+            counter!("amends_inputs_definition_unknown_total").increment(1);
             // A timer comes again when its lease is over.
-            if let Task::Reply { receipt, .. } = work.task {
-                receipt.again_after(LATER_MS);
+            match work.task {
+                Task::Reply { receipt, .. } if receipt.delivery().delivered < LATER_DELIVERIES_MAX => {
+                    receipt.again_after(LATER_MS);
+                }
+                Task::Reply { receipt, .. } => receipt.done(),
+                _ => {}
             }
         }
         Decided::Unstartable { work, error } => {

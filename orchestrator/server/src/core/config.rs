@@ -39,6 +39,9 @@ pub struct LoopsConfig {
     pub pause_interval_ms: u64,
     /// Milliseconds to wait before the database is tried again after it failed.
     pub database_retry_ms: u64,
+    /// Milliseconds between two looks for a definition that sagas need and this process does not know:
+    /// another process may have stored it since.
+    pub definition_interval_ms: u64,
     /// How often one input is tried again after losing to a concurrent commit before its caller is told;
     /// replies and timers go back to where they came from.
     pub conflict_tries_max: u32,
@@ -61,6 +64,7 @@ impl Default for LoopsConfig {
             event_keep_h: 24,
             pause_interval_ms: 1_000,
             database_retry_ms: 500,
+            definition_interval_ms: 5_000,
             conflict_tries_max: 20,
         }
     }

@@ -60,11 +60,7 @@ pub(crate) fn decide(
             Decided::Nothing { work, saga: None, commands: Vec::new() }
         }
         (Some(saga), Some(definition), _) => decide_input(work, saga, definition, now),
-        (Some(saga), None, _) => {
-            let message = format!("the definition {} of saga {} is not known", saga.definition, saga.id);
-            tracing::error!("{message}");
-            without_definition(work, message)
-        }
+        (Some(saga), None, _) => without_definition(work, &saga),
     }
 }
 
@@ -141,11 +137,17 @@ pub(crate) fn poison(work: Work, message: String) -> Decided {
     }
 }
 
-fn without_definition(work: Work, message: String) -> Decided {
+/// The saga stays as it is: whoever knows its definition goes on with it.
+fn without_definition(work: Work, saga: &Saga) -> Decided {
     match &work.task {
-        // Another process may store the definition in a moment, or may know it.
         Task::Reply { .. } | Task::Timer(_) | Task::Child(_) => Decided::Later { work },
-        Task::Start(_) | Task::Operate { .. } => poison(work, message),
+        Task::Operate { .. } => {
+            Decided::Refused { work, why: OperateError::UnknownDefinition(saga.definition.clone()) }
+        }
+        Task::Start(_) => {
+            let message = format!("the definition {} of saga {} is not known", saga.definition, saga.id);
+            poison(work, message)
+        }
     }
 }
 

@@ -10,10 +10,14 @@ use std::time::Duration;
 
 use amends_contract::{DefinitionRef, Digest, Timestamp, Token};
 use amends_definition::{Call, Check, Definition, Diagnostics};
-use amends_store::Store;
+use amends_engine::Saga;
+use amends_store::{SagaFilter, Store, StoredDefinition};
 use jsonschema::Validator;
+use metrics::gauge;
 use serde_json::Value;
 use tokio::time::Instant;
+
+use super::changed::Changed;
 
 /// How long settling may take after the deadline, in seconds (72 h, as long as the broker stores
 /// commands).
@@ -32,7 +36,20 @@ pub struct Loaded {
 #[derive(Clone, Default)]
 pub struct Definitions {
     known: Arc<RwLock<HashMap<DefinitionRef, Loaded>>>,
+    unknown: Arc<RwLock<BTreeMap<Digest, UnknownDefinition>>>,
     refreshed_at: Arc<Mutex<Option<Instant>>>,
+}
+
+/// A definition that sagas are pinned to and that this process cannot drive them by. They wait, untouched,
+/// for a process that can.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownDefinition {
+    /// Its name and version.
+    pub reference: DefinitionRef,
+    /// SHA-256 of its source.
+    pub digest: Digest,
+    /// Why it is unknown; `None` when it is not stored (yet).
+    pub why: Option<String>,
 }
 
 /// Why definitions cannot be loaded.
@@ -71,7 +88,10 @@ pub enum LoadError {
         /// How long participants remember, in seconds.
         horizon_s: u64,
     },
-    /// The database says no, or that a file was changed under its old version.
+    /// A file was changed under its old version.
+    #[error("{0}")]
+    Changed(Box<Changed>),
+    /// The database says no.
     #[error(transparent)]
     Store(#[from] amends_store::Error),
 }
@@ -88,6 +108,21 @@ impl Loaded {
     }
 }
 
+impl LoadError {
+    /// Whether files or settings are to blame, so that trying again changes nothing.
+    #[must_use]
+    pub const fn is_configuration(&self) -> bool {
+        match self {
+            Self::File { .. }
+            | Self::Invalid(_)
+            | Self::Schema { .. }
+            | Self::Deadline { .. }
+            | Self::Changed(_) => true,
+            Self::Store(_) => false,
+        }
+    }
+}
+
 impl Definitions {
     /// Loads the folder's `*.yaml` into the database, then all that the database has. `horizon_s` is how
     /// long participants remember, in seconds.
@@ -100,7 +135,9 @@ impl Definitions {
             let (definition, schemas) = compile_file(&path, &source)?;
             let loaded = ready(definition)?;
             check_deadline(&loaded.definition, horizon_s)?;
-            store.save_definition(&loaded.definition, &schemas).await?;
+            if let Err(error) = store.save_definition(&loaded.definition, &schemas).await {
+                return Err(refused(&path, &loaded.definition, store, error).await);
+            }
             tracing::info!(definition = %loaded.definition.reference(), digest = %loaded.definition.digest, "loaded");
         }
         let definitions = Self::default();
@@ -108,30 +145,98 @@ impl Definitions {
         Ok(definitions)
     }
 
-    /// Loads what other processes have stored since.
+    /// Loads what other processes have stored since. What is known, or known to be beyond this version, is
+    /// not compiled again.
     ///
     /// # Errors
     /// [`LoadError::Store`] when the database cannot be read. A stored definition that this version
-    /// cannot compile is logged and left out: its sagas wait.
+    /// cannot compile is logged and counts as unknown: its sagas wait.
     pub async fn refresh(&self, store: &Store) -> Result<(), LoadError> {
         for stored in store.definitions().await? {
-            let name = format!("{}.yaml", stored.reference);
-            let compiled = Definition::compile(&name, &stored.source, &|path| {
-                stored
-                    .schemas
-                    .get(path)
-                    .cloned()
-                    .ok_or_else(|| format!("the schema {path} is not stored with the definition"))
-            });
-            match compiled.map_err(LoadError::Invalid).and_then(ready) {
+            if self.is_settled(&stored) {
+                continue;
+            }
+            match compile_stored(&stored) {
                 Ok(loaded) => {
+                    self.unknown.write().unwrap_or_else(PoisonError::into_inner).remove(&stored.digest);
                     let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-                    known.insert(loaded.definition.reference(), loaded);
+                    known.insert(stored.reference, loaded);
                 }
-                Err(error) => tracing::error!(definition = name, %error, "left out; its sagas wait"),
+                Err(error) => {
+                    let (reference, digest, why) = (stored.reference, stored.digest, Some(error.to_string()));
+                    tracing::error!(definition = %reference, %error, "unknown to this version; its sagas wait");
+                    self.forget_how(UnknownDefinition { reference, digest, why });
+                }
             }
         }
+        #[expect(clippy::cast_precision_loss, reason = "definitions are few")]
+        gauge!("amends_definitions_unknown").set(self.unknown().len() as f64);
         Ok(())
+    }
+
+    fn is_settled(&self, stored: &StoredDefinition) -> bool {
+        let unknown = self.unknown.read().unwrap_or_else(PoisonError::into_inner);
+        self.get(&stored.reference, stored.digest).is_some()
+            || unknown.get(&stored.digest).is_some_and(|unknown| unknown.why.is_some())
+    }
+
+    fn forget_how(&self, definition: UnknownDefinition) {
+        let mut unknown = self.unknown.write().unwrap_or_else(PoisonError::into_inner);
+        unknown.insert(definition.digest, definition);
+    }
+
+    /// Remembers that this saga's definition is not known here, not even by its name in the database.
+    pub(crate) fn miss(&self, saga: &Saga) {
+        let known_as_unknown =
+            self.unknown.read().unwrap_or_else(PoisonError::into_inner).contains_key(&saga.digest);
+        if !known_as_unknown {
+            let (reference, digest) = (saga.definition.clone(), saga.digest);
+            tracing::error!(definition = %reference, %digest, "not stored; its sagas wait until it is");
+            self.forget_how(UnknownDefinition { reference, digest, why: None });
+        }
+    }
+
+    /// Why this process leaves the saga untouched; `None` when it does not, or the saga has ended.
+    #[must_use]
+    pub fn why_unknown(&self, saga: &Saga) -> Option<String> {
+        if saga.status().is_terminal() || self.get(&saga.definition, saga.digest).is_some() {
+            return None;
+        }
+        let unknown = self.unknown.read().unwrap_or_else(PoisonError::into_inner);
+        let why = unknown.get(&saga.digest).and_then(|unknown| unknown.why.as_deref());
+        let why = why.unwrap_or("it is not stored in the database");
+        Some(format!(
+            "this orchestrator does not know {} ({}), so the saga waits, untouched, for one that does: {why}",
+            saga.definition, saga.digest
+        ))
+    }
+
+    /// Looks for what is unknown, if the last look is `pause` ago, and says how many sagas wait for it.
+    pub(crate) async fn learn_the_unknown(&self, store: &Store, pause: Duration) {
+        if self.unknown().is_empty() || !self.may_refresh(pause) {
+            return;
+        }
+        let counted = match self.refresh(store).await {
+            Ok(()) => store.count(&self.open_of_unknown()).await.map_err(LoadError::from),
+            Err(error) => Err(error),
+        };
+        match counted {
+            #[expect(clippy::cast_precision_loss, reason = "a gauge need not be exact beyond 2^52")]
+            Ok(sagas) => gauge!("amends_sagas_definition_unknown").set(sagas as f64),
+            Err(error) => tracing::warn!(%error, "definitions could not be looked for"),
+        }
+    }
+
+    /// The sagas that wait for what is unknown here.
+    pub(crate) fn open_of_unknown(&self) -> SagaFilter {
+        let unknown = self.unknown().into_iter().map(|unknown| (unknown.reference, unknown.digest));
+        SagaFilter { open_of: Some(unknown.collect()), ..SagaFilter::default() }
+    }
+
+    /// The definitions that sagas need and this process does not have; none on a good day.
+    #[must_use]
+    pub fn unknown(&self) -> Vec<UnknownDefinition> {
+        self.unknown.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
     /// Whether the last look into the database is at least `pause` ago; if so, this counts as one.
@@ -213,6 +318,37 @@ pub fn latest_start(definition: &Definition, now: Timestamp, horizon_s: u64) -> 
     let deadline_s = definition.deadline_ms.unwrap_or(0) / 1000;
     let left_s = horizon_s.saturating_sub(SETTLING_S).saturating_sub(deadline_s);
     now.plus_ms(left_s.saturating_mul(1000))
+}
+
+/// Compiles a definition out of the database, with the schemas that are stored beside it.
+///
+/// # Errors
+/// [`LoadError`] when this version cannot compile it.
+pub fn compile_stored(stored: &StoredDefinition) -> Result<Loaded, LoadError> {
+    let name = format!("{}.yaml", stored.reference);
+    let compiled = Definition::compile(&name, &stored.source, &|path| {
+        let schema = stored.schemas.get(path).cloned();
+        schema.ok_or_else(|| format!("the schema {path} is not stored with the definition"))
+    });
+    compiled.map_err(LoadError::Invalid).and_then(ready)
+}
+
+/// What a store that refuses a file means for whoever wrote the file.
+async fn refused(
+    path: &Path,
+    definition: &Definition,
+    store: &Store,
+    error: amends_store::Error,
+) -> LoadError {
+    let amends_store::Error::DefinitionChanged { definition: reference, part, stored, given } = error else {
+        return error.into();
+    };
+    let versions = match store.definitions().await {
+        Ok(definitions) => definitions.into_iter().filter(|other| other.reference.name == definition.name),
+        Err(error) => return error.into(),
+    };
+    let newest = versions.map(|other| other.reference.version).max().unwrap_or(reference.version);
+    LoadError::Changed(Box::new(Changed::new(path, reference, &part, (stored, given), newest)))
 }
 
 /// A saga must have settled while its participants still remember what they did for it.

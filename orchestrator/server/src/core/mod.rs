@@ -7,6 +7,7 @@
 //! timer.
 
 mod batch;
+mod changed;
 mod children;
 mod conditions;
 mod config;
@@ -27,7 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amends_broker::Broker;
-use amends_contract::{SagaId, Stream, Token};
+use amends_contract::{DefinitionRef, SagaId, Stream, Token};
 use amends_definition::Definition;
 use amends_engine::{Begin, Input, OperatorAction, Saga};
 use amends_store::{IdempotencyKey, Store};
@@ -38,7 +39,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use config::LoopsConfig;
-pub use definitions::{Definitions, LoadError, Loaded, compile_file, latest_start};
+pub use changed::Changed;
+pub use definitions::{
+    Definitions, LoadError, Loaded, UnknownDefinition, compile_file, compile_stored, latest_start,
+};
 pub use pauses::{PauseList, ResumeError};
 #[cfg(test)]
 pub(crate) use schemas::checked;
@@ -115,6 +119,11 @@ pub enum OperateError {
     /// The database does not answer, or the process is shutting down.
     #[error("the database is not available at the moment; try again shortly")]
     Unavailable,
+    /// This process does not know the definition that the saga is pinned to; another one may.
+    #[error(
+        "the definition {0} is not known to this orchestrator; the saga waits, untouched, for one that knows it"
+    )]
+    UnknownDefinition(DefinitionRef),
     /// The saga cannot be handled at all.
     #[error("{0}")]
     Failed(String),
@@ -152,6 +161,7 @@ impl Core {
             config: config.clone(),
             store: store.clone(),
             conditions: conditions::Watch::new(broker.clone(), definitions.clone(), config),
+            definitions: definitions.clone(),
             inputs: inputs.clone(),
         };
         let outbox = events::Events {

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use amends_contract::Digest;
 use amends_store::Store;
 use metrics::counter;
 use tokio::sync::mpsc;
@@ -14,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::conditions::Watch;
 use super::config::LoopsConfig;
+use super::definitions::Definitions;
 use super::work::{Due, Task, Work};
 
 /// The loop's parts.
@@ -21,6 +23,7 @@ pub(crate) struct Timers {
     pub(crate) config: LoopsConfig,
     pub(crate) store: Store,
     pub(crate) conditions: Watch,
+    pub(crate) definitions: Definitions,
     pub(crate) inputs: mpsc::Sender<Work>,
 }
 
@@ -34,6 +37,8 @@ impl Timers {
                 () = shutdown.cancelled() => return,
                 _ = tick.tick() => {}
             }
+            let pause = Duration::from_millis(self.config.definition_interval_ms);
+            self.definitions.learn_the_unknown(&self.store, pause).await;
             while let Some(full) = self.claim().await {
                 if !full || shutdown.is_cancelled() {
                     break;
@@ -44,15 +49,16 @@ impl Timers {
 
     /// Claims what is due; `Some(true)` when there may be more, `None` when there is nothing or nobody.
     async fn claim(&mut self) -> Option<bool> {
-        let claimed =
-            match self.store.claim_due(self.config.timer_count_max, self.config.claim_lease_ms).await {
-                Ok(claimed) => claimed,
-                Err(error) => {
-                    tracing::warn!(%error, "the timers wait for the database");
-                    tokio::time::sleep(Duration::from_millis(self.config.database_retry_ms)).await;
-                    return None;
-                }
-            };
+        let LoopsConfig { timer_count_max, claim_lease_ms, .. } = self.config;
+        let except: Vec<Digest> = self.definitions.unknown().iter().map(|unknown| unknown.digest).collect();
+        let claimed = match self.store.claim_due(timer_count_max, claim_lease_ms, &except).await {
+            Ok(claimed) => claimed,
+            Err(error) => {
+                tracing::warn!(%error, "the timers wait for the database");
+                tokio::time::sleep(Duration::from_millis(self.config.database_retry_ms)).await;
+                return None;
+            }
+        };
         for row in &claimed.unreadable {
             tracing::error!(saga = %row.id, why = row.why, "a due saga cannot be read");
         }

@@ -47,6 +47,9 @@ pub(super) fn of_operate(app: &App, error: &OperateError) -> Problem {
             let allowed = if allowed.is_empty() { "nothing".to_owned() } else { allowed.join(", ") };
             Problem::new(StatusCode::CONFLICT, "refused", format!("{why}; allowed now: {allowed}"))
         }
+        OperateError::UnknownDefinition(_) => {
+            Problem::new(StatusCode::CONFLICT, "definition-unknown", error.to_string())
+        }
         OperateError::Overloaded => overloaded(app, &error.to_string()),
         OperateError::Unavailable => unavailable(app, &error.to_string()),
         OperateError::Failed(_) => Problem::internal(error),

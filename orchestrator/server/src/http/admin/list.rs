@@ -13,7 +13,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::super::app::App;
 use super::super::{errors, paging};
-use super::view::flags;
+use super::view::{DEFINITION_UNKNOWN, flags};
+use crate::core::Definitions;
 
 /// Which sagas. Different parameters narrow it down together.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -22,7 +23,8 @@ use super::view::flags;
 pub(super) struct Wanted {
     /// Any of these, separated by commas: running, compensating, parked, completed, compensated, abandoned.
     status: Option<String>,
-    /// All of these, separated by commas: needs_attention, awaiting, held, overdue, paused, alarm.
+    /// All of these, separated by commas: needs_attention, awaiting, held, overdue, paused, alarm,
+    /// definition_unknown.
     flag: Option<String>,
     /// The definition's name, such as `order`.
     definition: Option<String>,
@@ -125,29 +127,47 @@ pub(super) async fn list(
 ) -> Result<Json<SagaList>, Problem> {
     let limit = paging::limit(wanted.limit, &app.api)?;
     let cursor = paging::parse("cursor", wanted.cursor.as_deref())?;
-    let filter = wanted.filter()?;
-    let store = app.core.store();
-    let page = store.sagas(&filter, cursor, limit).await.map_err(|error| errors::of_store(&app, error))?;
+    let (store, definitions) = (app.core.store(), app.core.definitions());
+    let filters = wanted.filters(definitions)?;
+    let page = store.sagas_of_any(&filters, cursor, limit).await.map_err(|error| errors::of_store(&app, error))?;
     let counts = if wanted.counts {
         Some(store.counts().await.map_err(|error| errors::of_store(&app, error))?)
     } else {
         None
     };
     Ok(Json(SagaList {
-        sagas: page.rows.into_iter().map(SagaItem::from).collect(),
+        sagas: page.rows.into_iter().map(|row| SagaItem::new(row, definitions)).collect(),
         next_cursor: page.next,
         counts: counts.as_ref().map(SagaCounts::from),
     }))
 }
 
 impl Wanted {
-    fn filter(&self) -> Result<SagaFilter, Problem> {
-        let statuses: Vec<Status> = paging::parse_list("status", self.status.as_deref())?;
+    /// Whatever one of these finds. What needs attention because its definition is unknown here is not known
+    /// to need it by its row.
+    fn filters(&self, definitions: &Definitions) -> Result<Vec<SagaFilter>, Problem> {
         let flags: Vec<Named> = paging::parse_list("flag", self.flag.as_deref())?;
+        let has = |wanted: Named| flags.contains(&wanted);
+        let filter = self.filter(&flags)?;
+        let unknown = |mut flags: Vec<Flag>| {
+            flags.retain(|flag| *flag != Flag::NeedsAttention);
+            SagaFilter { flags, open_of: definitions.open_of_unknown().open_of, ..filter.clone() }
+        };
+        Ok(if has(Named::DefinitionUnknown) {
+            vec![unknown(filter.flags.clone())]
+        } else if has(Named::Stored(Flag::NeedsAttention)) && !definitions.unknown().is_empty() {
+            vec![unknown(filter.flags.clone()), filter]
+        } else {
+            vec![filter]
+        })
+    }
+
+    fn filter(&self, flags: &[Named]) -> Result<SagaFilter, Problem> {
+        let statuses: Vec<Status> = paging::parse_list("status", self.status.as_deref())?;
         let labels: Vec<Label> = paging::parse_list("label", self.label.as_deref())?;
         Ok(SagaFilter {
             statuses,
-            flags: flags.into_iter().map(|Named(flag)| flag).collect(),
+            flags: flags.iter().filter_map(Named::stored).collect(),
             definition: paging::parse("definition", self.definition.as_deref())?,
             version: self.version,
             labels: labels.into_iter().map(|Label(name, value)| (name, value)).collect(),
@@ -155,19 +175,39 @@ impl Wanted {
             failure_step: self.step.clone(),
             made_from: paging::parse("from", self.from.as_deref())?,
             made_before: paging::parse("before", self.before.as_deref())?,
+            open_of: None,
         })
     }
 }
 
 /// A flag by its name.
-struct Named(Flag);
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Named {
+    /// Of the row.
+    Stored(Flag),
+    /// Of this process.
+    DefinitionUnknown,
+}
+
+impl Named {
+    const fn stored(&self) -> Option<Flag> {
+        match self {
+            Self::Stored(flag) => Some(*flag),
+            Self::DefinitionUnknown => None,
+        }
+    }
+}
 
 impl FromStr for Named {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let names = || Flag::ALL.map(Flag::as_str).join(", ");
+        if text == DEFINITION_UNKNOWN {
+            return Ok(Self::DefinitionUnknown);
+        }
         let flag = Flag::ALL.into_iter().find(|flag| flag.as_str() == text);
-        flag.map(Self).ok_or_else(|| format!("{text:?} is not a flag: {}", names()))
+        flag.map(Self::Stored)
+            .ok_or_else(|| format!("{text:?} is not a flag: {}, {DEFINITION_UNKNOWN}", names()))
     }
 }
 
@@ -184,11 +224,11 @@ impl FromStr for Label {
     }
 }
 
-impl From<SagaRow> for SagaItem {
-    fn from(row: SagaRow) -> Self {
+impl SagaItem {
+    fn new(row: SagaRow, definitions: &Definitions) -> Self {
         let SagaRow { id, definition, version, status, started_at, updated_at, due_at, saga } = row;
         let (flags, labels, failure, unreadable) = match saga {
-            Ok(saga) => (flags(saga.flags()), saga.labels, saga.failure, None),
+            Ok(saga) => (flags(&saga, definitions), saga.labels, saga.failure, None),
             Err(unreadable) => (Vec::new(), BTreeMap::new(), None, Some(unreadable.why)),
         };
         Self {

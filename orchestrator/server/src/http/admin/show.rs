@@ -34,8 +34,7 @@ pub(super) async fn show(
 
 /// The saga as an operator sees it.
 pub(super) fn view(app: &App, saga: Saga) -> SagaView {
-    let definition = app.core.definitions().get(&saga.definition, saga.digest);
-    SagaView::new(saga, definition.as_deref())
+    SagaView::new(saga, app.core.definitions())
 }
 
 pub(super) fn missing(id: SagaId) -> Problem {

@@ -14,6 +14,12 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::core::Definitions;
+
+/// The flag of a saga that this orchestrator leaves untouched. It is no part of the row: another orchestrator
+/// may know the definition.
+pub(super) const DEFINITION_UNKNOWN: &str = "definition_unknown";
+
 /// A saga with its steps.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct SagaView {
@@ -32,6 +38,9 @@ pub(super) struct SagaView {
     /// What stands beside the status, such as `needs_attention`.
     #[schema(value_type = Vec<String>)]
     flags: Vec<&'static str>,
+    /// Why this orchestrator leaves it untouched: it does not know the definition.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    definition_unknown: Option<String>,
     /// Why it turned backward.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
@@ -233,12 +242,15 @@ pub(super) struct EffectView {
 
 impl SagaView {
     /// The saga; with what its definition says of the steps, if that is known here.
-    pub(super) fn new(saga: Saga, definition: Option<&Definition>) -> Self {
+    pub(super) fn new(saga: Saga, definitions: &Definitions) -> Self {
+        let definition = definitions.get(&saga.definition, saga.digest);
+        let definition = definition.as_deref();
         let allowed =
             definition.map(|definition| amends_engine::allowed(&saga, definition)).unwrap_or_default();
         Self {
             status: saga.status(),
-            flags: flags(saga.flags()),
+            flags: flags(&saga, definitions),
+            definition_unknown: definitions.why_unknown(&saga),
             due_at: saga.due_at(),
             awaiting: saga.steps.iter().filter_map(AwaitingView::of).collect(),
             allowed: allowed.iter().map(|action| action.name()).collect(),
@@ -362,15 +374,17 @@ fn some(output: &Value) -> Option<Value> {
 }
 
 /// The flags that are set, by their names.
-pub(super) fn flags(flags: Flags) -> Vec<&'static str> {
-    let Flags { needs_attention, awaiting, held, overdue, paused, alarm } = flags;
+pub(super) fn flags(saga: &Saga, definitions: &Definitions) -> Vec<&'static str> {
+    let Flags { needs_attention, awaiting, held, overdue, paused, alarm } = saga.flags();
+    let unknown = definitions.why_unknown(saga).is_some();
     [
-        (needs_attention, "needs_attention"),
+        (needs_attention || unknown, "needs_attention"),
         (awaiting, "awaiting"),
         (held, "held"),
         (overdue, "overdue"),
         (paused, "paused"),
         (alarm, "alarm"),
+        (unknown, DEFINITION_UNKNOWN),
     ]
     .into_iter()
     .filter_map(|(set, name)| set.then_some(name))

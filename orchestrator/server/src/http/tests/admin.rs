@@ -57,7 +57,8 @@ async fn filters_that_cannot_be_are_said() {
     let wrong = async |query: &str| problem(&world.get_admin(&format!("/v1/sagas?{query}")).await);
     assert_eq!(
         wrong("flag=odd").await,
-        "400 invalid-query [?flag: \"odd\" is not a flag: needs_attention, awaiting, held, overdue, paused, alarm]"
+        "400 invalid-query [?flag: \"odd\" is not a flag: needs_attention, awaiting, held, overdue, paused, alarm, \
+         definition_unknown]"
     );
     for (query, place) in [
         ("status=running,lost", "?status: \"lost\" is not a status"),

@@ -11,6 +11,7 @@ mod orders;
 mod requests;
 mod schemas;
 mod signals;
+mod versions;
 mod world;
 
 use axum::http::StatusCode;
