@@ -56,6 +56,21 @@ pub enum ReplayError {
     },
 }
 
+impl ReplayError {
+    /// The entry at which it shows; `None` when there is none.
+    #[must_use]
+    pub const fn seq(&self) -> Option<u64> {
+        match self {
+            Self::Empty => None,
+            Self::NotAStart => Some(1),
+            Self::Gap { expected: seq, .. }
+            | Self::Foreign { seq, .. }
+            | Self::Newer { seq, .. }
+            | Self::Misfit { seq, .. } => Some(*seq),
+        }
+    }
+}
+
 /// A decision that does not fit the saga it is folded into.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Misfit {
@@ -119,6 +134,18 @@ pub(crate) fn blank(entry: &JournalEntry) -> Option<Saga> {
 /// # Errors
 /// [`ReplayError`] says why the entry does not fit; the saga is then of no use any more.
 pub fn fold(saga: &mut Saga, entry: &JournalEntry) -> Result<(), ReplayError> {
+    check(saga, entry)?;
+    let seq = entry.seq;
+    begin(saga, entry.at);
+    entry
+        .decisions
+        .iter()
+        .try_for_each(|decision| apply(saga, decision))
+        .map_err(|misfit| ReplayError::Misfit { seq, misfit })
+}
+
+/// Whether the entry is the one that comes next.
+pub(crate) fn check(saga: &Saga, entry: &JournalEntry) -> Result<(), ReplayError> {
     let seq = entry.seq;
     if entry.saga != saga.id {
         return Err(ReplayError::Foreign { seq, saga: entry.saga });
@@ -129,12 +156,7 @@ pub fn fold(saga: &mut Saga, entry: &JournalEntry) -> Result<(), ReplayError> {
     if entry.engine_version > ENGINE_VERSION {
         return Err(ReplayError::Newer { seq, found: entry.engine_version });
     }
-    begin(saga, entry.at);
-    entry
-        .decisions
-        .iter()
-        .try_for_each(|decision| apply(saga, decision))
-        .map_err(|misfit| ReplayError::Misfit { seq, misfit })
+    Ok(())
 }
 
 /// Opens the next version; the decisions of one entry follow.
@@ -228,9 +250,13 @@ fn sending(saga: &mut Saga, decision: &Decision) -> Result<(), Misfit> {
         Decision::Decided { step: name, effect, data, epoch, queued, attempts: left, due_at } => {
             let (decided_at, data) = (saga.updated_at, data.clone());
             let (send_no, held) = if *queued { (0, Some(HeldBy::Concurrency)) } else { (1, None) };
-            let decided = Effect { epoch: *epoch, decided_at, send_no, left: *left, data, then: None };
             let flight = Flight { held, ..Flight::new(Ask::Command, *due_at) };
-            open(step(saga, name)?, *effect, decided, flight);
+            let step = step(saga, name)?;
+            // A new epoch has the place of the old one.
+            let limited = *queued || step.effect(*effect).is_some_and(|before| before.limited);
+            let left = *left;
+            let decided = Effect { epoch: *epoch, decided_at, send_no, left, data, then: None, limited };
+            open(step, *effect, decided, flight);
         }
         Decision::Sent { step: name, effect: direction, send_no, ask, left, due_at } => {
             let step = step(saga, name)?;

@@ -18,6 +18,7 @@ mod handle;
 mod input;
 mod journal;
 mod operator;
+mod outlook;
 #[cfg_attr(
     not(feature = "planted"),
     allow(unreachable_pub, dead_code, reason = "nobody plants without the feature")
@@ -33,6 +34,7 @@ mod step;
 mod timer;
 mod transition;
 mod turn;
+mod verify;
 
 pub use command::open_commands;
 pub use fold::{Misfit, ReplayError, fold, replay};
@@ -40,6 +42,7 @@ pub use handle::handle;
 pub use input::{ActionKind, Input, OperatorAction, ReplyInput};
 pub use journal::{Decision, ENGINE_VERSION, JournalEntry};
 pub use operator::{allowed, editable, settleable};
+pub use outlook::{Deviation, Divergence, Outlook, foresee};
 #[cfg(feature = "planted")]
 pub use planted::{Bug, Planted, plant};
 pub use saga::{Ending, Failure, Paused, PausedBy, Phase, Saga, code};
@@ -50,3 +53,4 @@ pub use step::{
     UndoState, Wait,
 };
 pub use transition::{Error, Ignored, Output, Transition, Verdict};
+pub use verify::{Difference, Illegal, Verified, verify};

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use amends_contract::{Direction, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{ActionState, Awaiting, Ending, Flight, HeldBy, Phase, Saga, StepState};
+use crate::{ActionState, Awaiting, Ending, Flight, HeldBy, Phase, Saga, StepState, StuckWhy, UndoState};
 
 /// How a saga stands, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -171,18 +171,15 @@ impl Saga {
         })
     }
 
-    /// The steps whose actions wait for one of the places of their `concurrency`, and those that have one.
-    /// While it is paused it wants none.
-    pub fn places(&self) -> impl Iterator<Item = (&StepState, Place)> {
+    /// The actions that were ever counted against the `concurrency` of their steps, and how each stands to its
+    /// places; `None` when it needs none any more. A saga that is paused does not queue.
+    pub fn places(&self) -> impl Iterator<Item = (&StepState, Option<Place>)> {
         let open = !matches!(self.phase, Phase::Done(_));
-        self.steps.iter().filter(move |_| open).filter_map(|step| {
-            let (flight, effect) = step.flight(Direction::Forward).zip(step.action_effect.as_ref())?;
-            let waiting = effect.send_no == 0 && flight.held == Some(HeldBy::Concurrency);
-            match waiting {
-                true if self.paused.is_some() => None,
-                true => Some((step, Place::Wanted)),
-                false => Some((step, Place::Taken)),
-            }
+        let queues = self.paused.is_none();
+        let limited = |step: &&StepState| step.action_effect.as_ref().is_some_and(|effect| effect.limited);
+        self.steps.iter().filter(limited).map(move |step| {
+            let place = step.place().filter(|place| open && (queues || *place == Place::Taken));
+            (step, place)
         })
     }
 
@@ -198,13 +195,12 @@ impl Saga {
     }
 }
 
-/// How an action in flight stands to the places of its step's `concurrency`; without meaning for a step
-/// that has none.
+/// How an action stands to the places of its step's `concurrency`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// It waits for one, and was never sent.
     Wanted,
-    /// It has one.
+    /// It has one: it was sent, and may still be running.
     Taken,
 }
 
@@ -213,6 +209,20 @@ impl StepState {
     #[must_use]
     pub fn is_stuck(&self) -> bool {
         BOTH.iter().any(|direction| self.stuck(*direction).is_some())
+    }
+
+    /// What is known to have ended, or never to have begun, needs no place; what was given up keeps it until
+    /// its undo has settled it.
+    fn place(&self) -> Option<Place> {
+        let never_sent = self.action_effect.as_ref().is_some_and(|effect| effect.send_no == 0);
+        match (&self.action, &self.undo) {
+            (ActionState::InFlight(_), _) if never_sent => Some(Place::Wanted),
+            (ActionState::InFlight(_), _) => Some(Place::Taken),
+            (ActionState::Unknown, UndoState::Undone { .. } | UndoState::NothingToUndo) => None,
+            (ActionState::Unknown, _) => Some(Place::Taken),
+            (ActionState::Stuck(stuck), _) if stuck.why == StuckWhy::PendingMax => Some(Place::Taken),
+            _ => None,
+        }
     }
 }
 

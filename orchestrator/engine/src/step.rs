@@ -266,6 +266,9 @@ pub struct Effect {
     /// What an operator wants once the fence in flight has closed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub then: Option<Then>,
+    /// It needs one of the places of its step's `concurrency`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub limited: bool,
 }
 
 /// What follows when a fence has closed an effect.

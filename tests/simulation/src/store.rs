@@ -166,8 +166,9 @@ impl Store {
                 let of = places.entry((play.definition.name.clone(), step.name.clone())).or_default();
                 of.limit = limit as usize;
                 match place {
-                    Place::Wanted => of.wanted.push((row.saga.id, step.reference())),
-                    Place::Taken => of.taken += 1,
+                    Some(Place::Wanted) => of.wanted.push((row.saga.id, step.reference())),
+                    Some(Place::Taken) => of.taken += 1,
+                    None => {}
                 }
             }
         }

@@ -18,7 +18,7 @@ pub(crate) fn order() -> Definition {
     ORDER.get_or_init(|| compile(ORDER_SOURCE)).clone()
 }
 
-const ORDER_SOURCE: &str = "
+pub(crate) const ORDER_SOURCE: &str = "
 saga: order
 version: 1
 description: Reserve, charge, confirm, tell.

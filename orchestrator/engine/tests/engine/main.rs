@@ -13,6 +13,7 @@ mod settle;
 mod signals;
 mod skip_wait;
 mod text;
+mod verify;
 mod witness;
 
 mod abandon;
@@ -25,6 +26,7 @@ mod forward;
 mod journal;
 mod late;
 mod operator;
+mod outlook;
 mod pause;
 mod pivot;
 mod random;
