@@ -110,8 +110,8 @@ pub(crate) fn without_password(url: &str) -> String {
     }
 }
 
-/// What a process wants of the database. It matters on SQLite only, where one process at a time may run
-/// as the orchestrator.
+/// What a process wants of the database. On SQLite one process at a time may run as the orchestrator;
+/// PostgreSQL only tells those who read from the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// The orchestrator: refused while another process has it. Creates the database if it is missing.

@@ -22,8 +22,10 @@ mod lock;
 mod migration;
 mod multi;
 mod pauses;
+mod places;
 mod read;
 mod store;
+mod strays;
 mod text;
 
 pub use api_keys::{ApiKey, NewApiKey};
@@ -36,5 +38,6 @@ pub use events::OutboxRow;
 pub use idempotency::StoredAnswer;
 pub use list::{Counts, Flag, Page, SagaFilter, SagaRow};
 pub use pauses::DefinitionPause;
+pub use places::{PlaceLimit, Places};
 pub use read::{JournalRow, Loaded, Unreadable};
 pub use store::Store;

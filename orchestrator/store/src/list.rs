@@ -18,7 +18,7 @@ use crate::entity::saga::{self, Column, Entity};
 use crate::entity::saga_label;
 use crate::read::{Unreadable, decode};
 use crate::text::indexed;
-use crate::{Error, Store};
+use crate::{Error, Store, strays};
 
 /// Which sagas; an empty filter means all. Different fields narrow it down together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -120,6 +120,8 @@ pub struct SagaRow {
     pub due_at: Option<Timestamp>,
     /// All of it, or why this version cannot read it.
     pub saga: Result<Saga, Unreadable>,
+    /// Columns that do not say what the saga says.
+    pub strays: Vec<&'static str>,
 }
 
 /// How many sagas there are.
@@ -172,6 +174,15 @@ impl Store {
         rows.truncate(limit as usize);
         let next = rows.last().filter(|_| more).map(|row| row.id);
         Ok(Page { rows, next })
+    }
+
+    /// One saga as a list shows it, with what its columns say; `None` when there is none with this id.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn saga_row(&self, id: SagaId) -> Result<Option<SagaRow>, Error> {
+        let statement = Entity::find_by_id(id.uuid()).build(self.reader().get_database_backend());
+        Ok(self.reader().query_one_raw(statement).await?.as_ref().and_then(row_of))
     }
 
     /// How many sagas a filter lets through.
@@ -275,7 +286,9 @@ impl SagaFilter {
         if let Some(definitions) = &self.open_of {
             let open = Status::ALL.into_iter().filter(|status| !status.is_terminal());
             query = query.filter(Column::Status.is_in(open.map(Status::as_str)));
-            let any = definitions.iter().fold(Condition::any(), |any, (definition, digest)| any.add(is(definition, *digest)));
+            let any = definitions
+                .iter()
+                .fold(Condition::any(), |any, (definition, digest)| any.add(is(definition, *digest)));
             // No definition at all lets nothing through.
             query = query.filter(any.add(Expr::val(false)));
         }
@@ -314,8 +327,10 @@ fn row_of(row: &QueryResult) -> Option<SagaRow> {
     };
     let definition = match (Token::new(&model.definition_name), u32::try_from(model.definition_version)) {
         (Ok(name), Ok(version)) => DefinitionRef { name, version }.to_string(),
-        _ => model.definition_name,
+        _ => model.definition_name.clone(),
     };
+    let saga = decode(id, model.version, &model.state);
+    let strays = saga.as_ref().map(|saga| strays::of(&model, saga)).unwrap_or_default();
     Some(SagaRow {
         id,
         definition,
@@ -324,7 +339,8 @@ fn row_of(row: &QueryResult) -> Option<SagaRow> {
         started_at: Timestamp::from_unix_ms(model.started_at_ms),
         updated_at: Timestamp::from_unix_ms(model.updated_at_ms),
         due_at: model.due_at_ms.map(Timestamp::from_unix_ms),
-        saga: decode(id, model.version, &model.state).map_err(|why| Unreadable { id, why }),
+        saga: saga.map_err(|why| Unreadable { id, why }),
+        strays,
     })
 }
 
@@ -340,6 +356,7 @@ impl SagaRow {
             updated_at: id.made_at(),
             due_at: None,
             saga: Err(Unreadable { id, why }),
+            strays: Vec::new(),
         }
     }
 }

@@ -36,6 +36,7 @@ mod letters;
 mod listing;
 mod opening;
 mod pauses;
+mod places;
 mod postgres;
 mod races;
 mod sagas;

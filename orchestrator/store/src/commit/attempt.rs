@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::CommitResult;
 use super::batch::{Batch, CHANGING, FIXED, Key, Row, names};
 use crate::entity::{idempotency, journal, outbox, saga, saga_label};
+use crate::places::{self, PlaceRows};
 use crate::{Error, Store, multi};
 
 // The columns of the rows in `batch`, in their order.
@@ -157,7 +158,8 @@ impl Attempt<'_> {
         self.insert((journal::Entity.table_name(), &names(&JOURNAL)), &journal, "").await?;
         self.insert((saga_label::Entity.table_name(), &names(&LABELS)), &labels, "").await?;
         self.insert((outbox::Entity.table_name(), &names(&EVENTS)), &events, "").await?;
-        Ok(())
+        let places: Vec<&PlaceRows> = winners.iter().map(|row| &row.places).collect();
+        places::write(self.db, self.store.dialect(), self.store.config().rows_max, &places).await
     }
 
     async fn insert(

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::{IdempotencyKey, Write};
 use crate::Error;
 use crate::entity::saga::Column;
+use crate::places::PlaceRows;
 use crate::text::indexed;
 
 /// Columns that each transition writes, after the id and the expected version.
@@ -56,6 +57,7 @@ pub(super) struct Row {
     pub(super) journal: Vec<Value>,
     pub(super) labels: Vec<Vec<Value>>,
     pub(super) events: Vec<Vec<Value>>,
+    pub(super) places: PlaceRows,
     pub(super) key: Option<Key>,
 }
 
@@ -115,6 +117,7 @@ impl Row {
             journal: vec![id.into(), int(entry.seq).into(), entry_json.into()],
             labels,
             events: events.iter().map(|event| event_row(event, at_ms)).collect(),
+            places: PlaceRows::new(saga),
             key: idempotency.as_ref().map(|key| Key::new(key, id, at_ms)),
         })
     }

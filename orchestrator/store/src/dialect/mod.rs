@@ -52,7 +52,7 @@ pub(crate) async fn open(config: &Config, access: Access) -> Result<Connections,
     if config.url.starts_with("sqlite:") {
         sqlite::open(config, access).await
     } else if config.url.starts_with("postgres:") || config.url.starts_with("postgresql:") {
-        postgres::open(config).await
+        postgres::open(config, access).await
     } else {
         let shown = crate::config::without_password(&config.url);
         let why = format!("{shown:?} is no URL of a database; sqlite://<path> or postgres://... is expected");

@@ -10,18 +10,20 @@ use sea_orm::sqlx::{ConnectOptions as _, Connection as _, Error as SqlxError};
 use super::relay::Relay;
 use super::{Connections, Dialect, Held, STATEMENTS_KEPT};
 use crate::config::without_password;
-use crate::{Config, Error};
+use crate::{Access, Config, Error};
 
 /// What the server's `pg_stat_activity` shows us as.
 const APPLICATION_NAME: &str = "amends";
 
-pub(super) async fn open(config: &Config) -> Result<Connections, Error> {
+pub(super) async fn open(config: &Config, access: Access) -> Result<Connections, Error> {
     let place = without_password(&config.url);
+    let read_only = (access == Access::ReadOnly).then_some(("default_transaction_read_only", "on"));
     let options = PgConnectOptions::from_str(&config.url)
         .map_err(|error| Error::Config { why: format!("{place:?}: {error}") })?
         .application_name(APPLICATION_NAME)
         .statement_cache_capacity(STATEMENTS_KEPT)
         .options([("statement_timeout", config.statement_timeout_ms)])
+        .options(read_only)
         .disable_statement_logging();
     // Directly first: a server that cannot be reached, or does not want us, is told apart best so.
     let opened = connect_when_up(&options, Duration::from_millis(config.connect_timeout_ms)).await;

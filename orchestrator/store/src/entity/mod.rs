@@ -12,5 +12,7 @@ pub(crate) mod definition_pause;
 pub(crate) mod idempotency;
 pub(crate) mod journal;
 pub(crate) mod outbox;
+pub(crate) mod place;
+pub(crate) mod place_lock;
 pub(crate) mod saga;
 pub(crate) mod saga_label;

@@ -5,6 +5,7 @@
 mod m0001_sagas;
 mod m0002_callers;
 mod m0003_messages;
+mod m0004_places;
 mod m0005_pauses;
 
 use std::time::Duration;
@@ -25,6 +26,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_sagas::Migration),
             Box::new(m0002_callers::Migration),
             Box::new(m0003_messages::Migration),
+            Box::new(m0004_places::Migration),
             Box::new(m0005_pauses::Migration),
         ]
     }
