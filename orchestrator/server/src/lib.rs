@@ -12,7 +12,9 @@ pub mod http;
 pub mod idempotency;
 pub mod keys;
 pub mod orders;
+pub mod plan;
 mod run;
+pub mod verify;
 
 pub use config::Config;
 pub use run::run;

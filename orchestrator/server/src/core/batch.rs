@@ -44,6 +44,8 @@ pub(crate) struct Batches {
     pub(crate) children: children::Handle,
     /// Wakes the loop that publishes events.
     pub(crate) events: Arc<Notify>,
+    /// Wakes the loop that gives places.
+    pub(crate) places: Arc<Notify>,
 }
 
 /// A write and what it leads to.
@@ -226,6 +228,9 @@ impl Batches {
             (CommitResult::Won, task) => {
                 if !write.events.is_empty() {
                     self.events.notify_one();
+                }
+                if write.saga.places().next().is_some() {
+                    self.places.notify_one();
                 }
                 publication.commands.extend(commands);
                 if write.saga.status().is_terminal() {

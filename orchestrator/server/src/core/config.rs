@@ -28,6 +28,14 @@ pub struct LoopsConfig {
     pub conditions_ttl_ms: u64,
     /// Unread replies above which no attempt is burnt: the answer may be among them.
     pub reply_backlog_max: u64,
+    /// Milliseconds between two looks for free places of steps with `concurrency`; a commit that may have
+    /// freed one wakes the loop.
+    pub place_interval_ms: u64,
+    /// Most places of one step that are given at once.
+    pub place_count_max: u32,
+    /// Milliseconds after which a saga is told again of a place that it was given and does not use: whoever
+    /// gave it may have died.
+    pub place_retry_ms: u64,
     /// Milliseconds between two looks for events to publish; a commit that writes one wakes the loop.
     pub event_interval_ms: u64,
     /// Most events in one publication.
@@ -59,6 +67,9 @@ impl Default for LoopsConfig {
             claim_lease_ms: 30_000,
             conditions_ttl_ms: 1_000,
             reply_backlog_max: 1_000,
+            place_interval_ms: 500,
+            place_count_max: 256,
+            place_retry_ms: 5_000,
             event_interval_ms: 1_000,
             event_count_max: 256,
             event_keep_h: 24,

@@ -11,7 +11,7 @@ use std::time::Duration;
 use amends_contract::{DefinitionRef, Digest, Timestamp, Token};
 use amends_definition::{Call, Check, Definition, Diagnostics};
 use amends_engine::Saga;
-use amends_store::{SagaFilter, Store, StoredDefinition};
+use amends_store::{PlaceLimit, SagaFilter, Store, StoredDefinition};
 use jsonschema::Validator;
 use metrics::gauge;
 use serde_json::Value;
@@ -279,6 +279,23 @@ impl Definitions {
         sorted.into_values().cloned().collect()
     }
 
+    /// The steps of all definitions that say `concurrency`.
+    #[must_use]
+    pub fn place_limits(&self) -> Vec<PlaceLimit> {
+        let mut limits: BTreeMap<(Token, Token), BTreeMap<u32, u32>> = BTreeMap::new();
+        for loaded in self.all() {
+            let definition = &loaded.definition;
+            for step in definition.steps.iter().chain(&definition.on_compensated) {
+                if let Some(concurrency) = step.concurrency {
+                    let versions = limits.entry((definition.name.clone(), step.name.clone())).or_default();
+                    versions.insert(definition.version, concurrency);
+                }
+            }
+        }
+        let limit = |((definition, step), by_version)| PlaceLimit { definition, step, by_version };
+        limits.into_iter().map(limit).collect()
+    }
+
     /// The participants that any step of any definition calls.
     #[must_use]
     pub fn participants(&self) -> Vec<Token> {
@@ -318,6 +335,14 @@ pub fn latest_start(definition: &Definition, now: Timestamp, horizon_s: u64) -> 
     let deadline_s = definition.deadline_ms.unwrap_or(0) / 1000;
     let left_s = horizon_s.saturating_sub(SETTLING_S).saturating_sub(deadline_s);
     now.plus_ms(left_s.saturating_mul(1000))
+}
+
+/// Reads and compiles a definition file, ready to be used; its schemas are read beside it.
+///
+/// # Errors
+/// [`LoadError`] shows every mistake with its place.
+pub fn load_file(path: &Path) -> Result<Loaded, LoadError> {
+    ready(compile_file(path, &read(path)?)?.0)
 }
 
 /// Compiles a definition out of the database, with the schemas that are stored beside it.

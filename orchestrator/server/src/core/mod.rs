@@ -16,6 +16,7 @@ mod decide;
 mod definitions;
 mod events;
 mod pauses;
+mod places;
 mod publish;
 mod replies;
 mod schemas;
@@ -38,10 +39,10 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-pub use config::LoopsConfig;
 pub use changed::Changed;
+pub use config::LoopsConfig;
 pub use definitions::{
-    Definitions, LoadError, Loaded, UnknownDefinition, compile_file, compile_stored, latest_start,
+    Definitions, LoadError, Loaded, UnknownDefinition, compile_file, compile_stored, latest_start, load_file,
 };
 pub use pauses::{PauseList, ResumeError};
 #[cfg(test)]
@@ -147,6 +148,7 @@ impl Core {
         let events = Arc::new(Notify::new());
         let dead_letters = dead_letters::DeadLetters::of(broker, Stream::Reply);
         let (children, child_loop) = children::Children::new(&store, &definitions, &inputs, config);
+        let wanted = Arc::new(Notify::new());
         let batches = batch::Batches {
             config: config.clone(),
             store: store.clone(),
@@ -156,6 +158,7 @@ impl Core {
             publications,
             children: children.clone(),
             events: Arc::clone(&events),
+            places: Arc::clone(&wanted),
         };
         let timers = timers::Timers {
             config: config.clone(),
@@ -163,6 +166,14 @@ impl Core {
             conditions: conditions::Watch::new(broker.clone(), definitions.clone(), config),
             definitions: definitions.clone(),
             inputs: inputs.clone(),
+        };
+        let places = places::PlaceGiver {
+            config: config.clone(),
+            store: store.clone(),
+            definitions: definitions.clone(),
+            conditions: conditions::Watch::new(broker.clone(), definitions.clone(), config),
+            inputs: inputs.clone(),
+            wake: Arc::clone(&wanted),
         };
         let outbox = events::Events {
             config: config.clone(),
@@ -181,6 +192,7 @@ impl Core {
         ));
         tasks.spawn(child_loop.run(shutdown.clone()));
         tasks.spawn(timers.run(shutdown.clone()));
+        tasks.spawn(places.run(shutdown.clone()));
         tasks.spawn(replies::run(
             broker.clone(),
             dead_letters,

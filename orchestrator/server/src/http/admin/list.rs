@@ -129,7 +129,8 @@ pub(super) async fn list(
     let cursor = paging::parse("cursor", wanted.cursor.as_deref())?;
     let (store, definitions) = (app.core.store(), app.core.definitions());
     let filters = wanted.filters(definitions)?;
-    let page = store.sagas_of_any(&filters, cursor, limit).await.map_err(|error| errors::of_store(&app, error))?;
+    let page =
+        store.sagas_of_any(&filters, cursor, limit).await.map_err(|error| errors::of_store(&app, error))?;
     let counts = if wanted.counts {
         Some(store.counts().await.map_err(|error| errors::of_store(&app, error))?)
     } else {
@@ -226,7 +227,8 @@ impl FromStr for Label {
 
 impl SagaItem {
     fn new(row: SagaRow, definitions: &Definitions) -> Self {
-        let SagaRow { id, definition, version, status, started_at, updated_at, due_at, saga } = row;
+        let SagaRow { id, definition, version, status, started_at, updated_at, due_at, saga, strays: _ } =
+            row;
         let (flags, labels, failure, unreadable) = match saga {
             Ok(saga) => (flags(&saga, definitions), saga.labels, saga.failure, None),
             Err(unreadable) => (Vec::new(), BTreeMap::new(), None, Some(unreadable.why)),

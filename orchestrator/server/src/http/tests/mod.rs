@@ -3,11 +3,13 @@
 
 mod actions;
 mod admin;
+mod audit;
 mod auth;
 mod beginning;
 mod children;
 mod idempotency;
 mod orders;
+mod places;
 mod requests;
 mod schemas;
 mod signals;

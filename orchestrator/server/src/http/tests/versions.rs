@@ -15,7 +15,8 @@ use uuid::Uuid;
 
 use super::problem;
 use super::world::World;
-use crate::core::{Definitions, LoadError, compile_file};
+use crate::core::{Definitions, LoadError, compile_file, load_file};
+use crate::plan::{self, Plan, Recent};
 
 const PARCEL: &str = "
 saga: parcel
@@ -29,23 +30,23 @@ steps:
 ";
 
 /// A database and a folder of definitions that outlive their orchestrators.
-struct Place {
-    folder: TempDir,
+pub(super) struct Place {
+    pub(super) folder: TempDir,
     config: Config,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", folder.path().join("orchestrator.db").display());
         Self { folder, config: Config { url, ..Config::default() } }
     }
 
-    fn write(&self, file: &str, text: &str) {
+    pub(super) fn write(&self, file: &str, text: &str) {
         std::fs::write(self.folder.path().join(file), text).unwrap();
     }
 
-    async fn store(&self) -> Store {
+    pub(super) async fn store(&self) -> Store {
         let store = Store::connect(&self.config, Access::Shared).await.unwrap();
         store.migrate().await.unwrap();
         store
@@ -55,13 +56,15 @@ impl Place {
         Definitions::load(self.folder.path(), store, 30 * 86_400).await
     }
 
-    async fn world(&self) -> World {
+    pub(super) async fn world(&self) -> World {
         World::with(|config| {
             config.database = self.config.clone();
             config.definitions = self.folder.path().to_owned();
             config.loops.timer_interval_ms = 20;
             config.loops.claim_lease_ms = 50;
             config.loops.definition_interval_ms = 50;
+            config.loops.place_interval_ms = 20;
+            config.loops.place_retry_ms = 50;
         })
         .await
     }
@@ -73,7 +76,7 @@ fn parcel(name: &str) -> Definition {
 }
 
 /// Starts a saga that was due an hour ago, and long before any other.
-async fn start(store: &Store, definition: &Definition) -> SagaId {
+pub(super) async fn start(store: &Store, definition: &Definition) -> SagaId {
     let id = SagaId::new(Uuid::now_v7()).unwrap();
     let hour_ago = store.now().await.unwrap().minus_ms(3_600_000);
     let started = amends_engine::start(id, definition, json!({ "parcel": "p-1" }), hour_ago).unwrap();
@@ -164,7 +167,9 @@ async fn a_saga_of_a_version_from_tomorrow_waits_and_is_seen() {
         ids.collect::<Vec<Value>>()
     };
     let only = vec![json!(unknown)];
-    for query in ["flag=definition_unknown", "flag=needs_attention", "flag=definition_unknown,needs_attention"] {
+    for query in
+        ["flag=definition_unknown", "flag=needs_attention", "flag=definition_unknown,needs_attention"]
+    {
         assert_eq!(find(query).await, only, "{query}");
     }
     assert!(find("flag=definition_unknown&status=completed").await.is_empty());
@@ -198,4 +203,50 @@ async fn a_saga_is_taken_up_when_its_definition_gets_known() {
     assert!(world.core.definitions().unknown().is_empty());
     let shown = world.get_admin(&format!("/v1/sagas/{id}")).await.body;
     assert_eq!((&shown["definition_unknown"], &shown["flags"]), (&Value::Null, &json!(["held"])));
+}
+
+#[tokio::test]
+async fn a_plan_says_which_sagas_a_new_version_would_lead_another_way() {
+    let place = Place::new();
+    place.write("parcel.v1.yaml", PARCEL);
+    let world = place.world().await;
+    let store = world.core.store();
+    let (parcel, letter) = (parcel("parcel"), parcel("letter"));
+    let (ended, running) = (start(store, &parcel).await, start(store, &parcel).await);
+    world.settle(&ended.to_string(), super::world::all_well).await;
+    start(store, &letter).await;
+    let recent = Recent { count: 10, since: None };
+    let planned = async |change: &str, to: &str, recent: Recent| -> Plan {
+        let text = PARCEL.replace("version: 1", "version: 2").replace(change, to);
+        place.write("parcel.v2.yaml", &text);
+        let after = load_file(&place.folder.path().join("parcel.v2.yaml")).unwrap();
+        plan::run(store, &after, recent).await.unwrap()
+    };
+    let same = planned("steps:", "description: Book it.\nsteps:", recent).await;
+    assert_eq!((same.sagas, same.in_flight, same.same, same.not_compared), (2, 1, 2, 0));
+    assert!(same.differing.is_empty() && !same.more_in_flight);
+
+    let other = planned("parcel: =input.parcel", "parcel: =input.parcel, weight: 1", recent).await;
+    assert_eq!((other.sagas, other.same, other.differing.len()), (2, 0, 1));
+    let group = &other.differing[0];
+    assert_eq!(
+        (group.step.as_deref(), group.how.as_str(), group.sagas),
+        (Some("book"), "its data: +weight", 2)
+    );
+    assert_eq!(group.examples, [running, ended]);
+    let [in_flight] = &other.differing_in_flight[..] else { panic!("{other:?}") };
+    assert_eq!((in_flight.saga, in_flight.seq, in_flight.definition.version), (running, 1, 1));
+
+    place.write(
+        "input.json",
+        r#"{ "$schema": "https://json-schema.org/draft/2020-12/schema", "required": ["weight"] }"#,
+    );
+    let refused = planned("steps:", "input: input.json\nsteps:", recent).await;
+    assert_eq!(refused.differing[0].how, "refused: the input does not fit the schema at its top");
+    let few = planned("steps:", "description: Few.\nsteps:", Recent { count: 1, since: None }).await;
+    assert_eq!((few.sagas, few.more_in_flight), (2, false));
+    let later = store.now().await.unwrap().plus_ms(60_000);
+    let none =
+        planned("steps:", "description: None.\nsteps:", Recent { count: 10, since: Some(later) }).await;
+    assert_eq!(none.sagas, 0);
 }

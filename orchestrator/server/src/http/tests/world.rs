@@ -31,6 +31,7 @@ pub(super) struct World {
     pub(super) shutdown: CancellationToken,
     /// A key that may do everything.
     pub(super) key: String,
+    pub(super) database_url: String,
     _folder: TempDir,
 }
 
@@ -102,6 +103,7 @@ impl World {
             app,
             shutdown,
             key,
+            database_url: config.database.url,
             _folder: folder,
         }
     }
