@@ -3,9 +3,9 @@
 //! Invariant: flags come last (defaults < file < environment < flags), and `--json` is there wherever
 //! something is shown.
 
-use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf, str::FromStr};
 
-use amends_contract::{SagaId, Token};
+use amends_contract::{SagaId, Timestamp, Token};
 use amends_server::keys::Scope;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -60,6 +60,8 @@ pub(crate) enum Command {
     /// Look at definitions
     #[command(subcommand)]
     Definition(Definition),
+    /// Replay stored journals through the engine; exit 1 if a saga is not what its journal says
+    Verify(Verify),
     /// Look at the configuration
     #[command(subcommand)]
     Config(Config),
@@ -161,16 +163,11 @@ pub(crate) struct SagaList {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Definition {
     /// Check definition files; exit 1 if one is wrong
-    Validate {
-        /// Files such as saga-definitions/order.v1.yaml; their schemas are read beside them
-        #[arg(required = true)]
-        files: Vec<PathBuf>,
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Validate(Validate),
     /// Print the JSON Schema of the language, for editors
     Schema,
+    /// Say which recent sagas a new version would have led another way, and where
+    Plan(Plan),
     /// Rehearse a definition: every fault at every step, in virtual time; exit 1 if something is found
     DryRun(DryRun),
 }
@@ -191,6 +188,78 @@ pub(crate) struct DryRun {
     /// As JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Validate {
+    /// Files such as saga-definitions/order.v1.yaml; their schemas are read beside them
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Plan {
+    /// The new version, such as saga-definitions/order.v2.yaml
+    pub(crate) file: PathBuf,
+    /// At most so many sagas that are in flight, and as many that have ended
+    #[arg(long, default_value_t = 1_000)]
+    pub(crate) count: u32,
+    /// Only sagas that are not older: a time (2026-11-21T08:00:00Z) or an age (24h)
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<Since>,
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// Only these sagas
+    #[arg(value_name = "SAGA")]
+    pub(crate) sagas: Vec<SagaId>,
+    /// Only sagas that are not older: a time (2026-11-21T08:00:00Z) or an age (24h)
+    #[arg(long, value_name = "TIME", conflicts_with = "sagas")]
+    pub(crate) since: Option<Since>,
+    /// As JSON: a finding a line, then the summary
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A moment, or how long ago it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Since {
+    At(Timestamp),
+    AgoMs(u64),
+}
+
+impl Since {
+    /// The moment, seen from `now`.
+    pub(crate) fn moment(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(at) => at,
+            Self::AgoMs(ms) => now.minus_ms(ms),
+        }
+    }
+}
+
+impl FromStr for Since {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const UNITS: [(char, u64); 4] = [('s', 1_000), ('m', 60_000), ('h', 3_600_000), ('d', 86_400_000)];
+        let age = UNITS.into_iter().find_map(|(unit, ms)| {
+            let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
+            number.checked_mul(ms)
+        });
+        match age {
+            Some(ms) => Ok(Self::AgoMs(ms)),
+            None => text.parse().map(Self::At).map_err(|_| {
+                "write a time such as 2026-11-21T08:00:00Z, or an age such as 30m, 24h or 7d".to_owned()
+            }),
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -295,6 +364,17 @@ mod tests {
         let cli = Cli::try_parse_from(line).unwrap();
         let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
         assert_eq!(cli.settings.set, [pair("log.level", "debug"), pair("nats.url", "a=b")]);
+    }
+
+    #[test]
+    fn since_is_a_time_or_an_age() {
+        let now: Timestamp = "2026-11-21T08:00:00Z".parse().unwrap();
+        let moment = |text: &str| text.parse::<Since>().map(|since| since.moment(now).to_string());
+        assert_eq!(moment("24h").unwrap(), "2026-11-20T08:00:00.000Z");
+        assert_eq!(moment("2026-01-02T03:04:05Z").unwrap(), "2026-01-02T03:04:05.000Z");
+        for wrong in ["", "h", "24", "-1h", "yesterday", "99999999999999999999d"] {
+            assert!(moment(wrong).unwrap_err().contains("24h"), "{wrong}");
+        }
     }
 
     #[test]

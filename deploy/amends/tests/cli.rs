@@ -158,6 +158,48 @@ fn databases_are_migrated_each_in_its_place() {
 }
 
 #[test]
+fn an_empty_database_is_verified_and_planned_against() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| amends(folder.path(), arguments, &[]);
+    let missing = run(&["verify"]);
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(stderr(&missing).contains("orchestrator.db"), "{}", stderr(&missing));
+    stdout(&run(&["migrate", "orchestrator"]));
+    assert!(stdout(&run(&["verify", "--since", "24h"])).starts_with("0 sagas: "));
+    let json: Value = serde_json::from_str(&stdout(&run(&["verify", "--json"]))).unwrap();
+    assert_eq!(json["summary"]["findings"], 0);
+    let unknown = run(&["verify", "0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10"]);
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&unknown.stdout).contains("there is no such saga"));
+
+    let order = concat!(env!("CARGO_MANIFEST_DIR"), "/../../saga-definitions/order.v1.yaml");
+    let plan = stdout(&run(&["definition", "plan", order]));
+    assert!(plan.contains("order.v1 against 0 sagas") && plan.contains("stay on the version"), "{plan}");
+    std::fs::write(folder.path().join("bad.v2.yaml"), "saga: bad\nversion: 2\n").unwrap();
+    let bad = run(&["definition", "plan", "bad.v2.yaml"]);
+    assert_eq!(bad.status.code(), Some(1));
+    assert!(stderr(&bad).contains("bad.v2.yaml"), "{}", stderr(&bad));
+}
+
+#[test]
+fn definitions_that_cannot_be_loaded_end_with_78() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("parcel.v1.yaml");
+    let text = "saga: parcel\nversion: 1\nsteps:\n  - name: book\n    kind: compensatable\n    \
+                call: carrier.book\n    with: {}\n    undo: carrier.unbook\n";
+    let serve = || {
+        let run =
+            ["orchestrator", "--set", "orchestrator.definitions=.", "--set", "orchestrator.horizon_s=1"];
+        amends(folder.path(), &run, &[])
+    };
+    // The horizon is too short for any definition: that, too, is a wrong configuration.
+    std::fs::write(&file, text).unwrap();
+    let short = serve();
+    assert_eq!(short.status.code(), Some(78), "{}", stderr(&short));
+    assert!(stderr(&short).contains("orchestrator.horizon_s"), "{}", stderr(&short));
+}
+
+#[test]
 fn an_orchestrator_that_is_away_is_said_so() {
     let folder = tempfile::tempdir().unwrap();
     // Nobody listens on port 1.

@@ -10,6 +10,7 @@ mod mail_catcher;
 mod migrate;
 mod saga;
 mod serve;
+mod verify;
 
 use std::io;
 
@@ -36,7 +37,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<bool> {
     match command {
         // Replaces the process: nothing may have been started.
         Command::Leash(leash) => leash::run(&leash).map(|()| true),
-        Command::Definition(command) => definition::run(&command, &mut output),
+        Command::Definition(command) => definition::run(&command, &settings, &mut output),
+        Command::Verify(command) => runtime()?.block_on(verify::run(&command, &settings, &mut output)),
         Command::Config(command) => config::run(&command, &settings, &mut output),
         Command::Orchestrator => runtime()?.block_on(serve::run(Role::Orchestrator, &settings)),
         Command::Inventory => runtime()?.block_on(serve::run(Role::Inventory, &settings)),

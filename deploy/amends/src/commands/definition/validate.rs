@@ -1,36 +1,17 @@
-//! `amends definition`: compiles definition files as the orchestrator would, and prints the schema by which
-//! editors check them.
+//! `amends definition validate`: compiles definition files as the orchestrator would.
 //!
 //! Invariant: a file is good here if and only if an orchestrator loads it; both call the same compiler.
 
-mod dry_run;
-
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
 use amends_definition::Definition;
 use anyhow::Context;
 use serde_json::json;
 
-use crate::{cli, output::Output};
+use crate::{cli::Validate, output::Output};
 
-/// The language for editors, as it lies beside the definitions.
-const SCHEMA: &str = include_str!("../../../../saga-definitions/definition.schema.json");
-
-pub(crate) fn run(command: &cli::Definition, output: &mut Output) -> anyhow::Result<bool> {
-    match command {
-        cli::Definition::Validate { files, json } => validate(files, *json, output),
-        cli::Definition::Schema => {
-            output.line(SCHEMA.trim_end())?;
-            Ok(true)
-        }
-        cli::Definition::DryRun(command) => dry_run::run(command, output),
-    }
-}
-
-fn validate(files: &[PathBuf], json: bool, output: &mut Output) -> anyhow::Result<bool> {
+pub(crate) fn run(command: &Validate, output: &mut Output) -> anyhow::Result<bool> {
+    let Validate { files, json } = command;
     let mut all_good = true;
     for file in files {
         let name = file.display().to_string();
@@ -38,7 +19,7 @@ fn validate(files: &[PathBuf], json: bool, output: &mut Output) -> anyhow::Resul
         let compiled = Definition::compile(&name, &source, &|schema| read_beside(file, schema));
         all_good &= compiled.is_ok();
         match compiled {
-            Ok(definition) if json => output.json(&json!({
+            Ok(definition) if *json => output.json(&json!({
                 "file": name,
                 "definition": definition.reference(),
                 "digest": definition.digest,
@@ -51,7 +32,7 @@ fn validate(files: &[PathBuf], json: bool, output: &mut Output) -> anyhow::Resul
                     definition.digest
                 ))?;
             }
-            Err(diagnostics) if json => {
+            Err(diagnostics) if *json => {
                 let errors: Vec<_> = diagnostics
                     .iter()
                     .map(|error| {

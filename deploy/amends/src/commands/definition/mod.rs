@@ -1,0 +1,21 @@
+//! `amends definition ..`: what can be known of a definition before it runs, a file for each command.
+
+mod dry_run;
+mod plan;
+mod schema;
+mod validate;
+
+use crate::{
+    cli::{Definition, Settings},
+    output::Output,
+};
+
+/// Does what the command line says.
+pub(crate) fn run(command: &Definition, settings: &Settings, output: &mut Output) -> anyhow::Result<bool> {
+    match command {
+        Definition::Validate(command) => validate::run(command, output),
+        Definition::DryRun(command) => dry_run::run(command, output),
+        Definition::Schema => schema::run(output),
+        Definition::Plan(command) => super::runtime()?.block_on(plan::run(command, settings, output)),
+    }
+}
