@@ -160,21 +160,15 @@ impl Core {
             events: Arc::clone(&events),
             places: Arc::clone(&wanted),
         };
+        let watch = || conditions::Watch::new(broker.clone(), definitions.clone(), config);
         let timers = timers::Timers {
             config: config.clone(),
             store: store.clone(),
-            conditions: conditions::Watch::new(broker.clone(), definitions.clone(), config),
+            conditions: watch(),
             definitions: definitions.clone(),
             inputs: inputs.clone(),
         };
-        let places = places::PlaceGiver {
-            config: config.clone(),
-            store: store.clone(),
-            definitions: definitions.clone(),
-            conditions: conditions::Watch::new(broker.clone(), definitions.clone(), config),
-            inputs: inputs.clone(),
-            wake: Arc::clone(&wanted),
-        };
+        let places = places::PlaceGiver::new(config, &store, &definitions, watch(), &inputs, &wanted);
         let outbox = events::Events {
             config: config.clone(),
             store: store.clone(),

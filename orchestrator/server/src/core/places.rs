@@ -21,15 +21,33 @@ use super::work::{Due, Task, Work};
 
 /// The loop's parts.
 pub(crate) struct PlaceGiver {
-    pub(crate) config: LoopsConfig,
-    pub(crate) store: Store,
-    pub(crate) definitions: Definitions,
-    pub(crate) conditions: Watch,
-    pub(crate) inputs: mpsc::Sender<Work>,
-    pub(crate) wake: Arc<Notify>,
+    config: LoopsConfig,
+    store: Store,
+    definitions: Definitions,
+    conditions: Watch,
+    inputs: mpsc::Sender<Work>,
+    wake: Arc<Notify>,
 }
 
 impl PlaceGiver {
+    pub(crate) fn new(
+        config: &LoopsConfig,
+        store: &Store,
+        definitions: &Definitions,
+        conditions: Watch,
+        inputs: &mpsc::Sender<Work>,
+        wake: &Arc<Notify>,
+    ) -> Self {
+        Self {
+            config: config.clone(),
+            store: store.clone(),
+            definitions: definitions.clone(),
+            conditions,
+            inputs: inputs.clone(),
+            wake: Arc::clone(wake),
+        }
+    }
+
     /// Runs until shutdown.
     pub(crate) async fn run(mut self, shutdown: CancellationToken) {
         let mut tick = tokio::time::interval(Duration::from_millis(self.config.place_interval_ms));
