@@ -182,7 +182,7 @@ impl Stage<'_> {
                 _ => self.later(SIGNAL_MS, Event::Signal(signal)),
             }
         }
-        let wanted = self.saga.places().filter(|(_, place)| *place == Place::Wanted);
+        let wanted = self.saga.places().filter(|(_, place)| *place == Some(Place::Wanted));
         let wanted: BTreeSet<StepRef> = wanted.map(|(step, _)| step.reference()).collect();
         if wanted.is_empty() { Ok(()) } else { self.timer(wanted) }
     }

@@ -12,7 +12,7 @@ use anyhow::{Context, anyhow};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::read_beside;
+use super::validate::read_beside;
 use crate::{
     cli::DryRun,
     output::{Output, say},

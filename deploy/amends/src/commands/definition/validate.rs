@@ -54,7 +54,7 @@ pub(crate) fn run(command: &Validate, output: &mut Output) -> anyhow::Result<boo
 }
 
 /// Schemas are named relative to the file that names them.
-fn read_beside(file: &Path, schema: &str) -> Result<String, String> {
+pub(super) fn read_beside(file: &Path, schema: &str) -> Result<String, String> {
     let path = file.parent().unwrap_or(Path::new("")).join(schema);
     fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))
 }
