@@ -1,7 +1,7 @@
 //! A pause: nothing leaves, clocks stand still, and what participants say still counts.
 
 use amends_contract::Outcome;
-use amends_engine::{Begin, Input, OperatorAction, PausedBy};
+use amends_engine::{Begin, Input, OperatorAction, PausedBy, Saga};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
@@ -276,10 +276,10 @@ fn a_signal_counts_in_a_pause() {
 #[test]
 fn no_place_is_wanted_in_a_pause() {
     let script = Script::start(limited(), Value::Null);
-    assert_eq!(script.saga.places().count(), 1);
+    assert_eq!(wanted(&script.saga), 1);
     let script = script.pause();
-    assert_eq!(script.saga.places().count(), 0);
-    assert_eq!(script.resume().saga.places().count(), 1);
+    assert_eq!(wanted(&script.saga), 0);
+    assert_eq!(wanted(&script.resume().saga), 1);
 }
 
 #[test]
@@ -316,4 +316,9 @@ fn what_is_compensated_can_be_paused() {
       -> inventory.release-stock reserve-stock undo#1 undoes do/1 of +5s {"lines":[{"quantity":2,"sku":"TEA-1"}]}
       = compensating, due +15s
     "#);
+}
+
+/// How many of its steps want or have a place.
+fn wanted(saga: &Saga) -> usize {
+    saga.places().filter(|(_, place)| place.is_some()).count()
 }
