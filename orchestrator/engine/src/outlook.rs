@@ -143,8 +143,9 @@ pub fn foresee(
 
 fn decide(saga: &Saga, entry: &JournalEntry, after: &Definition) -> Result<Transition, Error> {
     match &entry.input {
-        Input::Start { start_at, parent, .. } if saga.version == 0 => {
-            let begin = Begin { input: saga.input.clone(), start_at: *start_at, parent: parent.clone() };
+        Input::Start { start_at, parent, tombstone, .. } if saga.version == 0 => {
+            let (input, parent) = (saga.input.clone(), parent.clone());
+            let begin = Begin { input, start_at: *start_at, parent, tombstone: *tombstone };
             start(saga.id, after, begin, entry.at)
         }
         input => handle(saga.clone(), input.clone(), entry.at, after),

@@ -114,8 +114,9 @@ pub fn verify(
 fn decide_again(saga: &Saga, entry: &JournalEntry, definition: &Definition) -> Result<(), Illegal> {
     let JournalEntry { seq, at, input, .. } = entry;
     let again = match input {
-        Input::Start { start_at, parent, .. } if saga.version == 0 => {
-            let begin = Begin { input: saga.input.clone(), start_at: *start_at, parent: parent.clone() };
+        Input::Start { start_at, parent, tombstone, .. } if saga.version == 0 => {
+            let (input, parent) = (saga.input.clone(), parent.clone());
+            let begin = Begin { input, start_at: *start_at, parent, tombstone: *tombstone };
             start_again(saga, begin, *at, definition)
         }
         _ => handle(saga.clone(), input.clone(), *at, definition),

@@ -148,7 +148,7 @@ impl Core {
         let events = Arc::new(Notify::new());
         let dead_letters = dead_letters::DeadLetters::of(broker, Stream::Reply);
         let (children, child_loop) = children::Children::new(&store, &definitions, &inputs, config);
-        let wanted = Arc::new(Notify::new());
+        let (wanted, batch_count_max) = (Arc::new(Notify::new()), config.batch_count_max);
         let batches = batch::Batches {
             config: config.clone(),
             store: store.clone(),
@@ -169,12 +169,9 @@ impl Core {
             inputs: inputs.clone(),
         };
         let places = places::PlaceGiver::new(config, &store, &definitions, watch(), &inputs, &wanted);
-        let outbox = events::Events {
-            config: config.clone(),
-            store: store.clone(),
-            broker: broker.clone(),
-            wake: events,
-        };
+        let (own_config, own_store, own_broker) = (config.clone(), store.clone(), broker.clone());
+        let outbox =
+            events::Events { config: own_config, store: own_store, broker: own_broker, wake: events };
         let mut tasks = JoinSet::new();
         tasks.spawn(batches.run(inputs_queue, starts_queue));
         tasks.spawn(publish::run(
@@ -187,23 +184,12 @@ impl Core {
         tasks.spawn(child_loop.run(shutdown.clone()));
         tasks.spawn(timers.run(shutdown.clone()));
         tasks.spawn(places.run(shutdown.clone()));
-        tasks.spawn(replies::run(
-            broker.clone(),
-            dead_letters,
-            inputs,
-            config.batch_count_max,
-            shutdown.clone(),
-        ));
-        tasks.spawn(dead_letters::copy(
-            broker.clone(),
-            store.clone(),
-            config.batch_count_max,
-            shutdown.clone(),
-        ));
+        tasks.spawn(replies::run(broker.clone(), dead_letters, inputs, batch_count_max, shutdown.clone()));
+        let copy = dead_letters::copy(broker.clone(), store.clone(), batch_count_max, shutdown.clone());
+        tasks.spawn(copy);
         tasks.spawn(outbox.run(shutdown.clone()));
         let core = Self { store, definitions, pauses: PauseList::default(), starts, settled };
         tasks.spawn(pauses::Pauses::new(core.clone(), config.pause_interval_ms).run(shutdown.clone()));
-        let batch_count_max = config.batch_count_max;
         let by_event = starts::Starts { core: core.clone(), broker: broker.clone(), batch_count_max };
         tasks.spawn(by_event.run(shutdown.clone()));
         (core, Loops { tasks })
