@@ -253,6 +253,20 @@ impl System {
         self.client.get(&self.admin(&format!("/v1/sagas/{id}")), &headers).await
     }
 
+    /// Tells a saga what it waits for, until somebody answers.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub async fn signal(&self, id: &str, name: &str, data: &Value) {
+        let authorization = self.authorization();
+        let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
+        let url = self.url("orchestrator", &format!("/v1/sagas/{id}/signals/{name}"));
+        let body = data.to_string().into_bytes();
+        let send = async || self.client.send("POST", &url, &headers, Some(body.clone())).await.ok();
+        let answered = async || send().await.filter(|answer| answer.status != 503);
+        eventually(&format!("{id} takes {name}"), answered, async || self.dump().await).await.ok();
+    }
+
     /// Waits until the action of a saga's step stands so.
     ///
     /// # Panics

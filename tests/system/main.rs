@@ -5,6 +5,7 @@
 
 #![allow(clippy::expect_used, reason = "a test may stop with a word")]
 
+mod companies;
 mod crash;
 mod demo;
 mod operators;
@@ -14,6 +15,7 @@ mod python;
 mod rest;
 mod returns;
 mod versions;
+mod written_by_others;
 
 use tokio::sync::{Mutex, MutexGuard};
 
