@@ -3,11 +3,15 @@
 //! Invariant: flags come last (defaults < file < environment < flags), and `--json` is there wherever
 //! something is shown.
 
+mod act;
+
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, str::FromStr};
 
 use amends_contract::{SagaId, Timestamp, Token};
 use amends_server::keys::Scope;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use act::{Abandon, DefinitionList, Edit, PauseDefinition, Settle, Signal, Start, Why};
 
 /// Variables that begin like settings and are flags of single commands.
 pub(crate) const API_KEY_VARIABLE: &str = "AMENDS_API_KEY";
@@ -55,9 +59,9 @@ pub(crate) enum Command {
     MailCatcher(MailCatcher),
     /// Show five orders with five fates on a broker and services of its own; Ctrl-C removes it all
     Demo(Demo),
-    /// Look at sagas, by the admin API
+    /// Look at sagas and act on them, by the admin API
     Saga(Saga),
-    /// Look at definitions
+    /// Check definitions; pause them, by the admin API
     #[command(subcommand)]
     Definition(Definition),
     /// Replay stored journals through the engine; exit 1 if a saga is not what its journal says
@@ -136,6 +140,28 @@ pub(crate) enum SagaCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Start a saga of any definition; prints its id
+    Start(Start),
+    /// Tell a saga what it awaits
+    Signal(Signal),
+    /// Send now what is open: ends back-offs, frees stuck steps, counts attempts anew
+    Retry(Why),
+    /// End what only waits: a back-off, the wait for a signal (as its timeout would) or for the start
+    SkipWait(Why),
+    /// The owner's wish: turn back, as long as the point of no return is not passed
+    Cancel(Why),
+    /// The same, wanted by an operator
+    Compensate(Why),
+    /// Send nothing more and stop all clocks; replies still count
+    Pause(Why),
+    /// Go on where it was paused
+    Resume(Why),
+    /// Try an effect again with other data, once the participant has closed the old attempt
+    Edit(Edit),
+    /// Say how an effect ended; the participant is asked first, and what it knows wins
+    Settle(Settle),
+    /// The last resort: end it, without a promise of balance
+    Abandon(Abandon),
 }
 
 #[derive(Debug, Args)]
@@ -170,6 +196,12 @@ pub(crate) enum Definition {
     Plan(Plan),
     /// Rehearse a definition: every fault at every step, in virtual time; exit 1 if something is found
     DryRun(DryRun),
+    /// List what the orchestrator has loaded, and what of it is paused
+    Ls(DefinitionList),
+    /// Let no saga of it begin, and pause all that are open
+    Pause(PauseDefinition),
+    /// Let its sagas go on
+    Resume(PauseDefinition),
 }
 
 #[derive(Debug, Args)]

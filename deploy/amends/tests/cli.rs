@@ -31,6 +31,8 @@ fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
+const SAGA: &str = "0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10";
+
 #[test]
 fn wrong_usage_ends_with_2() {
     let folder = tempfile::tempdir().unwrap();
@@ -40,6 +42,12 @@ fn wrong_usage_ends_with_2() {
         &["key", "create", "--name", "x"],
         &["key", "create", "--name", "x", "--scope", "everything"],
         &["saga", "show", "not-an-id"],
+        &["saga", "pause", SAGA],
+        &["saga", "settle", SAGA, "--step", "take", "--reason", "it was done"],
+        &["saga", "settle", SAGA, "--step", "take", "--effect", "both", "--reason", "it was done"],
+        &["saga", "edit", SAGA, "--step", "Take it", "--data", "x.json", "--reason", "a slip"],
+        &["saga", "start", "order", "--start-at", "tomorrow"],
+        &["definition", "pause", "order"],
         &["inventory", "--set", "novalue"],
     ] {
         let output = amends(folder.path(), arguments, &[]);
@@ -197,6 +205,30 @@ fn definitions_that_cannot_be_loaded_end_with_78() {
     let short = serve();
     assert_eq!(short.status.code(), Some(78), "{}", stderr(&short));
     assert!(stderr(&short).contains("orchestrator.horizon_s"), "{}", stderr(&short));
+}
+
+#[test]
+fn what_cannot_be_taken_back_says_what_it_means() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["saga", "abandon", SAGA, "--reason", "the shop is sold", "--url", "http://127.0.0.1:1"];
+    let output = amends(folder.path(), &arguments, &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = stderr(&output);
+    assert!(said.contains("cannot be taken back") && said.contains("say --yes; nothing was done"), "{said}");
+    let sure = [&arguments[..], &["--yes"]].concat();
+    assert!(stderr(&amends(folder.path(), &sure, &[])).contains("does not answer"));
+}
+
+#[test]
+fn json_that_is_none_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("broken.json"), "{").unwrap();
+    let away = ["--url", "http://127.0.0.1:1"];
+    let said = |arguments: &[&str]| stderr(&amends(folder.path(), &[arguments, &away[..]].concat(), &[]));
+    let start = said(&["saga", "start", "order", "--input", "broken.json"]);
+    assert!(start.contains("broken.json is no JSON"), "{start}");
+    let signal = said(&["saga", "signal", SAGA, "approval", "yes"]);
+    assert!(signal.contains("DATA is no JSON"), "{signal}");
 }
 
 #[test]

@@ -3,11 +3,13 @@
 //! Invariant: a command gives `true` when all is as it should be, `false` when it has shown what is not,
 //! and an error when it could not look.
 
+mod act;
 mod config;
 mod definition;
 pub(crate) mod key;
 mod mail_catcher;
 mod migrate;
+mod pauses;
 mod saga;
 mod serve;
 mod verify;

@@ -1,4 +1,4 @@
-//! `amends saga ls|show|watch`: what an operator asks first, by the admin API.
+//! `amends saga`: what an operator asks first, by the admin API; what an operator does stands in `act`.
 //!
 //! Invariant: `--json` shows what the API said, unchanged.
 
@@ -9,6 +9,7 @@ use amends_engine::{JournalEntry, Status};
 use anyhow::Context;
 use serde_json::Value;
 
+use super::act;
 use crate::{
     api::{Api, JOURNAL},
     cli::{Saga, SagaCommand, SagaList},
@@ -25,6 +26,24 @@ pub(crate) async fn run(command: &Saga, output: &mut Output) -> anyhow::Result<b
         SagaCommand::Ls(list) => ls(&api, list, output).await.map(|()| true),
         SagaCommand::Show { id, json } => show(&api, *id, *json, output).await.map(|()| true),
         SagaCommand::Watch { id, json } => watch(&api, *id, *json, output).await,
+        change => self::change(&api, change, output).await.map(|()| true),
+    }
+}
+
+async fn change(api: &Api, command: &SagaCommand, output: &mut Output) -> anyhow::Result<()> {
+    match command {
+        SagaCommand::Ls(_) | SagaCommand::Show { .. } | SagaCommand::Watch { .. } => Ok(()),
+        SagaCommand::Start(start) => act::start(api, start, output).await,
+        SagaCommand::Signal(signal) => act::signal(api, signal, output).await,
+        SagaCommand::Retry(why) => act::plain(api, "retry-now", why, output).await,
+        SagaCommand::SkipWait(why) => act::plain(api, "skip-wait", why, output).await,
+        SagaCommand::Cancel(why) => act::plain(api, "cancel", why, output).await,
+        SagaCommand::Compensate(why) => act::plain(api, "compensate", why, output).await,
+        SagaCommand::Pause(why) => act::plain(api, "pause", why, output).await,
+        SagaCommand::Resume(why) => act::plain(api, "resume", why, output).await,
+        SagaCommand::Edit(edit) => act::edit(api, edit, output).await,
+        SagaCommand::Settle(settle) => act::settle(api, settle, output).await,
+        SagaCommand::Abandon(abandon) => act::abandon(api, abandon, output).await,
     }
 }
 
@@ -77,7 +96,12 @@ async fn show(api: &Api, id: SagaId, json: bool, output: &mut Output) -> anyhow:
         ("detail", "/failure/detail"),
         ("started", "/started_at"),
         ("updated", "/updated_at"),
+        ("begins", "/start_at"),
         ("deadline", "/deadline_at"),
+        ("paused", "/paused/since"),
+        ("paused by", "/paused/by"),
+        ("output", "/output"),
+        ("no output", "/output_error"),
     ] {
         let value = text(&saga, pointer);
         if value != "-" {
@@ -87,10 +111,46 @@ async fn show(api: &Api, id: SagaId, json: bool, output: &mut Output) -> anyhow:
     if flags(&saga) != "-" {
         output.line(format_args!("{:<11}{}", "flags", flags(&saga)))?;
     }
+    for wait in saga["awaiting"].as_array().into_iter().flatten() {
+        let until = wait["until"].as_str().map(|until| format!(" until {until}")).unwrap_or_default();
+        output.line(format_args!(
+            "{:<11}{} for {}{until}",
+            "awaiting",
+            text(wait, "/signal"),
+            text(wait, "/step")
+        ))?;
+    }
+    for step in saga["steps"].as_array().into_iter().flatten() {
+        for effect in ["/action", "/undo"] {
+            if let Some(why) = hangs(step, effect) {
+                output.line(format_args!("{:<11}{}: {why}", "hangs", text(step, "/name")))?;
+            }
+        }
+    }
+    let allowed: Vec<_> =
+        saga["allowed"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    if !allowed.is_empty() {
+        output.line(format_args!("{:<11}{}", "allowed", allowed.join(", ")))?;
+    }
     for entry in journal(api, id, 0).await? {
         narrate_entry(&entry, output)?;
     }
     Ok(())
+}
+
+/// Why an effect of a step does not go on by itself, or what is still wanted of it.
+fn hangs(step: &Value, effect: &str) -> Option<String> {
+    let (effect, word) = (step.pointer(effect)?, if effect == "/undo" { "undo " } else { "" });
+    match (effect["state"].as_str()?, &effect["held_by"], &effect["wanted"]["action"]) {
+        ("stuck", _, _) => {
+            Some(format!("{word}stuck: {}: {}", text(effect, "/code"), text(effect, "/detail")))
+        }
+        (_, _, Value::String(action)) => {
+            Some(format!("{word}{action} is wanted, once its old attempt is closed"))
+        }
+        (_, Value::String(by), _) => Some(format!("{word}held by {by}")),
+        _ => None,
+    }
 }
 
 /// Follows the journal until the saga has ended; whether it completed.

@@ -5,8 +5,9 @@ mod plan;
 mod schema;
 mod validate;
 
+use super::pauses;
 use crate::{
-    cli::{Definition, Settings},
+    cli::{Definition, PauseDefinition, Settings},
     output::Output,
 };
 
@@ -17,5 +18,12 @@ pub(crate) fn run(command: &Definition, settings: &Settings, output: &mut Output
         Definition::DryRun(command) => dry_run::run(command, output),
         Definition::Schema => schema::run(output),
         Definition::Plan(command) => super::runtime()?.block_on(plan::run(command, settings, output)),
+        Definition::Ls(list) => super::runtime()?.block_on(pauses::ls(list, output)).map(|()| true),
+        Definition::Pause(command) => say("pause", command, output),
+        Definition::Resume(command) => say("resume", command, output),
     }
+}
+
+fn say(verb: &str, command: &PauseDefinition, output: &mut Output) -> anyhow::Result<bool> {
+    super::runtime()?.block_on(pauses::say(verb, command, output)).map(|()| true)
 }
