@@ -51,6 +51,9 @@ async fn orders_of_companies(cluster: Option<&Cluster>) {
     approve(&system, much).await;
     deals_settled(&system, &deals).await;
     audit_with(&system, &[], &deals).await;
+    let shown = system.saga(&much.id).await;
+    let reservation = &shown["steps"][0]["action"]["output"]["reservation_id"];
+    assert!(reservation.is_string() && shown["output"]["reservation"] == *reservation, "{shown}");
 }
 
 #[tokio::test]

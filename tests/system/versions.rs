@@ -83,7 +83,9 @@ async fn a_live_definition_is_not_edited_in_place() {
         eventually("the orchestrator refuses", async || process.ended(), async || String::new()).await;
     assert_ne!(status.code(), Some(0), "{}", system.process("orchestrator").tail());
     let log = system.process("orchestrator").log();
-    assert!(log.contains("error: ") && log.contains("order.v1"), "{log}");
+    for part in ["order.v1", "-deadline: 24h", "+deadline: 23h", "order.v2.yaml"] {
+        assert!(log.contains(part), "{part:?} is missing in\n{log}");
+    }
 
     // The remedy: the old text back under its number.
     definitions.write(V1, &original);
