@@ -5,6 +5,7 @@
 
 #![allow(clippy::expect_used, reason = "a test may stop with a word")]
 
+mod actions;
 mod companies;
 mod crash;
 mod demo;

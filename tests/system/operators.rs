@@ -11,14 +11,14 @@ use serde_json::Value;
 use crate::alone;
 
 /// Runs `amends` as an operator of this system.
-fn operate(system: &System, arguments: &[&str]) -> Output {
+pub(crate) fn operate(system: &System, arguments: &[&str]) -> Output {
     let mut command = Command::new(amends());
     command.args(arguments).envs(system.env().iter().cloned());
     command.env("AMENDS_ADMIN_URL", system.admin("")).env("AMENDS_API_KEY", system.make_key("operate"));
     command.output().expect("the binary runs")
 }
 
-fn text(output: &Output) -> String {
+pub(crate) fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
