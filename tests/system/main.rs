@@ -6,6 +6,7 @@
 #![allow(clippy::expect_used, reason = "a test may stop with a word")]
 
 mod actions;
+mod checkouts;
 mod companies;
 mod crash;
 mod demo;
