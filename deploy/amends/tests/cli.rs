@@ -255,7 +255,9 @@ fn definitions_are_rehearsed() {
     let source = std::fs::read_to_string(&order).unwrap();
     let undo = "undo: { call: payment.refund-payment, retry: { attempts: 50, cap: 30s } }";
     let flawed = source.replace(undo, "undo: none\n    because: we never refund");
-    let flawed = flawed.replace("schemas/", &format!("{saga_definitions}/schemas/"));
+    let schema = "schemas/order-input.v1.json";
+    std::fs::create_dir(folder.path().join("schemas")).unwrap();
+    std::fs::copy(format!("{saga_definitions}/{schema}"), folder.path().join(schema)).unwrap();
     std::fs::write(folder.path().join("order.v1.yaml"), flawed).unwrap();
     let output = amends(folder.path(), &["definition", "dry-run", "order.v1.yaml"], &[]);
     assert_eq!(output.status.code(), Some(1));
