@@ -124,7 +124,9 @@ async fn a_definition_that_is_paused_begins_nothing_and_stops_what_is_open() {
     let again = world.order("k1", &order("c-1", 1)).await;
     assert_eq!((again.status, &again.body), (StatusCode::ACCEPTED, &first.body), "its key has its answer");
     let listed = world.get_admin("/v1/definitions").await.body;
-    assert_eq!(listed["definitions"][0]["paused"]["reason"], "we pause");
+    let mut items = listed["definitions"].as_array().unwrap().iter();
+    let item = items.find(|item| item["name"] == "order").unwrap();
+    assert_eq!(item["paused"]["reason"], "we pause");
 
     say(&world, "order", "resume").await;
     until_paused(&world, &id, &Value::Null).await;
