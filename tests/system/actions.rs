@@ -24,6 +24,8 @@ fn lines(sku: &str) -> Value {
 
 struct Desk {
     system: System,
+    /// A restarted orchestrator looks there again.
+    _definitions: Definitions,
     input: String,
 }
 
@@ -35,7 +37,7 @@ impl Desk {
         restock(&system).await;
         let input = json!({ "number": "7", "good": lines("TEA-1"), "bad": lines("UNICORN-1") });
         let input = file(&system, "input.json", &input);
-        Self { system, input }
+        Self { system, _definitions: definitions, input }
     }
 
     /// Runs `amends` and expects that it works; what it prints.

@@ -113,10 +113,21 @@ impl Api {
             return Ok(body);
         }
         let word = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
+        let places: String = body["errors"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|error| Some((error["pointer"].as_str()?, error["detail"].as_str()?)))
+            .map(|(pointer, detail)| format!("; {pointer}: {detail}"))
+            .collect();
         match (word("title"), word("detail")) {
             (title, detail) if title.is_empty() && detail.is_empty() => bail!("{status}: {body}"),
-            (title, detail) if detail.is_empty() => bail!("{status}: {title}"),
-            (title, detail) => bail!("{status}: {title}: {detail}"),
+            (title, detail) if detail.is_empty() => bail!("{status}: {title}{places}"),
+            // The title of a problem without a type is the status in words (RFC 9457, 4.2.1).
+            (title, detail) if status.canonical_reason() == Some(title.as_str()) => {
+                bail!("{status}: {detail}{places}")
+            }
+            (title, detail) => bail!("{status}: {title}: {detail}{places}"),
         }
     }
 }
