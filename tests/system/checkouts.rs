@@ -42,13 +42,14 @@ const CHECKOUT_INPUT: &str = r#"{
 
 const CHECKOUTS: u64 = 60;
 
-async fn started(cluster: Option<&Cluster>) -> System {
+/// With the folder of its definitions, which is read again at each start.
+async fn started(cluster: Option<&Cluster>) -> (System, Definitions) {
     let definitions = Definitions::of(&["order.v1"]);
     definitions.write("checkout.v1.yaml", CHECKOUT);
     definitions.write("schemas/checkout-input.json", CHECKOUT_INPUT);
     let system = System::start_on(&definitions, cluster).await;
     restock(&system).await;
-    system
+    (system, definitions)
 }
 
 /// The order as a saga's input: with what the order API would have added.
@@ -109,7 +110,7 @@ async fn settled(system: &System, orders: &mut [Order]) {
 
 /// Places all, each until it is taken; at moments that the dice choose, the orchestrator dies.
 async fn survive(cluster: Option<&Cluster>) {
-    let mut system = started(cluster).await;
+    let (mut system, _definitions) = started(cluster).await;
     let mut dice = Dice::new("checkouts");
     let mut orders = mixed(CHECKOUTS, &mut dice);
     let door = system.door();
@@ -179,7 +180,7 @@ async fn reasons(system: &System) -> Vec<String> {
 #[tokio::test]
 async fn an_event_starts_a_saga_once_whatever_happens_to_it() {
     let _turn = alone().await;
-    let mut system = started(None).await;
+    let (mut system, _definitions) = started(None).await;
     let mut orders: Vec<Order> = (0..12)
         .map(|number| Order::new(if number % 4 == 3 { Kind::Declined } else { Kind::Good }, number, 1))
         .collect();
@@ -204,6 +205,12 @@ async fn an_event_starts_a_saga_once_whatever_happens_to_it() {
     system.start_service("orchestrator");
     system.ready("orchestrator").await;
     settled(&system, &mut orders).await;
+    eventually(
+        "each poisoned event is a dead letter",
+        async || (reasons(&system).await == ["invalid-input", "not-json", "unroutable"]).then_some(()),
+        async || format!("{:?}", reasons(&system).await),
+    )
+    .await;
 
     // The broker forgets all, and the shop tells all of it again.
     system.broker.kill_and_wipe();
@@ -226,10 +233,4 @@ async fn an_event_starts_a_saga_once_whatever_happens_to_it() {
     orders.push(late);
     settled(&system, &mut orders).await;
     audit(&system, &orders).await;
-    eventually(
-        "each poisoned event is a dead letter",
-        async || (reasons(&system).await == ["invalid-input", "not-json", "unroutable"]).then_some(()),
-        async || format!("{:?}", reasons(&system).await),
-    )
-    .await;
 }
