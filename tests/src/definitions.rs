@@ -5,6 +5,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use tempfile::TempDir;
@@ -14,9 +15,10 @@ pub(crate) fn shipped() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../saga-definitions"))
 }
 
-/// A folder of definitions.
+/// A folder of definitions. It is there as long as anybody has it, such as a system that runs on it.
+#[derive(Clone)]
 pub struct Definitions {
-    folder: TempDir,
+    folder: Arc<TempDir>,
 }
 
 impl Definitions {
@@ -27,7 +29,7 @@ impl Definitions {
     #[must_use]
     pub fn of(names: &[&str]) -> Self {
         let folder = tempfile::Builder::new().prefix("amends definitions ").tempdir().expect("a folder");
-        let definitions = Self { folder };
+        let definitions = Self { folder: Arc::new(folder) };
         for name in names {
             let file = format!("{name}.yaml");
             definitions.write(&file, &read(&shipped().join(&file)));

@@ -30,6 +30,8 @@ pub struct System {
     ports: BTreeMap<&'static str, u16>,
     admin_port: u16,
     folder: TempDir,
+    /// Kept for its restarts.
+    definitions: Option<Definitions>,
     /// Who calls its APIs.
     pub client: Client,
     key: String,
@@ -43,7 +45,9 @@ impl System {
 
     /// Starts all of it with definitions of the test's own.
     pub async fn start_on(definitions: &Definitions, cluster: Option<&Cluster>) -> Self {
-        Self::prepare(cluster, definitions.path().to_owned()).started(&[]).await
+        let mut system = Self::prepare(cluster, definitions.path().to_owned());
+        system.definitions = Some(definitions.clone());
+        system.started(&[]).await
     }
 
     /// Starts all but some.
@@ -108,7 +112,17 @@ impl System {
         let env: Vec<_> = env.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let key = make_key(&env, "order,operate,admin");
         let client = Client::new();
-        Self { processes: BTreeMap::new(), broker, env, ports, admin_port, folder, client, key }
+        Self {
+            processes: BTreeMap::new(),
+            broker,
+            env,
+            ports,
+            admin_port,
+            folder,
+            definitions: None,
+            client,
+            key,
+        }
     }
 
     /// Starts one service.
