@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod order;
+mod shipped;
 mod words;
 
 use std::collections::BTreeSet;
