@@ -5,7 +5,7 @@
 //! reported to [`settle`](crate::settle).
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, btree_map::Entry},
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -62,8 +62,8 @@ pub(crate) struct Asker {
 pub(crate) struct Calls {
     core: Arc<Core>,
     post: Arc<Post>,
-    /// By effect id: all calls that wait, run, or are being settled.
-    held: watch::Sender<BTreeSet<String>>,
+    /// By effect id: all calls that wait, run, or are being settled; with the one that is to follow.
+    held: watch::Sender<BTreeMap<String, Option<Call>>>,
     /// By effect id.
     askers: Mutex<BTreeMap<String, Asker>>,
     running: Semaphore,
@@ -113,10 +113,22 @@ impl Calls {
         self.start(call);
     }
 
-    /// Makes a call.
+    /// Makes a call; after the one that is in hand for the same effect, if there is one. Its row may be due
+    /// again as soon as that one's end is committed, which is before it is let go.
     pub(crate) fn start(self: &Arc<Self>, call: Call) {
-        let effect = call.intent.effect.to_string();
-        if self.held.send_if_modified(|held| held.insert(effect)) {
+        let mut now = None;
+        self.held.send_if_modified(|held| match held.entry(call.intent.effect.to_string()) {
+            Entry::Vacant(place) => {
+                place.insert(None);
+                now = Some(call);
+                true
+            }
+            Entry::Occupied(mut place) => {
+                place.insert(Some(call));
+                false
+            }
+        });
+        if let Some(call) = now {
             gauge!(meter::CALLS_HELD).increment(1.0);
             self.tasks.spawn(Arc::clone(self).make(call));
         }
@@ -124,13 +136,20 @@ impl Calls {
 
     /// All effects whose calls this process has in hand.
     pub(crate) fn held(&self) -> Vec<String> {
-        self.held.borrow().iter().cloned().collect()
+        self.held.borrow().keys().cloned().collect()
     }
 
-    /// A call is settled, or left for later.
-    pub(crate) fn let_go(&self, effect: &str) {
-        if self.held.send_if_modified(|held| held.remove(effect)) {
-            gauge!(meter::CALLS_HELD).decrement(1.0);
+    /// A call is settled, or left for later; the one that waited for it is begun.
+    pub(crate) fn let_go(self: &Arc<Self>, effect: &str) {
+        let mut let_go = None;
+        self.held.send_if_modified(|held| {
+            let_go = held.remove(effect);
+            let_go.is_some()
+        });
+        let Some(next) = let_go else { return };
+        gauge!(meter::CALLS_HELD).decrement(1.0);
+        if let Some(call) = next {
+            self.start(call);
         }
     }
 
@@ -158,7 +177,7 @@ impl Calls {
     /// Waits until none is in hand.
     #[cfg(test)]
     pub(crate) async fn until_idle(&self) {
-        let idle = self.held.subscribe().wait_for(BTreeSet::is_empty).await.map(drop);
+        let idle = self.held.subscribe().wait_for(BTreeMap::is_empty).await.map(drop);
         assert_eq!(idle.ok(), Some(()));
     }
 

@@ -7,7 +7,10 @@ use super::{
     service::{TestDb, again, call, config, done, failed, rejected, rows, states, succeeded, undo},
     world::{World, declined, refused, unknown},
 };
-use crate::Config;
+use crate::{
+    Config, Intent,
+    calls::{Call, Calls},
+};
 
 on_both_databases!(
     a_quick_call_is_answered_once,
@@ -22,6 +25,7 @@ on_both_databases!(
     calls_run_beside_each_other_up_to_a_bound,
     a_call_that_never_ends_is_unknown,
     the_output_of_a_call_that_cannot_be_sent_is_left_out,
+    a_call_waits_for_the_one_before_it_to_be_let_go,
 );
 
 async fn a_quick_call_is_answered_once(db: TestDb) {
@@ -204,4 +208,38 @@ async fn the_output_of_a_call_that_cannot_be_sent_is_left_out(db: TestDb) {
     let bench = db.bench_with(world, config()).await;
     let outcome = bench.ask(&call(1)).await.outcome;
     assert_eq!(outcome, succeeded(json!({ "left_out": "reply-too-large" })), "it has happened all the same");
+}
+
+/// Between the commit of a call's end and its letting go, its row may be due again and taken up.
+async fn a_call_waits_for_the_one_before_it_to_be_let_go(db: TestDb) {
+    let world = World::new().answers([unknown()]);
+    let bench = db.bench_with(world.clone(), config()).await;
+    let runner = &bench.inside.runner;
+    let (ends, mut ended) = tokio::sync::mpsc::unbounded_channel();
+    // The test itself is who settles.
+    let calls =
+        Calls::new(bench.core.clone(), runner.post.clone(), ends, tokio_util::sync::CancellationToken::new());
+    let command = call(1);
+    let made = |first| Call {
+        intent: Intent {
+            effect: command.effect.clone(),
+            command: command.clone(),
+            data: json!({ "kept": command.effect.to_string() }),
+            undone: None,
+            calls: if first { 1 } else { 2 },
+        },
+        cause: None,
+        external: std::sync::Arc::new(world.caller(false)),
+        first,
+        _room: bench.core.room().unwrap(),
+    };
+    calls.start(made(true));
+    drop(ended.recv().await.unwrap());
+    calls.start(made(false));
+    assert_eq!((calls.held().len(), world.calls().len()), (1, 1), "one at a time");
+    calls.let_go(&command.effect.to_string());
+    drop(ended.recv().await.unwrap());
+    calls.let_go(&command.effect.to_string());
+    calls.until_idle().await;
+    assert_eq!(world.calls(), ["call step/do/1", "recover step/do/1"]);
 }
