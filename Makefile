@@ -7,7 +7,7 @@ ARGS   ?=
 # Built for themselves, with optimisation, and with the engine's planted bugs, which nothing that ships has.
 PROOFS  = amends-simulation amends-model
 
-.PHONY: help demo test sim model check fmt lint nats-server
+.PHONY: help demo test sim chaos soak model check fmt lint nats-server
 .DEFAULT_GOAL := help
 
 help: ## what there is to make
@@ -26,6 +26,14 @@ test: ## everything: format, clippy, all tests (installs PostgreSQL and nats-ser
 
 sim: ## 100,000 sagas in worlds full of faults; SEED=n replays one world, SAGAS=n runs as many
 	@SEED="$(SEED)" SAGAS="$(SAGAS)" $(CARGO) run --locked --quiet --profile sim --package amends-simulation
+
+chaos: ## three minutes of faults on real processes: fixed seeds and a new one; SEED=n runs one again
+	@$(CARGO) build --locked --quiet --package amends
+	@SEED="$(SEED)" MINUTES= $(CARGO) run --locked --quiet --package amends-chaos
+
+soak: ## one run of MINUTES=n; SEED=n says which
+	@$(CARGO) build --locked --quiet --package amends
+	@SEED="$(SEED)" MINUTES="$(or $(MINUTES),20)" $(CARGO) run --locked --quiet --package amends-chaos
 
 check: lint ## format, clippy with warnings denied, and the rules of the code (no servers needed)
 	$(CARGO) fmt --all --check

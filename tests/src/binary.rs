@@ -20,7 +20,10 @@ pub fn amends() -> &'static Path {
             || {
                 // Tests lie in `<target>/<profile>/deps`, binaries one folder up.
                 let test = env::current_exe().expect("a process knows its program");
-                let path = test.parent().and_then(Path::parent).expect("cargo's folders").join("amends");
+                let folder = test.parent().expect("a program lies in a folder");
+                let is_deps = folder.file_name().is_some_and(|name| name == "deps");
+                let folder = if is_deps { folder.parent().expect("cargo's folders") } else { folder };
+                let path = folder.join("amends");
                 refuse_old(&path);
                 path
             },

@@ -125,7 +125,9 @@ impl Deal {
         self.fate == Fate::Completed
     }
 
-    fn body(&self) -> Value {
+    /// The body of `POST /v1/sagas`.
+    #[must_use]
+    pub fn body(&self) -> Value {
         json!({ "definition": self.definition, "input": self.input })
     }
 }

@@ -32,5 +32,5 @@ pub use patience::{eventually, eventually_with_progress};
 pub use ports::free_port;
 pub use postgres::Cluster;
 pub use process::{Launch, Process};
-pub use system::{Door, SERVICES, System};
+pub use system::{Door, REPLICAS, SERVICES, System};
 pub use wire::Wire;

@@ -50,6 +50,12 @@ impl NatsServer {
         fs::remove_dir_all(store(&self.folder)).expect("the store can be deleted");
     }
 
+    /// Where JetStream stores.
+    #[must_use]
+    pub fn store(&self) -> PathBuf {
+        store(&self.folder)
+    }
+
     /// Starts it again, on the same port.
     pub fn start_again(&mut self) {
         self.process = run(&self.folder, self.port);

@@ -22,8 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A running cluster.
 pub struct Cluster {
     // Fields drop in this order: first the server, then its folder.
-    _process: Process,
-    _folder: TempDir,
+    process: Process,
+    folder: TempDir,
     programs: PathBuf,
     port: u16,
 }
@@ -61,20 +61,52 @@ impl Cluster {
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
 
         let port = free_port();
-        let mut server = as_owner(&programs.join("postgres"), owner);
-        server.current_dir(folder.path()).arg("-D").arg(&data).arg("-p").arg(port.to_string());
-        server.args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]);
-        server.args(["-c", "fsync=off", "-c", "max_connections=200"]);
-        let mut process = Process::spawn("postgres", server, folder.path());
-        patience::soon("PostgreSQL accepts connections", PATIENCE, || {
-            assert!(process.ended().is_none(), "PostgreSQL ended:\n{}", process.tail());
-            let ready = Command::new(programs.join("pg_isready"))
-                .args(["--quiet", "--host=127.0.0.1", "--port"])
-                .arg(port.to_string())
-                .status();
-            ready.is_ok_and(|status| status.success()).then_some(())
-        });
-        Self { _process: process, _folder: folder, programs, port }
+        let process = run(&programs, folder.path(), port);
+        Self { process, folder, programs, port }
+    }
+
+    /// Its process.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Starts it again after it was killed, on the same port.
+    pub fn start_again(&mut self) {
+        self.process = run(&self.programs, self.folder.path(), self.port);
+    }
+
+    /// The port it listens on.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Runs statements as an outsider would; gives what they say, or why they failed.
+    ///
+    /// # Errors
+    /// What psql says.
+    pub fn run(&self, database_url: &str, statements: &str) -> Result<String, String> {
+        let output = Command::new(self.programs.join("psql"))
+            .args([database_url, "--set=ON_ERROR_STOP=1", "-Atc", statements])
+            .output()
+            .map_err(|error| error.to_string())?;
+        match output.status.success() {
+            true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+            false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+        }
+    }
+
+    /// All of a database as SQL.
+    ///
+    /// # Errors
+    /// What pg_dump says.
+    pub fn dump(&self, database_url: &str) -> Result<String, String> {
+        let dump = Command::new(self.programs.join("pg_dump")).arg(database_url).output();
+        let output = dump.map_err(|error| error.to_string())?;
+        match output.status.success() {
+            true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+            false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+        }
     }
 
     /// The URL of a database on it.
@@ -112,6 +144,23 @@ impl Cluster {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
     }
+}
+
+fn run(programs: &Path, folder: &Path, port: u16) -> Process {
+    let mut server = as_owner(&programs.join("postgres"), owner());
+    server.current_dir(folder).arg("-D").arg(folder.join("data")).arg("-p").arg(port.to_string());
+    server.args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]);
+    server.args(["-c", "fsync=off", "-c", "max_connections=200"]);
+    let mut process = Process::spawn("postgres", server, folder);
+    patience::soon("PostgreSQL accepts connections", PATIENCE, || {
+        assert!(process.ended().is_none(), "PostgreSQL ended:\n{}", process.tail());
+        let ready = Command::new(programs.join("pg_isready"))
+            .args(["--quiet", "--host=127.0.0.1", "--port"])
+            .arg(port.to_string())
+            .status();
+        ready.is_ok_and(|status| status.success()).then_some(())
+    });
+    process
 }
 
 /// The folder with initdb: the newest of Debian's, or where PATH says.
@@ -167,7 +216,7 @@ fn as_owner(program: &Path, owner: Option<(u32, u32)>) -> Command {
 #[test]
 fn a_cluster_comes_and_goes() {
     let cluster = Cluster::start();
-    let folder = cluster._folder.path().to_owned();
+    let folder = cluster.folder.path().to_owned();
     assert_eq!(cluster.create("one"), cluster.url("one"));
     assert_eq!(cluster.databases(), ["one", USER, "template0", "template1"]);
     drop(cluster);

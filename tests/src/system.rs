@@ -20,6 +20,10 @@ use crate::{
 pub const SERVICES: [&str; 6] =
     ["mail-catcher", "provider", "inventory", "payment", "notification", "orchestrator"];
 
+/// Further orchestrators beside the first, which share a database on PostgreSQL. None runs unless it is
+/// started.
+pub const REPLICAS: [&str; 2] = ["orchestrator-2", "orchestrator-3"];
+
 /// A running system.
 pub struct System {
     // Fields drop in this order: processes before the folder that they write to.
@@ -27,8 +31,10 @@ pub struct System {
     /// Its broker.
     pub broker: NatsServer,
     env: Vec<(String, String)>,
+    /// What one service is told otherwise than the rest.
+    own: BTreeMap<&'static str, BTreeMap<String, String>>,
     ports: BTreeMap<&'static str, u16>,
-    admin_port: u16,
+    admin_ports: BTreeMap<&'static str, u16>,
     folder: TempDir,
     /// Kept for its restarts.
     definitions: Option<Definitions>,
@@ -41,6 +47,12 @@ impl System {
     /// Starts all of it, on SQLite or with databases on `cluster`.
     pub async fn start(cluster: Option<&Cluster>) -> Self {
         Self::start_without(cluster, &[]).await
+    }
+
+    /// A system of which only the broker runs, to be arranged before its services are started.
+    #[must_use]
+    pub fn prepared(cluster: Option<&Cluster>) -> Self {
+        Self::prepare(cluster, shipped())
     }
 
     /// Starts all of it with definitions of the test's own.
@@ -71,8 +83,10 @@ impl System {
     fn prepare(cluster: Option<&Cluster>, definitions: PathBuf) -> Self {
         let folder = tempfile::Builder::new().prefix("amends system ").tempdir().expect("a temporary folder");
         let broker = NatsServer::start(&folder.path().join("broker"));
-        let ports: BTreeMap<_, _> = SERVICES.into_iter().map(|name| (name, free_port())).collect();
-        let (admin_port, smtp_port) = (free_port(), free_port());
+        let ports: BTreeMap<_, _> = all_names().map(|name| (name, free_port())).collect();
+        let admin_ports: BTreeMap<_, _> =
+            all_names().filter(|name| is_orchestrator(name)).map(|name| (name, free_port())).collect();
+        let smtp_port = free_port();
         let run = folder.path().file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let run: String = run.chars().filter(char::is_ascii_alphanumeric).collect();
         let database = |owner: &str| match cluster {
@@ -87,7 +101,7 @@ impl System {
                 "info,async_nats=warn,sqlx=warn,sea_orm=warn,sea_orm_migration=warn".to_owned(),
             ),
             ("AMENDS_ORCHESTRATOR__HTTP__LISTEN", local(ports["orchestrator"])),
-            ("AMENDS_ORCHESTRATOR__ADMIN__LISTEN", local(admin_port)),
+            ("AMENDS_ORCHESTRATOR__ADMIN__LISTEN", local(admin_ports["orchestrator"])),
             ("AMENDS_ORCHESTRATOR__DATABASE__URL", database("orchestrator")),
             ("AMENDS_ORCHESTRATOR__DEFINITIONS", definitions.display().to_string()),
             ("AMENDS_PAYMENT__GATEWAY__URL", format!("http://{}", local(ports["provider"]))),
@@ -110,14 +124,20 @@ impl System {
         }
         env.push(("MAIL_CATCHER_SMTP", local(smtp_port)));
         let env: Vec<_> = env.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let own = REPLICAS.map(|name| {
+            let listen = |door: &str| format!("AMENDS_ORCHESTRATOR__{door}__LISTEN");
+            let own = [(listen("HTTP"), local(ports[name])), (listen("ADMIN"), local(admin_ports[name]))];
+            (name, own.into())
+        });
         let key = make_key(&env, "order,operate,admin");
         let client = Client::new();
         Self {
             processes: BTreeMap::new(),
             broker,
             env,
+            own: own.into(),
             ports,
-            admin_port,
+            admin_ports,
             folder,
             definitions: None,
             client,
@@ -130,14 +150,16 @@ impl System {
     /// # Panics
     /// When there is no such service.
     pub fn start_service(&mut self, name: &str) {
-        let name = SERVICES.into_iter().find(|service| *service == name).expect("a name out of SERVICES");
+        let name = known(name);
         let listen = format!("127.0.0.1:{}", self.ports[name]);
         let smtp = self.setting("MAIL_CATCHER_SMTP").to_owned();
         let arguments = match name {
             "mail-catcher" => vec![name, "--smtp", &smtp, "--http", &listen],
+            _ if is_orchestrator(name) => vec!["orchestrator"],
             _ => vec![name],
         };
-        let launch = Launch { program: amends(), arguments: &arguments, env: &self.env };
+        let env = self.env_of(name);
+        let launch = Launch { program: amends(), arguments: &arguments, env: &env };
         self.processes.insert(name, Process::start(name, launch, self.folder.path()));
     }
 
@@ -147,7 +169,7 @@ impl System {
     /// When it ends or does not get ready.
     pub async fn ready(&mut self, name: &str) {
         let url = match name {
-            "orchestrator" => self.admin("/readyz"),
+            name if is_orchestrator(name) => self.admin_of(name, "/readyz"),
             "provider" => self.url(name, "/livez"),
             "mail-catcher" => self.url(name, "/mails"),
             _ => self.url(name, "/readyz"),
@@ -199,7 +221,13 @@ impl System {
     /// A URL of the admin API.
     #[must_use]
     pub fn admin(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.admin_port)
+        self.admin_of("orchestrator", path)
+    }
+
+    /// A URL of the admin API of one of several orchestrators.
+    #[must_use]
+    pub fn admin_of(&self, orchestrator: &str, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.admin_ports[orchestrator])
     }
 
     /// The header with the API key, which may do everything.
@@ -223,6 +251,32 @@ impl System {
         &self.env.iter().find(|(key, _)| key == name).expect("a setting").1
     }
 
+    /// Tells all services something else, from their next start on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.env.retain(|(known, _)| known != name);
+        self.env.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Tells one service something else than the rest, from its next start on; `None` takes it back.
+    ///
+    /// # Panics
+    /// When there is no such service.
+    pub fn set_for(&mut self, service: &str, name: &str, value: Option<&str>) {
+        let own = self.own.entry(known(service)).or_default();
+        match value {
+            Some(value) => drop(own.insert(name.to_owned(), value.to_owned())),
+            None => drop(own.remove(name)),
+        }
+    }
+
+    fn env_of(&self, service: &str) -> Vec<(String, String)> {
+        let mut env: BTreeMap<_, _> = self.env.iter().cloned().collect();
+        env.extend(
+            self.own.get(service).into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())),
+        );
+        env.into_iter().collect()
+    }
+
     /// The environment of the services.
     #[must_use]
     pub fn env(&self) -> &[(String, String)] {
@@ -238,10 +292,16 @@ impl System {
     /// Where orders are placed, to be taken along into tasks.
     #[must_use]
     pub fn door(&self) -> Door {
+        self.door_of("orchestrator")
+    }
+
+    /// The same at one of several orchestrators.
+    #[must_use]
+    pub fn door_of(&self, orchestrator: &str) -> Door {
         Door {
             client: self.client.clone(),
-            orders: self.url("orchestrator", "/v1/orders"),
-            sagas: self.url("orchestrator", "/v1/sagas"),
+            orders: self.url(orchestrator, "/v1/orders"),
+            sagas: self.url(orchestrator, "/v1/sagas"),
             key: self.authorization(),
         }
     }
@@ -339,6 +399,34 @@ impl Door {
         self.post(&self.sagas, idempotency_key, saga).await
     }
 
+    /// Cancels an order.
+    ///
+    /// # Errors
+    /// When nobody answered.
+    pub async fn cancel(&self, order: &str) -> Result<Answer, reqwest::Error> {
+        let headers = [("authorization", self.key.as_str())];
+        self.client.send("POST", &format!("{}/{order}/cancel", self.orders), &headers, None).await
+    }
+
+    /// Looks at an order.
+    ///
+    /// # Errors
+    /// When nobody answered.
+    pub async fn get_order(&self, order: &str) -> Result<Answer, reqwest::Error> {
+        let headers = [("authorization", self.key.as_str())];
+        self.client.send("GET", &format!("{}/{order}", self.orders), &headers, None).await
+    }
+
+    /// Tells a saga what it waits for.
+    ///
+    /// # Errors
+    /// When nobody answered.
+    pub async fn signal(&self, saga: &str, name: &str, data: &Value) -> Result<Answer, reqwest::Error> {
+        let headers = [("authorization", self.key.as_str()), ("content-type", "application/json")];
+        let url = format!("{}/{saga}/signals/{name}", self.sagas);
+        self.client.send("POST", &url, &headers, Some(data.to_string().into_bytes())).await
+    }
+
     async fn post(&self, url: &str, idempotency_key: &str, body: &Value) -> Result<Answer, reqwest::Error> {
         let headers = [
             ("authorization", self.key.as_str()),
@@ -347,6 +435,19 @@ impl Door {
         ];
         self.client.send("POST", url, &headers, Some(body.to_string().into_bytes())).await
     }
+}
+
+/// Services and replicas.
+fn all_names() -> impl Iterator<Item = &'static str> {
+    SERVICES.into_iter().chain(REPLICAS)
+}
+
+fn known(name: &str) -> &'static str {
+    all_names().find(|known| *known == name).expect("a name out of SERVICES or REPLICAS")
+}
+
+fn is_orchestrator(name: &str) -> bool {
+    name == "orchestrator" || REPLICAS.contains(&name)
 }
 
 fn make_key(env: &[(String, String)], scope: &str) -> String {

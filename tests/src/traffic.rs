@@ -36,6 +36,8 @@ pub enum Kind {
     Declined,
     /// There is too little on the card.
     Insufficient,
+    /// It could go through, but is undone for a reason of no matter here.
+    Turned,
 }
 
 impl Kind {
@@ -48,6 +50,7 @@ impl Kind {
             Self::UnknownSku => Some(("reserve-stock", "unknown-sku")),
             Self::Declined => Some(("charge-payment", "card-declined")),
             Self::Insufficient => Some(("charge-payment", "insufficient-funds")),
+            Self::Turned => Some(("", "")),
         }
     }
 }
@@ -76,7 +79,7 @@ impl Order {
         let (sku, quantity) = match kind {
             Kind::OutOfStock => (RARE.0, RARE.1 + quantity),
             Kind::UnknownSku => ("UNICORN-1", quantity),
-            Kind::Good | Kind::Timeout | Kind::Declined | Kind::Insufficient => (PLENTY.0, quantity),
+            _ => (PLENTY.0, quantity),
         };
         let total = 850 * i64::try_from(quantity).expect("small");
         Self {
@@ -93,7 +96,7 @@ impl Order {
     #[must_use]
     pub fn body(&self) -> Value {
         let token = match self.kind {
-            Kind::Good | Kind::OutOfStock | Kind::UnknownSku => "tok_visa",
+            Kind::Good | Kind::OutOfStock | Kind::UnknownSku | Kind::Turned => "tok_visa",
             Kind::Timeout => "tok_timeout",
             Kind::Declined => "tok_declined",
             Kind::Insufficient => "tok_insufficient",
@@ -113,7 +116,12 @@ impl Order {
 
 /// Orders of all kinds, most of them good.
 pub fn mixed(count: u64, dice: &mut Dice) -> Vec<Order> {
-    let kind = |dice: &mut Dice| match dice.below(100) {
+    (0..count).map(|number| mixed_from(number, dice)).collect()
+}
+
+/// The `number`-th of such orders.
+pub fn mixed_from(number: u64, dice: &mut Dice) -> Order {
+    let kind = match dice.below(100) {
         0..60 => Kind::Good,
         60..65 => Kind::Timeout,
         65..75 => Kind::OutOfStock,
@@ -121,7 +129,7 @@ pub fn mixed(count: u64, dice: &mut Dice) -> Vec<Order> {
         80..92 => Kind::Declined,
         _ => Kind::Insufficient,
     };
-    (0..count).map(|number| Order::new(kind(dice), number, 1 + dice.below(3))).collect()
+    Order::new(kind, number, 1 + dice.below(3))
 }
 
 /// Fills the shelves.

@@ -1,0 +1,24 @@
+//! The nemesis: a system of real processes under a load, and a seeded schedule of everything that can go wrong.
+//!
+//! A plan follows from a seed. While it is carried out, orders of all fates are placed; then the faults
+//! stop, everything has to settle, and all books have to agree.
+//!
+//! Invariant: nothing here knows the code of the services; what is done to them is done from outside.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop with a word")]
+
+pub mod coverage;
+mod dump;
+pub mod fault;
+mod load;
+pub mod plan;
+#[allow(dead_code)]
+mod proxy;
+pub mod report;
+pub mod run;
+mod strike;
+mod watch;
+mod world;
+
+/// How long the faults of one of CI's seeds last, in milliseconds.
+pub const CI_LENGTH_MS: u64 = 35_000;

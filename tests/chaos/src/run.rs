@@ -1,0 +1,271 @@
+//! One seed: a system is started, loaded and struck; then the weather is calm, everything has to settle, and all
+//! books have to agree.
+//!
+//! Invariant: whatever goes wrong is written down with its seed and kept in a folder; a run never stops at
+//! the first violation.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use amends_tests::{Dice, audit};
+
+use crate::{
+    coverage::{Coverage, Meters},
+    dump,
+    fault::Fault,
+    load::{Load, Placed},
+    plan::{Plan, Strike},
+    strike::{self, Trace},
+    watch::Watch,
+    world::World,
+};
+
+/// Orders in a second: modest, for what is looked for is right and wrong, not fast and slow.
+const RATE: u64 = 6;
+const TICK: Duration = Duration::from_millis(50);
+/// L1: so long after the last fault may anything still be under way.
+const SETTLES_WITHIN: Duration = Duration::from_secs(60);
+/// So long is it waited in all, to tell what is slow from what is stuck.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(180);
+const METERS_EVERY: Duration = Duration::from_secs(1);
+
+/// What became of a fault.
+#[derive(Clone, Debug)]
+pub struct Struck {
+    /// What was done.
+    pub fault: Fault,
+    /// To whom.
+    pub target: &'static str,
+    /// How many sagas were in flight.
+    pub in_flight: usize,
+    /// Milliseconds since 1970 of its beginning and end.
+    pub span_ms: (u64, u64),
+}
+
+/// What became of a run.
+pub struct Outcome {
+    /// Whose.
+    pub seed: u64,
+    /// How many sagas were accepted.
+    pub accepted: usize,
+    /// What was injected.
+    pub struck: Vec<Struck>,
+    /// What could not be injected, and why.
+    pub failed: Vec<String>,
+    /// What was seen.
+    pub coverage: Coverage,
+    /// Invariants that broke.
+    pub violations: Vec<String>,
+    /// Processes that ended by themselves and were started again: the last lines of their logs.
+    pub fell: BTreeMap<String, Vec<String>>,
+    /// How long it took to settle after the last fault.
+    pub settled_in: Duration,
+    /// Where everything is kept, if something was wrong.
+    pub kept: Option<PathBuf>,
+}
+
+/// A run under way.
+struct Run {
+    plan: Plan,
+    world: World,
+    watch: Watch,
+    struck: Vec<Struck>,
+    failed: Vec<String>,
+    violations: Vec<String>,
+    coverage: Coverage,
+    meters: Meters,
+    meters_at: Instant,
+    kept: Option<PathBuf>,
+}
+
+/// Carries a plan out.
+pub async fn run(plan: Plan) -> Outcome {
+    let world = World::start(&plan.topology).await;
+    let orchestrators = plan.topology.orchestrators();
+    let watch = Watch::new(&world.system, &orchestrators);
+    let load = Load::new(&world.system, &orchestrators);
+    let mut run = Run {
+        plan,
+        world,
+        watch,
+        struck: Vec::new(),
+        failed: Vec::new(),
+        violations: Vec::new(),
+        coverage: Coverage::default(),
+        meters: Meters::default(),
+        meters_at: Instant::now(),
+        kept: None,
+    };
+    let watching = tokio::spawn(run.watch.clone().run());
+    let load = run.storm(load).await;
+    let calm = Instant::now();
+    let placed = run.settle(load, calm).await;
+    let settled_in = calm.elapsed();
+    watching.abort();
+    run.audit(&placed).await;
+    run.violations.append(&mut run.world.wrong);
+    if !run.violations.is_empty() {
+        run.keep("violations").await;
+    }
+    Outcome {
+        seed: run.plan.seed,
+        accepted: placed.orders.len() + placed.deals.len(),
+        struck: run.struck,
+        failed: run.failed,
+        coverage: run.coverage,
+        violations: run.violations,
+        fell: run.world.fell,
+        settled_in,
+        kept: run.kept,
+    }
+}
+
+impl Run {
+    /// Orders and faults, until the plan's time is over and every fault has ended.
+    async fn storm(&mut self, mut load: Load) -> Load {
+        let begun = Instant::now();
+        let mut dice = Dice::seeded(self.plan.seed.wrapping_mul(31).wrapping_add(7));
+        let mut coming = self.plan.strikes.clone();
+        coming.reverse();
+        let mut active: Vec<(Strike, Trace, usize)> = Vec::new();
+        let mut number = 0;
+        loop {
+            let now = ms(begun);
+            if now >= self.plan.length_ms && active.is_empty() {
+                return load;
+            }
+            for (strike, trace, place) in take_if(&mut active, |(strike, ..)| strike.ends_ms() <= now) {
+                self.end(&strike, trace, place).await;
+            }
+            while let Some(mut strike) = coming.pop_if(|strike| strike.at_ms <= now) {
+                // Making a fault takes time, too; then those of its realm come later than they were to.
+                if active.iter().any(|(other, ..)| other.fault.realm() == strike.fault.realm()) {
+                    coming.push(strike);
+                    break;
+                }
+                strike.at_ms = ms(begun);
+                active.extend(self.begin(strike).await);
+            }
+            while now < self.plan.length_ms && number < now * RATE / 1_000 {
+                load.place(number, &mut dice);
+                number += 1;
+            }
+            if !active.is_empty() {
+                self.watch.excuse();
+            }
+            self.look_after().await;
+            tokio::time::sleep(TICK).await;
+        }
+    }
+
+    async fn begin(&mut self, strike: Strike) -> Option<(Strike, Trace, usize)> {
+        let in_flight = self.watch.in_flight();
+        self.world.supervise();
+        match strike::begin(&mut self.world, &strike).await {
+            Ok(trace) => {
+                let (fault, target) = (strike.fault, strike.target);
+                self.struck.push(Struck { fault, target, in_flight, span_ms: (now_ms(), u64::MAX) });
+                Some((strike, trace, self.struck.len() - 1))
+            }
+            Err(error) => {
+                self.failed.push(format!("{strike}: {error}"));
+                None
+            }
+        }
+    }
+
+    async fn end(&mut self, strike: &Strike, trace: Trace, place: usize) {
+        if let Err(error) = strike::end(&mut self.world, strike, trace).await {
+            self.failed.push(format!("{strike}: it did not end: {error}"));
+        }
+        self.struck[place].span_ms.1 = now_ms();
+    }
+
+    /// What has to be done all the time.
+    async fn look_after(&mut self) {
+        self.world.supervise();
+        if self.kept.is_none() && self.watch.is_stuck() {
+            self.violations.push("stuck: nothing has moved for 30 s of calm".to_owned());
+            self.keep("stuck").await;
+        }
+        if self.meters_at.elapsed() > METERS_EVERY {
+            self.meters_at = Instant::now();
+            self.world.read_meters(&mut self.meters, &mut self.coverage).await;
+        }
+    }
+
+    /// Waits until everything has ended.
+    async fn settle(&mut self, load: Load, calm: Instant) -> Placed {
+        let accepting = tokio::spawn(load.all());
+        self.watch.excuse();
+        loop {
+            self.look_after().await;
+            let is_accepted = accepting.is_finished();
+            let open = self.watch.look().await;
+            if is_accepted
+                && open.as_ref().is_some_and(|open| open.values().all(|saga| saga.status == "parked"))
+            {
+                break;
+            }
+            if calm.elapsed() > GIVEN_UP_AFTER {
+                let open = open.map_or_else(|| "nobody answers".to_owned(), |open| format!("{open:#?}"));
+                self.violations.push(format!("L1: not settled after {GIVEN_UP_AFTER:?}: {open}"));
+                self.keep("not settled").await;
+                break;
+            }
+            tokio::time::sleep(TICK).await;
+        }
+        let took = calm.elapsed();
+        if took > SETTLES_WITHIN && took < GIVEN_UP_AFTER {
+            self.violations.push(format!("L1: it took {took:.0?} after the last fault to settle"));
+        }
+        for (id, saga) in self.watch.seen().open {
+            self.violations.push(format!("{id}: {} {:?}", saga.status, saga.flags));
+        }
+        match accepting.is_finished() {
+            true => accepting.await.unwrap_or_default(),
+            false => {
+                accepting.abort();
+                self.violations.push("L1: some order was never accepted".to_owned());
+                Placed::default()
+            }
+        }
+    }
+
+    async fn audit(&mut self, placed: &Placed) {
+        self.violations.extend(placed.wrong.iter().cloned());
+        if placed.orders.is_empty() {
+            return self.violations.push("no order was accepted: nothing is proven".to_owned());
+        }
+        let system = &self.world.system;
+        self.violations.extend(audit::disagreements(system, &placed.orders, &placed.deals).await);
+        let ids = placed.orders.iter().map(|order| &order.id).chain(placed.deals.iter().map(|deal| &deal.id));
+        self.coverage.read_sagas(system, ids.map(String::as_str)).await;
+    }
+
+    /// Keeps what one needs to know, once.
+    async fn keep(&mut self, why: &str) {
+        if self.kept.is_none() {
+            self.kept = Some(dump::keep(&self.world, &self.watch, &self.plan, why, &self.violations).await);
+        }
+    }
+}
+
+fn ms(begun: Instant) -> u64 {
+    u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+fn take_if<T>(all: &mut Vec<T>, is_taken: impl Fn(&T) -> bool) -> Vec<T> {
+    let (taken, rest) = std::mem::take(all).into_iter().partition(is_taken);
+    *all = rest;
+    taken
+}
+
+/// Milliseconds since 1970, as in the ids of sagas.
+fn now_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
