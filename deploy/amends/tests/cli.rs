@@ -124,6 +124,37 @@ fn definitions_are_validated() {
 }
 
 #[test]
+fn definitions_are_held_against_what_only_an_orchestrator_knows() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |file: &str, text: &str| std::fs::write(folder.path().join(file), text).unwrap();
+    let saga = |name: &str, rest: &str, step: &str| {
+        format!("saga: {name}\nversion: 1\n{rest}steps:\n- {{ name: only, kind: pivot, {step} }}\n")
+    };
+    write("r.json", r#"{ "$schema": "https://json-schema.org/draft/2020-12/schema", "type": "strin" }"#);
+    write("schema.v1.yaml", &saga("schema", "", "call: a.b, schemas: { reply: r.json }"));
+    write("late.v1.yaml", &saga("late", "deadline: 40d\n", "call: a.b"));
+    write("child.v1.yaml", &saga("child", "", "call: a.b"));
+    write("parent.v1.yaml", &saga("parent", "", "call: { saga: child }"));
+    write("lost.v1.yaml", &saga("lost", "", "call: { saga: chidl }"));
+    let validate = |file: &str| {
+        let output = amends(folder.path(), &["definition", "validate", file], &[]);
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let (code, text, _) = validate("schema.v1.yaml");
+    assert!(code == Some(1) && text.contains("schema.v1: step only: "), "{text}");
+    let (code, text, _) = validate("late.v1.yaml");
+    assert!(code == Some(1) && text.contains("a deadline of 3456000 s is too long"), "{text}");
+    let (code, _, notes) = validate("parent.v1.yaml");
+    assert_eq!((code, notes.as_str()), (Some(0), ""));
+    let (code, _, notes) = validate("lost.v1.yaml");
+    assert!(
+        code == Some(0) && notes.starts_with("note: lost.v1: the step only calls the saga chidl"),
+        "{notes}"
+    );
+}
+
+#[test]
 fn the_schema_for_editors_is_printed_as_it_lies_beside_the_definitions() {
     let folder = tempfile::tempdir().unwrap();
     let printed = stdout(&amends(folder.path(), &["definition", "schema"], &[]));

@@ -17,6 +17,7 @@ use metrics::gauge;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::calls::{UnknownCall, unknown_calls};
 use super::changed::Changed;
 
 /// How long settling may take after the deadline, in seconds (72 h, as long as the broker stores
@@ -91,6 +92,9 @@ pub enum LoadError {
     /// A file was changed under its old version.
     #[error("{0}")]
     Changed(Box<Changed>),
+    /// A definition calls a saga that is not there to be called.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    UnknownCalls(Vec<UnknownCall>),
     /// The database says no.
     #[error(transparent)]
     Store(#[from] amends_store::Error),
@@ -117,7 +121,8 @@ impl LoadError {
             | Self::Invalid(_)
             | Self::Schema { .. }
             | Self::Deadline { .. }
-            | Self::Changed(_) => true,
+            | Self::Changed(_)
+            | Self::UnknownCalls(_) => true,
             Self::Store(_) => false,
         }
     }
@@ -130,15 +135,21 @@ impl Definitions {
     /// # Errors
     /// [`LoadError`] names the file and the remedy; nothing is half loaded.
     pub async fn load(folder: &Path, store: &Store, horizon_s: u64) -> Result<Self, LoadError> {
+        let mut files = Vec::new();
         for path in definition_files(folder)? {
-            let source = read(&path)?;
-            let (definition, schemas) = compile_file(&path, &source)?;
-            let loaded = ready(definition)?;
-            check_deadline(&loaded.definition, horizon_s)?;
-            if let Err(error) = store.save_definition(&loaded.definition, &schemas).await {
-                return Err(refused(&path, &loaded.definition, store, error).await);
+            let (loaded, schemas) = load(&path, horizon_s)?;
+            files.push((path, loaded.definition, schemas));
+        }
+        let stored = store.definitions().await?.into_iter().map(|stored| stored.reference);
+        let unknown = unknown_calls(files.iter().map(|(_, definition, _)| &**definition), stored);
+        if !unknown.is_empty() {
+            return Err(LoadError::UnknownCalls(unknown));
+        }
+        for (path, definition, schemas) in files {
+            if let Err(error) = store.save_definition(&definition, &schemas).await {
+                return Err(refused(&path, &definition, store, error).await);
             }
-            tracing::info!(definition = %loaded.definition.reference(), digest = %loaded.definition.digest, "loaded");
+            tracing::info!(definition = %definition.reference(), digest = %definition.digest, "loaded");
         }
         let definitions = Self::default();
         definitions.refresh(store).await?;
@@ -337,12 +348,21 @@ pub fn latest_start(definition: &Definition, now: Timestamp, horizon_s: u64) -> 
     now.plus_ms(left_s.saturating_mul(1000))
 }
 
-/// Reads and compiles a definition file, ready to be used; its schemas are read beside it.
+/// Reads and compiles a definition file, ready to be used, by all rules of an orchestrator whose participants
+/// remember for `horizon_s` seconds; its schemas are read beside it.
 ///
 /// # Errors
 /// [`LoadError`] shows every mistake with its place.
-pub fn load_file(path: &Path) -> Result<Loaded, LoadError> {
-    ready(compile_file(path, &read(path)?)?.0)
+pub fn load_file(path: &Path, horizon_s: u64) -> Result<Loaded, LoadError> {
+    load(path, horizon_s).map(|(loaded, _)| loaded)
+}
+
+/// The definition, and the texts of its schemas by their paths.
+fn load(path: &Path, horizon_s: u64) -> Result<(Loaded, BTreeMap<String, String>), LoadError> {
+    let (definition, schemas) = compile_file(path, &read(path)?)?;
+    let loaded = ready(definition)?;
+    check_deadline(&loaded.definition, horizon_s)?;
+    Ok((loaded, schemas))
 }
 
 /// Compiles a definition out of the database, with the schemas that are stored beside it.
@@ -385,7 +405,11 @@ fn check_deadline(definition: &Definition, horizon_s: u64) -> Result<(), LoadErr
     Err(LoadError::Deadline { definition: definition.reference(), deadline_s, horizon_s })
 }
 
-fn definition_files(folder: &Path) -> Result<Vec<PathBuf>, LoadError> {
+/// The definition files of a folder, in the order of their names.
+///
+/// # Errors
+/// [`LoadError::File`] when it cannot be read.
+pub fn definition_files(folder: &Path) -> Result<Vec<PathBuf>, LoadError> {
     let file_error = |error| LoadError::File { path: folder.to_owned(), error };
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(file_error)? {

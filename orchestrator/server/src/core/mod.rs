@@ -7,6 +7,7 @@
 //! timer.
 
 mod batch;
+mod calls;
 mod changed;
 mod children;
 mod conditions;
@@ -39,10 +40,12 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use calls::{UnknownCall, unknown_calls};
 pub use changed::Changed;
 pub use config::LoopsConfig;
 pub use definitions::{
-    Definitions, LoadError, Loaded, UnknownDefinition, compile_file, compile_stored, latest_start, load_file,
+    Definitions, LoadError, Loaded, UnknownDefinition, compile_file, compile_stored, definition_files,
+    latest_start, load_file,
 };
 pub use pauses::{PauseList, ResumeError};
 #[cfg(test)]

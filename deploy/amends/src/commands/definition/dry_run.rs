@@ -6,25 +6,26 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use amends_contract::Token;
-use amends_definition::Definition;
 use amends_rehearsal::dry_run::{Finding, HEADING, Report, dry_run, sample};
+use amends_server::core::{LoadError, load_file};
 use anyhow::{Context, anyhow};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::validate::read_beside;
 use crate::{
-    cli::DryRun,
+    cli::{DryRun, Settings},
+    config,
     output::{Output, say},
 };
 
-pub(crate) fn run(command: &DryRun, output: &mut Output) -> anyhow::Result<bool> {
+pub(crate) fn run(command: &DryRun, settings: &Settings, output: &mut Output) -> anyhow::Result<bool> {
     let name = command.file.display().to_string();
-    let source = fs::read_to_string(&command.file).with_context(|| format!("{name} cannot be read"))?;
-    let definition = match Definition::compile(&name, &source, &|schema| read_beside(&command.file, schema)) {
-        Ok(definition) => definition,
-        Err(diagnostics) => {
-            say(&diagnostics.to_string());
+    let horizon_s = config::load(settings)?.value.orchestrator.horizon_s;
+    let definition = match load_file(&command.file, horizon_s) {
+        Ok(loaded) => loaded.definition,
+        Err(LoadError::File { error, .. }) => return Err(error).context(format!("{name} cannot be read")),
+        Err(error) => {
+            say(&error.to_string());
             return Ok(false);
         }
     };

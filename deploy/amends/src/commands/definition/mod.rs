@@ -14,8 +14,8 @@ use crate::{
 /// Does what the command line says.
 pub(crate) fn run(command: &Definition, settings: &Settings, output: &mut Output) -> anyhow::Result<bool> {
     match command {
-        Definition::Validate(command) => validate::run(command, output),
-        Definition::DryRun(command) => dry_run::run(command, output),
+        Definition::Validate(command) => validate::run(command, settings, output),
+        Definition::DryRun(command) => dry_run::run(command, settings, output),
         Definition::Schema => schema::run(output),
         Definition::Plan(command) => super::runtime()?.block_on(plan::run(command, settings, output)),
         Definition::Ls(list) => super::runtime()?.block_on(pauses::ls(list, output)).map(|()| true),

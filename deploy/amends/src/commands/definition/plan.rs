@@ -24,14 +24,14 @@ pub(crate) async fn run(
     settings: &Settings,
     output: &mut Output,
 ) -> anyhow::Result<bool> {
-    let after = match load_file(&command.file) {
+    let config = config::load(settings)?.value.orchestrator;
+    let after = match load_file(&command.file, config.horizon_s) {
         Ok(after) => after,
         Err(error) => {
             say(&error.to_string());
             return Ok(false);
         }
     };
-    let config = config::load(settings)?.value.orchestrator;
     let store = Store::connect(&config.database, Access::ReadOnly).await?;
     store.check_schema().await?;
     let since = match &command.since {

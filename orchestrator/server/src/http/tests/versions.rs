@@ -102,6 +102,28 @@ async fn until_handled(store: &Store, id: SagaId) {
 }
 
 #[tokio::test]
+async fn a_call_of_a_saga_that_is_nowhere_is_refused_before_anything_is_stored() {
+    let place = Place::new();
+    let store = place.store().await;
+    place.write("parcel.v1.yaml", PARCEL);
+    place.write(
+        "b.v1.yaml",
+        "saga: b\nversion: 1\nsteps: [{ name: send, kind: pivot, call: { saga: parcle } }]\n",
+    );
+    let error = place.load(&store).await.err().unwrap();
+    assert!(error.is_configuration());
+    let text = error.to_string();
+    assert!(text.starts_with("b.v1: the step send calls the saga parcle, which is neither in"), "{text}");
+    assert_eq!(store.definitions().await.unwrap().len(), 0, "a slip costs no version");
+
+    place.write("parcle.v1.yaml", &PARCEL.replace("saga: parcel", "saga: parcle"));
+    place.load(&store).await.unwrap();
+    // What the database has need not lie in the folder.
+    std::fs::remove_file(place.folder.path().join("parcle.v1.yaml")).unwrap();
+    place.load(&store).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_changed_file_is_refused_and_a_new_version_lives_beside_it() {
     let place = Place::new();
     let store = place.store().await;
@@ -219,7 +241,7 @@ async fn a_plan_says_which_sagas_a_new_version_would_lead_another_way() {
     let planned = async |change: &str, to: &str, recent: Recent| -> Plan {
         let text = PARCEL.replace("version: 1", "version: 2").replace(change, to);
         place.write("parcel.v2.yaml", &text);
-        let after = load_file(&place.folder.path().join("parcel.v2.yaml")).unwrap();
+        let after = load_file(&place.folder.path().join("parcel.v2.yaml"), 30 * 86_400).unwrap();
         plan::run(store, &after, recent).await.unwrap()
     };
     let same = planned("steps:", "description: Book it.\nsteps:", recent).await;
