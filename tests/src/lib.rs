@@ -16,6 +16,7 @@ mod definitions;
 mod dice;
 mod nats_server;
 mod patience;
+pub mod poison;
 mod ports;
 mod postgres;
 mod process;

@@ -14,7 +14,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{Process, free_port, patience};
+use crate::{Process, free_port, patience, process::Launch};
 
 const USER: &str = "postgres";
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -94,6 +94,18 @@ impl Cluster {
             true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
             false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
         }
+    }
+
+    /// The same in a process of its own, which ends when it is dropped.
+    #[must_use]
+    pub fn session(&self, database_url: &str, statements: &str) -> Process {
+        let program = self.programs.join("psql");
+        let arguments = [database_url, "-c", statements];
+        Process::start(
+            "psql",
+            Launch { program: &program, arguments: &arguments, env: &[] },
+            self.folder.path(),
+        )
     }
 
     /// All of a database as SQL.

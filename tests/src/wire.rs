@@ -54,9 +54,21 @@ impl Wire {
     /// # Panics
     /// When there is no such stream.
     pub fn messages(&mut self, stream: &str) -> Vec<(String, Vec<u8>)> {
+        let (first, last) = self.positions(stream).unwrap_or_else(|| panic!("there is no stream {stream}"));
+        self.messages_between(stream, first, last)
+    }
+
+    /// Sequences of a stream's first and last message; `None` when there is no such stream.
+    pub fn positions(&mut self, stream: &str) -> Option<(u64, u64)> {
         let info = self.api(&format!("STREAM.INFO.{stream}"), &json!({}));
-        let position = |name| info["state"][name].as_u64().unwrap_or_else(|| panic!("{stream}: {info}"));
-        let (first, last) = (position("first_seq"), position("last_seq"));
+        Some((info["state"]["first_seq"].as_u64()?, info["state"]["last_seq"].as_u64()?))
+    }
+
+    /// Subject and body of what is stored between two sequences, both included.
+    ///
+    /// # Panics
+    /// When the broker stores what is no base64.
+    pub fn messages_between(&mut self, stream: &str, first: u64, last: u64) -> Vec<(String, Vec<u8>)> {
         (first..=last)
             .filter_map(|seq| {
                 let answer = self.api(&format!("STREAM.MSG.GET.{stream}"), &json!({ "seq": seq }));

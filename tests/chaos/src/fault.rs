@@ -2,7 +2,10 @@
 //!
 //! Invariant: every fault heals: whatever it takes away is given back when it ends.
 
-use crate::plan::Topology;
+use crate::{
+    link::{self, Far},
+    plan::Topology,
+};
 
 /// What is done to the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,6 +26,62 @@ pub enum Fault {
     StoreWiped,
     /// nats-server goes back to an older copy of its store.
     StoreRolledBack,
+    /// A stream is deleted while all run.
+    StreamDeleted,
+    /// A stream is emptied while all run.
+    StreamPurged,
+    /// The consumers of a stream are deleted while all run.
+    ConsumersDeleted,
+    /// A link is silent in both directions, for new connections, too.
+    Partition,
+    /// What a service says does not arrive.
+    NothingOut,
+    /// What is said to a service does not arrive.
+    NothingIn,
+    /// Everything on a link is late.
+    Delay,
+    /// Pieces on a link are held up at random, as lost packets are.
+    Loss,
+    /// All connections of a link are reset.
+    Reset,
+    /// The far side of all connections of a link is gone, and the service is not told.
+    HalfOpen,
+    /// Connections to the database end while they commit: it has the commit, its answer is lost.
+    CutCommits,
+    /// The newest messages of a stream come again, as new messages.
+    Duplicates,
+    /// The newest messages of a stream come again in another order.
+    Disorder,
+    /// Messages vanish from a stream, and come later and in another order.
+    HeldBack,
+    /// The oldest replies come again: their sagas may have ended long ago.
+    OldReplies,
+    /// One reply comes hundreds of times.
+    ConflictStorm,
+    /// What nobody can read, in the midst of what can be read.
+    Poison,
+    /// PostgreSQL stops at once, and is started again.
+    PostgresKilled,
+    /// All sessions of PostgreSQL are ended.
+    SessionsEnded,
+    /// Somebody locks a table of PostgreSQL and forgets it.
+    TableLocked,
+    /// Somebody else writes on SQLite and does not end.
+    SqliteLocked,
+    /// The provider takes its time.
+    ProviderSlow,
+    /// The provider charges and does not answer.
+    ChargeHangs,
+    /// The provider refunds and does not answer.
+    RefundHangs,
+    /// The provider fails half of its requests before it does anything.
+    ProviderFails,
+    /// The provider fails charges for good: a 500 stored under the key.
+    StoredFailure,
+    /// The provider answers 503 to everything.
+    ProviderDown,
+    /// The provider declines some cards that are good.
+    ProviderDeclines,
 }
 
 /// Faults of one realm are not made at the same time: one would hide the other.
@@ -32,11 +91,17 @@ pub enum Realm {
     Processes,
     /// The broker and what it stores.
     Broker,
+    /// The links between processes.
+    Network,
+    /// The databases.
+    Database,
+    /// The payment provider.
+    Provider,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 36] = [
         Self::Kill,
         Self::Pause,
         Self::Outage,
@@ -45,6 +110,34 @@ impl Fault {
         Self::BrokerPaused,
         Self::StoreWiped,
         Self::StoreRolledBack,
+        Self::StreamDeleted,
+        Self::StreamPurged,
+        Self::ConsumersDeleted,
+        Self::Partition,
+        Self::NothingOut,
+        Self::NothingIn,
+        Self::Delay,
+        Self::Loss,
+        Self::Reset,
+        Self::HalfOpen,
+        Self::CutCommits,
+        Self::Duplicates,
+        Self::Disorder,
+        Self::HeldBack,
+        Self::OldReplies,
+        Self::ConflictStorm,
+        Self::Poison,
+        Self::PostgresKilled,
+        Self::SessionsEnded,
+        Self::TableLocked,
+        Self::SqliteLocked,
+        Self::ProviderSlow,
+        Self::ChargeHangs,
+        Self::RefundHangs,
+        Self::ProviderFails,
+        Self::StoredFailure,
+        Self::ProviderDown,
+        Self::ProviderDeclines,
     ];
 
     /// What the table calls it.
@@ -59,6 +152,34 @@ impl Fault {
             Self::BrokerPaused => "broker paused",
             Self::StoreWiped => "broker's store wiped",
             Self::StoreRolledBack => "broker's store rolled back",
+            Self::StreamDeleted => "stream deleted",
+            Self::StreamPurged => "stream purged",
+            Self::ConsumersDeleted => "consumers deleted",
+            Self::Partition => "partition",
+            Self::NothingOut => "nothing out",
+            Self::NothingIn => "nothing in",
+            Self::Delay => "delay",
+            Self::Loss => "loss",
+            Self::Reset => "connections reset",
+            Self::HalfOpen => "half-open connections",
+            Self::CutCommits => "commits cut",
+            Self::Duplicates => "messages doubled",
+            Self::Disorder => "messages in disorder",
+            Self::HeldBack => "messages held back",
+            Self::OldReplies => "old replies again",
+            Self::ConflictStorm => "one reply in hundreds",
+            Self::Poison => "poison",
+            Self::PostgresKilled => "PostgreSQL killed",
+            Self::SessionsEnded => "sessions ended",
+            Self::TableLocked => "table locked",
+            Self::SqliteLocked => "SQLite locked",
+            Self::ProviderSlow => "provider slow",
+            Self::ChargeHangs => "charge without answer",
+            Self::RefundHangs => "refund without answer",
+            Self::ProviderFails => "provider fails",
+            Self::StoredFailure => "failure stored at the provider",
+            Self::ProviderDown => "provider down",
+            Self::ProviderDeclines => "provider declines",
         }
     }
 
@@ -67,9 +188,37 @@ impl Fault {
     pub const fn realm(self) -> Realm {
         match self {
             Self::Kill | Self::Pause | Self::Outage | Self::RollingRestart => Realm::Processes,
-            Self::BrokerKilled | Self::BrokerPaused | Self::StoreWiped | Self::StoreRolledBack => {
-                Realm::Broker
+            Self::BrokerKilled
+            | Self::BrokerPaused
+            | Self::StoreWiped
+            | Self::StoreRolledBack
+            | Self::StreamDeleted
+            | Self::StreamPurged
+            | Self::ConsumersDeleted
+            | Self::Duplicates
+            | Self::Disorder
+            | Self::HeldBack
+            | Self::OldReplies
+            | Self::ConflictStorm
+            | Self::Poison => Realm::Broker,
+            Self::Partition
+            | Self::NothingOut
+            | Self::NothingIn
+            | Self::Delay
+            | Self::Loss
+            | Self::Reset
+            | Self::HalfOpen
+            | Self::CutCommits => Realm::Network,
+            Self::PostgresKilled | Self::SessionsEnded | Self::TableLocked | Self::SqliteLocked => {
+                Realm::Database
             }
+            Self::ProviderSlow
+            | Self::ChargeHangs
+            | Self::RefundHangs
+            | Self::ProviderFails
+            | Self::StoredFailure
+            | Self::ProviderDown
+            | Self::ProviderDeclines => Realm::Provider,
         }
     }
 
@@ -88,6 +237,35 @@ impl Fault {
             Self::BrokerKilled | Self::BrokerPaused | Self::StoreWiped | Self::StoreRolledBack => {
                 vec!["nats-server"]
             }
+            Self::StreamDeleted | Self::StreamPurged => STREAMS.to_vec(),
+            Self::ConsumersDeleted | Self::Duplicates | Self::Disorder | Self::HeldBack => {
+                STREAMS[..2].to_vec()
+            }
+            Self::OldReplies | Self::ConflictStorm => vec![STREAMS[1]],
+            Self::Poison => vec!["commands and replies"],
+            Self::Partition
+            | Self::NothingOut
+            | Self::NothingIn
+            | Self::Delay
+            | Self::Loss
+            | Self::Reset
+            | Self::HalfOpen => link::all(topology).map(|link| link.name).collect(),
+            Self::CutCommits => {
+                link::all(topology).filter(|link| link.to == Far::Database).map(|link| link.name).collect()
+            }
+            Self::PostgresKilled | Self::SessionsEnded if topology.postgres => vec!["PostgreSQL"],
+            Self::TableLocked if topology.postgres => TABLES.to_vec(),
+            Self::SqliteLocked if !topology.postgres => {
+                vec!["orchestrator", "inventory", "payment", "notification"]
+            }
+            Self::PostgresKilled | Self::SessionsEnded | Self::TableLocked | Self::SqliteLocked => Vec::new(),
+            Self::ProviderSlow
+            | Self::ChargeHangs
+            | Self::RefundHangs
+            | Self::ProviderFails
+            | Self::StoredFailure
+            | Self::ProviderDown
+            | Self::ProviderDeclines => vec!["provider"],
         }
     }
 
@@ -100,7 +278,33 @@ impl Fault {
             Self::Outage => (4_000, 10_000),
             Self::RollingRestart => (0, 1),
             Self::BrokerPaused => (1_000, 7_000),
-            Self::StoreRolledBack => (1_000, 5_000),
+            Self::StoreRolledBack | Self::HeldBack => (1_000, 5_000),
+            Self::Partition | Self::NothingOut | Self::NothingIn | Self::HalfOpen => (1_000, 9_000),
+            Self::Delay | Self::Loss => (2_000, 7_000),
+            Self::CutCommits | Self::TableLocked | Self::SqliteLocked => (1_000, 7_000),
+            Self::PostgresKilled => (0, 3_000),
+            Self::StreamDeleted
+            | Self::StreamPurged
+            | Self::ConsumersDeleted
+            | Self::Reset
+            | Self::Duplicates
+            | Self::Disorder
+            | Self::OldReplies
+            | Self::ConflictStorm
+            | Self::Poison
+            | Self::SessionsEnded => (0, 1),
+            Self::ProviderSlow
+            | Self::ChargeHangs
+            | Self::RefundHangs
+            | Self::ProviderFails
+            | Self::StoredFailure
+            | Self::ProviderDown
+            | Self::ProviderDeclines => (1_000, 6_000),
         }
     }
 }
+
+/// The streams whose messages matter.
+const STREAMS: [&str; 3] = ["AMENDS_CMD", "AMENDS_REPLY", "AMENDS_EVENT"];
+/// Tables that are locked, by database.
+const TABLES: [&str; 4] = ["orchestrator.sagas", "orchestrator.journal", "inventory.inbox", "payment.inbox"];

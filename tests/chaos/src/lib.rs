@@ -10,9 +10,9 @@
 pub mod coverage;
 mod dump;
 pub mod fault;
+mod link;
 mod load;
 pub mod plan;
-#[allow(dead_code)]
 mod proxy;
 pub mod report;
 pub mod run;

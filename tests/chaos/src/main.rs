@@ -53,6 +53,9 @@ fn tell(outcome: &Outcome) {
     for failed in &outcome.failed {
         println!("  not injected: {failed}");
     }
+    for (note, count) in &outcome.notes {
+        println!("  {count} times: {note}");
+    }
     for (name, last) in &outcome.fell {
         println!("  ended by itself and was started again: {name}");
         last.iter().for_each(|line| println!("    {line}"));

@@ -59,6 +59,8 @@ pub struct Outcome {
     pub coverage: Coverage,
     /// Invariants that broke.
     pub violations: Vec<String>,
+    /// What is worth telling, and how often it was seen.
+    pub notes: BTreeMap<String, u64>,
     /// Processes that ended by themselves and were started again: the last lines of their logs.
     pub fell: BTreeMap<String, Vec<String>>,
     /// How long it took to settle after the last fault.
@@ -117,6 +119,7 @@ pub async fn run(plan: Plan) -> Outcome {
         failed: run.failed,
         coverage: run.coverage,
         violations: run.violations,
+        notes: run.world.notes,
         fell: run.world.fell,
         settled_in,
         kept: run.kept,
@@ -125,17 +128,16 @@ pub async fn run(plan: Plan) -> Outcome {
 
 impl Run {
     /// Orders and faults, until the plan's time is over and every fault has ended.
-    async fn storm(&mut self, mut load: Load) -> Load {
+    async fn storm(&mut self, load: Load) -> Load {
         let begun = Instant::now();
-        let mut dice = Dice::seeded(self.plan.seed.wrapping_mul(31).wrapping_add(7));
+        let placing = tokio::spawn(place_all(load, self.plan.seed, self.plan.length_ms));
         let mut coming = self.plan.strikes.clone();
         coming.reverse();
         let mut active: Vec<(Strike, Trace, usize)> = Vec::new();
-        let mut number = 0;
         loop {
             let now = ms(begun);
-            if now >= self.plan.length_ms && active.is_empty() {
-                return load;
+            if now >= self.plan.length_ms && active.is_empty() && placing.is_finished() {
+                return placing.await.expect("placing does not stop with a word");
             }
             for (strike, trace, place) in take_if(&mut active, |(strike, ..)| strike.ends_ms() <= now) {
                 self.end(&strike, trace, place).await;
@@ -148,10 +150,6 @@ impl Run {
                 }
                 strike.at_ms = ms(begun);
                 active.extend(self.begin(strike).await);
-            }
-            while now < self.plan.length_ms && number < now * RATE / 1_000 {
-                load.place(number, &mut dice);
-                number += 1;
             }
             if !active.is_empty() {
                 self.watch.excuse();
@@ -200,6 +198,7 @@ impl Run {
     /// Waits until everything has ended.
     async fn settle(&mut self, load: Load, calm: Instant) -> Placed {
         let accepting = tokio::spawn(load.all());
+        self.world.heal().await;
         self.watch.excuse();
         loop {
             self.look_after().await;
@@ -240,6 +239,7 @@ impl Run {
         if placed.orders.is_empty() {
             return self.violations.push("no order was accepted: nothing is proven".to_owned());
         }
+        self.violations.extend(dead_letters(&self.world).await);
         let system = &self.world.system;
         self.violations.extend(audit::disagreements(system, &placed.orders, &placed.deals).await);
         let ids = placed.orders.iter().map(|order| &order.id).chain(placed.deals.iter().map(|deal| &deal.id));
@@ -252,6 +252,36 @@ impl Run {
             self.kept = Some(dump::keep(&self.world, &self.watch, &self.plan, why, &self.violations).await);
         }
     }
+}
+
+/// L4: nothing is set aside but what was poisoned. (What was poisoned may have been wiped before anybody read it.)
+async fn dead_letters(world: &World) -> Vec<String> {
+    let (client, authorization) = (&world.system.client, world.system.authorization());
+    let url = world.system.admin("/v1/dead-letters?limit=200");
+    let answer = client.get(&url, &[("authorization", &authorization)]).await;
+    let mut poisoned = world.poisoned.clone();
+    let mut wrong = Vec::new();
+    for letter in answer["dead_letters"].as_array().into_iter().flatten() {
+        let is_it = |(subject, reason): &(String, String)| {
+            letter["subject"] == subject.as_str() && letter["code"] == reason.as_str()
+        };
+        match poisoned.iter().position(is_it) {
+            Some(place) => drop(poisoned.swap_remove(place)),
+            None => wrong.push(format!("L4: nobody poisoned this: {letter}")),
+        }
+    }
+    wrong
+}
+
+/// Places orders at a steady rate.
+async fn place_all(mut load: Load, seed: u64, length_ms: u64) -> Load {
+    let mut dice = Dice::seeded(seed.wrapping_mul(31).wrapping_add(7));
+    let mut next = tokio::time::interval(Duration::from_millis(1_000 / RATE));
+    for number in 0..length_ms * RATE / 1_000 {
+        next.tick().await;
+        load.place(number, &mut dice);
+    }
+    load
 }
 
 fn ms(begun: Instant) -> u64 {

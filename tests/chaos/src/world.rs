@@ -7,15 +7,19 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    net::Ipv4Addr,
     path::Path,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use amends_tests::{Cluster, SERVICES, System, traffic};
 
 use crate::{
     coverage::{Coverage, Meters},
+    link::{self, Far},
     plan::Topology,
+    proxy::{Proxy, Weather},
+    strike::provider,
 };
 
 /// Who does not answer at once is dead or stands still.
@@ -33,6 +37,13 @@ pub(crate) struct World {
     pub(crate) down: BTreeSet<String>,
     /// Who ended without having been struck, with the last line of its log each time.
     pub(crate) fell: BTreeMap<String, Vec<String>>,
+    /// The links, by their names.
+    pub(crate) proxies: BTreeMap<&'static str, Proxy>,
+    /// Subject and reason of each message that nobody could read.
+    pub(crate) poisoned: Vec<(String, String)>,
+    /// What is worth telling, and how often it was seen.
+    pub(crate) notes: BTreeMap<String, u64>,
+    started: BTreeMap<String, Instant>,
     /// What should not have happened.
     pub(crate) wrong: Vec<String>,
 }
@@ -53,10 +64,15 @@ impl World {
             topology: topology.clone(),
             down: BTreeSet::new(),
             fell: BTreeMap::new(),
+            proxies: BTreeMap::new(),
+            poisoned: Vec::new(),
+            notes: BTreeMap::new(),
+            started: BTreeMap::new(),
             wrong: Vec::new(),
         };
+        world.connect().await;
         for name in world.services() {
-            world.system.start_service(name);
+            world.start_service(name);
         }
         for name in world.services() {
             world.system.ready(name).await;
@@ -65,11 +81,59 @@ impl World {
         world
     }
 
+    /// Puts a proxy between each service and what it talks to.
+    async fn connect(&mut self) {
+        for link in link::all(&self.topology) {
+            let section = match link.service {
+                name if name.starts_with("orchestrator") => "ORCHESTRATOR".to_owned(),
+                name => name.to_uppercase(),
+            };
+            let name = match link.to {
+                Far::Broker => "AMENDS_NATS__URL".to_owned(),
+                Far::Database => format!("AMENDS_{section}__DATABASE__URL"),
+                Far::Provider => "AMENDS_PAYMENT__GATEWAY__URL".to_owned(),
+                Far::Mail => "AMENDS_NOTIFICATION__SMTP__URL".to_owned(),
+            };
+            let url = match link.to {
+                Far::Broker => self.system.broker.url(),
+                _ => self.system.setting(&name).to_owned(),
+            };
+            let port: u16 = url
+                .rsplit(':')
+                .next()
+                .and_then(|rest| rest.split('/').next()?.parse().ok())
+                .expect("a URL of a test has a port");
+            let proxy = Proxy::to((Ipv4Addr::LOCALHOST, port).into()).await;
+            let instead = url.replace(&format!(":{port}"), &format!(":{}", proxy.port()));
+            self.system.set_for(link.service, &name, Some(&instead));
+            self.proxies.insert(link.name, proxy);
+        }
+    }
+
+    /// Takes back whatever may have outlived its fault.
+    pub(crate) async fn heal(&mut self) {
+        self.proxies.values().for_each(|proxy| proxy.set(Weather::Clear));
+        if let Err(error) = provider::off(self).await {
+            self.notes.insert(format!("the provider's switches were not turned off at once: {error}"), 1);
+        }
+    }
+
     /// All services that run in this topology.
     #[must_use]
     pub(crate) fn services(&self) -> Vec<&'static str> {
         let orchestrators = self.topology.orchestrators();
         SERVICES.into_iter().chain(orchestrators.into_iter().skip(1)).collect()
+    }
+
+    /// Starts a service.
+    pub(crate) fn start_service(&mut self, name: &str) {
+        self.system.start_service(name);
+        self.started.insert(name.to_owned(), Instant::now());
+    }
+
+    /// How long a service has been running.
+    pub(crate) fn age(&self, name: &str) -> Duration {
+        self.started.get(name).map(Instant::elapsed).unwrap_or_default()
     }
 
     /// Whether a process runs.
@@ -84,7 +148,7 @@ impl World {
                 let tail = self.system.process(name).tail();
                 let last = tail.trim_end().lines().next_back().unwrap_or_default().to_owned();
                 self.fell.entry(name.to_owned()).or_default().push(last);
-                self.system.start_service(name);
+                self.start_service(name);
             }
         }
     }

@@ -41,7 +41,7 @@ pub(super) fn copy(world: &mut World) -> Result<Trace, String> {
     let copied = copy_folder(&world.system.broker.store(), &copy);
     world.system.broker.start_again();
     copied.map_err(|error| error.to_string())?;
-    Ok(Trace { copy: Some(copy) })
+    Ok(Trace { copy: Some(copy), ..Trace::default() })
 }
 
 /// What was stored since the copy never was.
