@@ -28,11 +28,11 @@ sim: ## 100,000 sagas in worlds full of faults; SEED=n replays one world, SAGAS=
 	@SEED="$(SEED)" SAGAS="$(SAGAS)" $(CARGO) run --locked --quiet --profile sim --package amends-simulation
 
 chaos: ## three minutes of faults on real processes: fixed seeds and a new one; SEED=n runs one again
-	@$(CARGO) build --locked --quiet --package amends
+	@$(CARGO) build --locked --quiet --package amends --features crash-points
 	@SEED="$(SEED)" MINUTES= $(CARGO) run --locked --quiet --package amends-chaos
 
 soak: ## one run of MINUTES=n; SEED=n says which
-	@$(CARGO) build --locked --quiet --package amends
+	@$(CARGO) build --locked --quiet --package amends --features crash-points
 	@SEED="$(SEED)" MINUTES="$(or $(MINUTES),20)" $(CARGO) run --locked --quiet --package amends-chaos
 
 check: lint ## format, clippy with warnings denied, and the rules of the code (no servers needed)

@@ -35,8 +35,9 @@ const IMPURE: [&str; 14] = [
 const PARTICIPANTS: [&str; 3] = ["amends-inventory", "amends-payment", "amends-notification"];
 
 /// Which of our own crates each may import. Who is not named here may import all (it wires them).
-const ALLOWED: [(&str, &[&str]); 13] = [
+const ALLOWED: [(&str, &[&str]); 14] = [
     ("amends-contract", &[]),
+    ("amends-crash", &[]),
     ("amends-definition", &["amends-contract"]),
     ("amends-engine", &["amends-contract", "amends-definition"]),
     ("amends-inbox", &["amends-contract"]),
@@ -48,6 +49,7 @@ const ALLOWED: [(&str, &[&str]); 13] = [
         "amends-server",
         &[
             "amends-contract",
+            "amends-crash",
             "amends-definition",
             "amends-engine",
             "amends-inbox",
@@ -56,7 +58,10 @@ const ALLOWED: [(&str, &[&str]); 13] = [
             "amends-service",
         ],
     ),
-    ("amends-participant", &["amends-contract", "amends-inbox", "amends-broker", "amends-service"]),
+    (
+        "amends-participant",
+        &["amends-contract", "amends-crash", "amends-inbox", "amends-broker", "amends-service"],
+    ),
     (PARTICIPANTS[0], OF_A_PARTICIPANT),
     (PARTICIPANTS[1], OF_A_PARTICIPANT),
     (PARTICIPANTS[2], OF_A_PARTICIPANT),
@@ -118,8 +123,8 @@ pub(crate) fn tree(package: &str) -> Vec<String> {
 
 /// The binary that ships.
 const SHIPPED: &str = "amends";
-/// A feature of the engine that plants bugs.
-const PLANTED: &str = "planted";
+/// Features for tests only: bugs of the engine, and places where a process dies.
+const FOR_TESTS: [&str; 2] = ["planted", "crash-points"];
 
 /// Every package of the binary that ships, with the features it is built with.
 pub(crate) fn shipped_features() -> Vec<String> {
@@ -134,13 +139,13 @@ pub(crate) fn shipped_features() -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// Packages that are built with planted bugs.
+/// Packages that are built with planted bugs, or die on demand.
 pub(crate) fn planted(features: &[String]) -> Vec<Finding> {
     if !features.iter().any(|line| line.starts_with("amends-engine ")) {
         return vec![Finding::new(SHIPPED, "has no engine in its tree: this rule looks at nothing")];
     }
-    let has = |line: &&String| line.split([' ', ',']).any(|feature| feature == PLANTED);
-    let what = |line: &String| Finding::new(SHIPPED, format!("ships bugs: {line}"));
+    let has = |line: &&String| line.split([' ', ',']).any(|feature| FOR_TESTS.contains(&feature));
+    let what = |line: &String| Finding::new(SHIPPED, format!("ships what is for tests only: {line}"));
     features.iter().filter(has).map(what).collect()
 }
 
@@ -225,5 +230,6 @@ fn planted_bugs_are_found() {
         |features: &str| vec![format!("amends-engine v0.1.0 (/x) {features}"), "serde v1 std".to_owned()];
     assert_eq!(planted(&lines("")), []);
     assert_eq!(planted(&lines("default,planted")).len(), 1);
+    assert_eq!(planted(&lines("crash-points")).len(), 1);
     assert_eq!(planted(&[]).len(), 1);
 }

@@ -14,10 +14,11 @@ use metrics::histogram;
 use sea_orm::{DatabaseTransaction, DbErr};
 use thiserror::Error;
 
+use amends_crash as crash;
+
 use crate::{
     calls::Call,
     core::Core,
-    crash,
     database::{Failure, dialect},
     entity::inbox::Model,
     inbox::{self, Written},

@@ -33,7 +33,6 @@ mod batch;
 mod calls;
 mod config;
 mod core;
-mod crash;
 mod database;
 mod domain;
 mod effects;

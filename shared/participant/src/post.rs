@@ -14,7 +14,9 @@ use metrics::counter;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
-use crate::{crash, meter, task::Parcel};
+use amends_crash as crash;
+
+use crate::{meter, task::Parcel};
 
 /// What can publish.
 #[async_trait]

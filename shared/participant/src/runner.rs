@@ -15,11 +15,12 @@ use metrics::counter;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use amends_crash as crash;
+
 use crate::{
     batch::{self, Done, Setback},
     calls::Calls,
     core::{Core, backoff_ms},
-    crash,
     database::Failure,
     meter,
     post::Post,

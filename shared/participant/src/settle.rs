@@ -13,11 +13,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use amends_crash as crash;
+
 use crate::{
     CallOutcome,
     calls::{Calls, Finished},
     core::{Core, backoff_ms},
-    crash,
     database::{Failure, dialect},
     inbox::{self, Written},
     meter, outbox,

@@ -11,7 +11,7 @@ use std::sync::{
 use amends_broker::Delivery;
 use amends_contract::{Cause, Command};
 
-use crate::crash;
+use amends_crash as crash;
 
 /// What can be acknowledged.
 pub(crate) trait Acknowledge: Send + Sync {

@@ -12,6 +12,16 @@ use crate::{
 pub enum Fault {
     /// A process is killed with SIGKILL and started again.
     Kill,
+    /// A process dies where its transaction is committed and nobody knows.
+    DiesAfterCommit,
+    /// A process dies before it publishes what it has committed.
+    DiesBeforePublish,
+    /// A process dies when the broker has its messages, and before it knows.
+    DiesAfterPublish,
+    /// A process dies before it acknowledges what it has dealt with.
+    DiesBeforeAck,
+    /// A process dies with a batch that is not committed.
+    DiesMidBatch,
     /// A process stands still (SIGSTOP), beyond its leases, and goes on (SIGCONT).
     Pause,
     /// A service is gone for a while.
@@ -101,8 +111,13 @@ pub enum Realm {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 41] = [
         Self::Kill,
+        Self::DiesAfterCommit,
+        Self::DiesBeforePublish,
+        Self::DiesAfterPublish,
+        Self::DiesBeforeAck,
+        Self::DiesMidBatch,
         Self::Pause,
         Self::Outage,
         Self::RollingRestart,
@@ -145,6 +160,11 @@ impl Fault {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Kill => "process killed",
+            Self::DiesAfterCommit => "died after commit",
+            Self::DiesBeforePublish => "died before publish",
+            Self::DiesAfterPublish => "died after publish",
+            Self::DiesBeforeAck => "died before ack",
+            Self::DiesMidBatch => "died in mid-batch",
             Self::Pause => "process paused",
             Self::Outage => "service away",
             Self::RollingRestart => "rolling restart",
@@ -187,7 +207,15 @@ impl Fault {
     #[must_use]
     pub const fn realm(self) -> Realm {
         match self {
-            Self::Kill | Self::Pause | Self::Outage | Self::RollingRestart => Realm::Processes,
+            Self::Kill
+            | Self::DiesAfterCommit
+            | Self::DiesBeforePublish
+            | Self::DiesAfterPublish
+            | Self::DiesBeforeAck
+            | Self::DiesMidBatch
+            | Self::Pause
+            | Self::Outage
+            | Self::RollingRestart => Realm::Processes,
             Self::BrokerKilled
             | Self::BrokerPaused
             | Self::StoreWiped
@@ -222,6 +250,19 @@ impl Fault {
         }
     }
 
+    /// The place in the program where the process dies, for those that need a program with such places.
+    #[must_use]
+    pub const fn crash_point(self) -> Option<&'static str> {
+        match self {
+            Self::DiesAfterCommit => Some("after_commit"),
+            Self::DiesBeforePublish => Some("before_publish"),
+            Self::DiesAfterPublish => Some("after_publish"),
+            Self::DiesBeforeAck => Some("before_ack"),
+            Self::DiesMidBatch => Some("mid_batch"),
+            _ => None,
+        }
+    }
+
     /// Who can be struck by it; nobody where it cannot be made.
     #[must_use]
     pub fn targets(self, topology: &Topology) -> Vec<&'static str> {
@@ -232,6 +273,11 @@ impl Fault {
                 // Each orchestrator counts, and the provider may die as well.
                 orchestrators.into_iter().chain(participants).chain(["provider"]).collect()
             }
+            Self::DiesAfterCommit
+            | Self::DiesBeforePublish
+            | Self::DiesAfterPublish
+            | Self::DiesBeforeAck
+            | Self::DiesMidBatch => orchestrators.into_iter().chain(participants).collect(),
             Self::Outage => participants.to_vec(),
             Self::RollingRestart => vec!["orchestrator"],
             Self::BrokerKilled | Self::BrokerPaused | Self::StoreWiped | Self::StoreRolledBack => {
@@ -275,6 +321,11 @@ impl Fault {
         match self {
             Self::Kill | Self::BrokerKilled | Self::StoreWiped => (0, 1_500),
             Self::Pause => (1_000, 9_000),
+            Self::DiesAfterCommit
+            | Self::DiesBeforePublish
+            | Self::DiesAfterPublish
+            | Self::DiesBeforeAck
+            | Self::DiesMidBatch => (2_000, 5_000),
             Self::Outage => (4_000, 10_000),
             Self::RollingRestart => (0, 1),
             Self::BrokerPaused => (1_000, 7_000),

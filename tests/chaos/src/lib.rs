@@ -20,5 +20,11 @@ mod strike;
 mod watch;
 mod world;
 
+/// Faults that cannot be made on this machine, each with what is missing.
+#[must_use]
+pub fn impossible() -> Vec<(fault::Fault, &'static str)> {
+    world::World::impossible()
+}
+
 /// How long the faults of one of CI's seeds last, in milliseconds.
 pub const CI_LENGTH_MS: u64 = 35_000;

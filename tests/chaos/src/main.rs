@@ -33,9 +33,14 @@ async fn main() -> ExitCode {
         (None, Some(_)) => vec![fresh],
         (None, None) => FIXED.into_iter().chain([fresh]).collect(),
     };
+    let skipped = amends_chaos::impossible();
+    for (fault, why) in &skipped {
+        println!("SKIPPED: {}: {why}", fault.name());
+    }
+    let skipped: Vec<_> = skipped.into_iter().map(|(fault, _)| fault).collect();
     let mut outcomes = Vec::new();
     for seed in &seeds {
-        let plan = Plan::of(*seed, length_ms, &[]);
+        let plan = Plan::of(*seed, length_ms, &skipped);
         println!("SEED={seed}  {}  {:.0} s", plan.topology, length_ms as f64 / 1_000.0);
         for strike in &plan.strikes {
             println!("  {strike}");
@@ -44,7 +49,7 @@ async fn main() -> ExitCode {
         tell(&outcome);
         outcomes.push(outcome);
     }
-    conclude(&outcomes, seed.is_none())
+    conclude(&outcomes, &skipped, seed.is_none())
 }
 
 fn tell(outcome: &Outcome) {
@@ -69,7 +74,7 @@ fn tell(outcome: &Outcome) {
     println!();
 }
 
-fn conclude(outcomes: &[Outcome], is_whole: bool) -> ExitCode {
+fn conclude(outcomes: &[Outcome], skipped: &[Fault], is_whole: bool) -> ExitCode {
     let mut coverage = Coverage::default();
     outcomes.iter().for_each(|outcome| coverage.absorb(&outcome.coverage));
     println!("{}\n{}", report::table(outcomes), report::seen(&coverage));
@@ -80,8 +85,12 @@ fn conclude(outcomes: &[Outcome], is_whole: bool) -> ExitCode {
     let mut unseen: Vec<_> = coverage.missing().into_iter().map(str::to_owned).collect();
     let was_made =
         |fault: &Fault| outcomes.iter().flat_map(|o| &o.struck).any(|struck| struck.fault == *fault);
-    unseen
-        .extend(Fault::ALL.into_iter().filter(|fault| !was_made(fault)).map(|fault| fault.name().to_owned()));
+    unseen.extend(
+        Fault::ALL
+            .into_iter()
+            .filter(|fault| !was_made(fault) && !skipped.contains(fault))
+            .map(|fault| fault.name().to_owned()),
+    );
     if is_whole && !unseen.is_empty() {
         println!(
             "never seen: {}\nA run that does not see these proves nothing about them.",

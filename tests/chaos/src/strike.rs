@@ -6,7 +6,7 @@ mod broker;
 mod databases;
 mod messages;
 mod network;
-mod processes;
+pub(crate) mod processes;
 pub(crate) mod provider;
 
 use std::path::PathBuf;
@@ -41,6 +41,11 @@ pub(crate) struct Trace {
 pub(crate) async fn begin(world: &mut World, strike: &Strike) -> Result<Trace, String> {
     match strike.fault {
         Fault::Kill => processes::kill(world, strike.target),
+        Fault::DiesAfterCommit
+        | Fault::DiesBeforePublish
+        | Fault::DiesAfterPublish
+        | Fault::DiesBeforeAck
+        | Fault::DiesMidBatch => processes::doom(world, strike),
         Fault::Pause => processes::pause(world, strike.target),
         Fault::Outage => processes::leave(world, strike.target).await,
         Fault::RollingRestart => processes::roll(world).await,
@@ -67,6 +72,11 @@ pub(crate) async fn begin(world: &mut World, strike: &Strike) -> Result<Trace, S
 pub(crate) async fn end(world: &mut World, strike: &Strike, trace: Trace) -> Result<(), String> {
     match strike.fault {
         Fault::Kill | Fault::Outage => processes::come_back(world, strike.target),
+        Fault::DiesAfterCommit
+        | Fault::DiesBeforePublish
+        | Fault::DiesAfterPublish
+        | Fault::DiesBeforeAck
+        | Fault::DiesMidBatch => processes::spare(world, strike),
         Fault::Pause => processes::go_on(world, strike.target),
         Fault::BrokerKilled | Fault::StoreWiped => broker::start(world),
         Fault::BrokerPaused => broker::go_on(world),

@@ -9,17 +9,19 @@ use std::{
     fs,
     net::Ipv4Addr,
     path::Path,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
-use amends_tests::{Cluster, SERVICES, System, traffic};
+use amends_tests::{Cluster, SERVICES, System, amends, traffic};
 
 use crate::{
     coverage::{Coverage, Meters},
+    fault::Fault,
     link::{self, Far},
     plan::Topology,
     proxy::{Proxy, Weather},
-    strike::provider,
+    strike::{processes, provider},
 };
 
 /// Who does not answer at once is dead or stands still.
@@ -37,6 +39,10 @@ pub(crate) struct World {
     pub(crate) down: BTreeSet<String>,
     /// Who ended without having been struck, with the last line of its log each time.
     pub(crate) fell: BTreeMap<String, Vec<String>>,
+    /// Who will die at which place.
+    pub(crate) doomed: BTreeMap<String, &'static str>,
+    /// How often each such place was where somebody died.
+    pub(crate) died: BTreeMap<&'static str, u64>,
     /// The links, by their names.
     pub(crate) proxies: BTreeMap<&'static str, Proxy>,
     /// Subject and reason of each message that nobody could read.
@@ -64,6 +70,8 @@ impl World {
             topology: topology.clone(),
             down: BTreeSet::new(),
             fell: BTreeMap::new(),
+            doomed: BTreeMap::new(),
+            died: BTreeMap::new(),
             proxies: BTreeMap::new(),
             poisoned: Vec::new(),
             notes: BTreeMap::new(),
@@ -118,6 +126,22 @@ impl World {
         }
     }
 
+    /// Faults that cannot be made here, each with what is missing.
+    #[must_use]
+    pub(crate) fn impossible() -> Vec<(Fault, &'static str)> {
+        let asked = Command::new(amends())
+            .args(["config", "show", "--json"])
+            .env(processes::VARIABLE, "nowhere")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        // A program without such places refuses the variable, as it refuses every one that it does not know.
+        let has_points = asked.is_ok_and(|status| status.success());
+        let needs = |fault: &Fault| fault.crash_point().is_some() && !has_points;
+        let why = "amends is built without its feature `crash-points`";
+        Fault::ALL.into_iter().filter(needs).map(|fault| (fault, why)).collect()
+    }
+
     /// All services that run in this topology.
     #[must_use]
     pub(crate) fn services(&self) -> Vec<&'static str> {
@@ -144,12 +168,17 @@ impl World {
     /// Starts again who has ended without having been struck.
     pub(crate) fn supervise(&mut self) {
         for name in self.services() {
-            if !self.down.contains(name) && self.system.process(name).ended().is_some() {
+            if self.down.contains(name) || self.system.process(name).ended().is_none() {
+                continue;
+            }
+            if let Some(point) = self.doomed.remove(name) {
+                *self.died.entry(point).or_default() += 1;
+            } else {
                 let tail = self.system.process(name).tail();
                 let last = tail.trim_end().lines().next_back().unwrap_or_default().to_owned();
                 self.fell.entry(name.to_owned()).or_default().push(last);
-                self.start_service(name);
             }
+            self.start_service(name);
         }
     }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amends_contract::{DeadReason, SagaId};
+use amends_crash as crash;
 use amends_engine::Saga;
 use amends_store::{CommitResult, ErrorKind, Store, Write};
 use metrics::{counter, histogram};
@@ -189,8 +190,10 @@ impl Batches {
                 continue;
             }
             let writes: Vec<Write> = part.iter().map(|pending| pending.write.clone()).collect();
+            crash::point(crash::MID_BATCH);
             match self.store.commit(writes).await {
                 Ok(results) => {
+                    crash::point(crash::AFTER_COMMIT);
                     counter!("amends_commits_total").increment(1);
                     for (pending, result) in part.into_iter().zip(results) {
                         again.extend(self.conclude(pending, result, publication));

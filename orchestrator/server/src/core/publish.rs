@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use amends_broker::{Outgoing, Publisher};
 use amends_contract::{CONTENT_TYPE, Command, Names, ORCHESTRATOR};
+use amends_crash as crash;
 use futures::StreamExt;
 use metrics::counter;
 use tokio::sync::mpsc;
@@ -59,7 +60,10 @@ async fn publish(
     own.into_iter().for_each(|command| children.ask(command));
     if !commands.is_empty() {
         let batch = commands.iter().map(|command| outgoing(command, names)).collect();
-        for (command, result) in commands.iter().zip(publisher.publish(batch).await) {
+        crash::point(crash::BEFORE_PUBLISH);
+        let results = publisher.publish(batch).await;
+        crash::point(crash::AFTER_PUBLISH);
+        for (command, result) in commands.iter().zip(results) {
             match result {
                 Ok(_) => counter!("amends_commands_sent_total").increment(1),
                 Err(error) => {
@@ -68,6 +72,9 @@ async fn publish(
                 }
             }
         }
+    }
+    if !receipts.is_empty() {
+        crash::point(crash::BEFORE_ACK);
     }
     for receipt in receipts {
         receipt.done();

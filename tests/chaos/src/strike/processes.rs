@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::Trace;
-use crate::world::World;
+use crate::{plan::Strike, world::World};
 
 /// So long a supervisor waits for an orderly end before it kills.
 const GRACE: Duration = Duration::from_secs(6);
+/// Where a process reads at which place it is to die.
+pub(crate) const VARIABLE: &str = "AMENDS_CRASH_POINT";
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// A process that has hardly begun does not listen for signals yet.
 const LISTENS_AFTER: Duration = Duration::from_secs(3);
@@ -24,6 +26,30 @@ pub(super) fn kill(world: &mut World, target: &str) -> Result<Trace, String> {
 pub(super) fn come_back(world: &mut World, target: &str) -> Result<(), String> {
     world.start_service(target);
     world.down.remove(target);
+    Ok(())
+}
+
+/// Starts it again so that it dies at a named place, the first or one of the next times it comes there.
+pub(super) fn doom(world: &mut World, strike: &Strike) -> Result<Trace, String> {
+    let point = strike.fault.crash_point().ok_or("no place to die")?;
+    world.system.kill(strike.target);
+    let place = format!("{point}:{}", 1 + strike.dice % 5);
+    world.system.set_for(strike.target, VARIABLE, Some(&place));
+    world.start_service(strike.target);
+    // It holds for this life only.
+    world.system.set_for(strike.target, VARIABLE, None);
+    world.doomed.insert(strike.target.to_owned(), point);
+    Ok(Trace::default())
+}
+
+/// One that has not come there is started again without.
+pub(super) fn spare(world: &mut World, strike: &Strike) -> Result<(), String> {
+    world.supervise();
+    if world.doomed.remove(strike.target).is_some() {
+        world.system.kill(strike.target);
+        world.start_service(strike.target);
+        return Err(format!("{} did not come to {:?}", strike.target, strike.fault.crash_point()));
+    }
     Ok(())
 }
 

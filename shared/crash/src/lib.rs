@@ -1,21 +1,26 @@
-//! Places where a test may make the process die.
+//! Places where a test may make the process die: between commit, publication and acknowledgement.
+//!
+//! Whoever promises that a crash there does no harm is to be killed there, and not by luck.
 //!
 //! Invariant: nothing of it is in a program that is built without the feature `crash-points`.
 
+/// The variable that says where, as far as this program listens to it.
+pub const VARIABLES: &[&str] = if cfg!(feature = "crash-points") { &["AMENDS_CRASH_POINT"] } else { &[] };
+
 /// The transaction of a batch is committed; nobody knows yet.
-pub(crate) const AFTER_COMMIT: &str = "after_commit";
-/// Replies are about to be published.
-pub(crate) const BEFORE_PUBLISH: &str = "before_publish";
-/// The broker has the replies.
-pub(crate) const AFTER_PUBLISH: &str = "after_publish";
+pub const AFTER_COMMIT: &str = "after_commit";
+/// Commands or replies are about to be published.
+pub const BEFORE_PUBLISH: &str = "before_publish";
+/// The broker has them.
+pub const AFTER_PUBLISH: &str = "after_publish";
 /// A delivery is about to be acknowledged.
-pub(crate) const BEFORE_ACK: &str = "before_ack";
-/// Half of a batch's commands are handled, none is committed.
-pub(crate) const MID_BATCH: &str = "mid_batch";
+pub const BEFORE_ACK: &str = "before_ack";
+/// A batch is handled in part, and nothing of it is committed.
+pub const MID_BATCH: &str = "mid_batch";
 
 /// Aborts if the environment's `AMENDS_CRASH_POINT` is `<name>`, or `<name>:<n>` on the n-th passing.
 #[cfg(feature = "crash-points")]
-pub(crate) fn point(name: &str) {
+pub fn point(name: &str) {
     use std::sync::{
         OnceLock,
         atomic::{AtomicU64, Ordering},
@@ -39,4 +44,4 @@ pub(crate) fn point(name: &str) {
 /// Nothing: this program was built without the feature `crash-points`.
 #[cfg(not(feature = "crash-points"))]
 #[inline]
-pub(crate) const fn point(_name: &str) {}
+pub const fn point(_name: &str) {}
