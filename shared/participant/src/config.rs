@@ -44,7 +44,9 @@ pub struct Config {
     /// First wait before an unknown outcome is looked into, in milliseconds; doubled up to
     /// `recover_cap_ms`.
     pub recover_initial_ms: u64,
-    /// Longest such wait, in milliseconds.
+    /// Longest such wait, in milliseconds: a quarter of the minute in which everything has to settle after an
+    /// outage, since the first try after it may still meet a provider that is busy with all the others. How
+    /// much is asked at once is bounded by `recover_count_max`, however long the wait.
     pub recover_cap_ms: u64,
     /// How long a shutdown waits for running external calls, in milliseconds.
     pub drain_ms: u64,
@@ -80,7 +82,7 @@ impl Default for Config {
             recover_interval_ms: 1_000,
             recover_count_max: 64,
             recover_initial_ms: 1_000,
-            recover_cap_ms: 60_000,
+            recover_cap_ms: 15_000,
             drain_ms: 10_000,
             event_count_max: 256,
             event_interval_ms: 1_000,

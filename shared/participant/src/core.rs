@@ -85,4 +85,12 @@ mod tests {
         assert_eq!(waits, [100, 100, 200, 400, 800, 1_000]);
         assert_eq!(backoff_ms(u32::MAX, u64::MAX, 5), 5);
     }
+
+    /// Found by the nemesis, seed 4: after an outage an open charge waited for a minute, twice.
+    #[test]
+    fn after_the_longest_outage_a_call_is_repeated_in_time() {
+        let Config { recover_initial_ms, recover_cap_ms, .. } = Config::default();
+        let settles_within_ms = 60_000;
+        assert!(3 * backoff_ms(u32::MAX, recover_initial_ms, recover_cap_ms) < settles_within_ms);
+    }
 }

@@ -1,11 +1,13 @@
 //! Opening PostgreSQL, or what speaks its protocol.
 
+use std::io::ErrorKind;
 use std::str::FromStr as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sea_orm::SqlxPostgresConnector;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sea_orm::sqlx::{ConnectOptions as _, Connection as _, Error as SqlxError};
+use tokio::time::sleep;
 
 use super::relay::Relay;
 use super::{Connections, Dialect, Held, STATEMENTS_KEPT};
@@ -56,9 +58,68 @@ pub(super) async fn open(config: &Config, access: Access) -> Result<Connections,
 
 /// Connects once and hangs up; waits for a server that is still starting.
 async fn connect_when_up(options: &PgConnectOptions, patience: Duration) -> Result<(), SqlxError> {
-    let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(patience);
-    // The pool knows which errors are a start's.
-    let pool = pool.connect_with(options.clone()).await?;
-    pool.close().await;
-    Ok(())
+    let begun = Instant::now();
+    loop {
+        let left = patience.saturating_sub(begun.elapsed());
+        let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(left);
+        // The pool knows which errors are a start's.
+        match pool.connect_with(options.clone()).await {
+            Ok(pool) => {
+                pool.close().await;
+                return Ok(());
+            }
+            Err(error) if hung_up(&error) && begun.elapsed() < patience => sleep(HUNG_UP_PAUSE).await,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Pause before somebody is called again who has hung up.
+const HUNG_UP_PAUSE: Duration = Duration::from_millis(100);
+
+/// Whether the connection was taken and broken off: so does a balancer or a tunnel while the server behind it
+/// is not up.
+fn hung_up(error: &SqlxError) -> bool {
+    match error {
+        SqlxError::Io(error) => matches!(
+            error.kind(),
+            ErrorKind::ConnectionReset
+                | ErrorKind::ConnectionAborted
+                | ErrorKind::BrokenPipe
+                | ErrorKind::UnexpectedEof
+        ),
+        // The end of the connection, read as an answer to the question for TLS.
+        SqlxError::Protocol(what) => what.contains("SSLRequest: 0x00"),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Found by the nemesis, seed 4: an orchestrator behind a proxy ended at once while PostgreSQL started.
+    #[tokio::test]
+    async fn whoever_takes_the_connection_and_hangs_up_is_called_again() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&calls);
+        tokio::spawn(async move {
+            while let Ok((connection, _)) = listener.accept().await {
+                counted.fetch_add(1, Ordering::Relaxed);
+                drop(connection);
+            }
+        });
+        let options = PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(port);
+        let opened = connect_when_up(&options, HUNG_UP_PAUSE * 3).await;
+        assert!(opened.is_err());
+        assert!(calls.load(Ordering::Relaxed) > 1, "{opened:?}");
+    }
 }
