@@ -11,7 +11,7 @@ use crate::step::is_false;
 use crate::{Alarm, Ask, Ending, Failure, HeldBy, Input, PausedBy, Stuck, Then};
 
 /// Version of the rules and of the journal's JSON. It rises when either changes.
-pub const ENGINE_VERSION: u32 = 2;
+pub const ENGINE_VERSION: u32 = 3;
 
 /// One input and the decisions it led to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -47,8 +47,8 @@ pub(crate) fn reply(draft: &mut Draft<'_>, reply: &ReplyInput) -> Result<(), Ign
 /// An older epoch was closed before the next one was opened: nothing of it can have happened since.
 fn closed(draft: &mut Draft<'_>, index: usize, reply: &ReplyInput) -> Result<(), Ignored> {
     match &reply.outcome {
-        Outcome::Succeeded { .. } => alarm(draft, index, Alarm::SucceededAfterCancelled),
-        Outcome::Undone { .. } => alarm(draft, index, Alarm::UndoneAfterCancelled),
+        Outcome::Succeeded { .. } => alarm(draft, index, Alarm::SucceededAfterClosed),
+        Outcome::Undone { .. } => alarm(draft, index, Alarm::UndoneAfterClosed),
         _ => Err(Ignored::Stale),
     }
 }

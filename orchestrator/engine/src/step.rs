@@ -462,13 +462,15 @@ impl StuckWhy {
 pub enum Alarm {
     /// The action succeeded, although there had been nothing to undo.
     SucceededAfterNothingToUndo,
-    /// The action succeeded, although its effect id had been closed: it was cancelled, or an operator tried
-    /// it with other data or settled it by hand since.
+    /// The action succeeded, although it had been cancelled.
     SucceededAfterCancelled,
     /// The action succeeded, although it had been rejected.
     SucceededAfterRejected,
+    /// The action succeeded, although the participant had shown that it never would, before an operator
+    /// tried it with other data or settled it by hand.
+    SucceededAfterClosed,
     /// There was nothing to undo, although the action had succeeded.
     NothingToUndoAfterSucceeded,
-    /// An undo was done, although its effect id had been closed.
-    UndoneAfterCancelled,
+    /// The undo was done, although the participant had shown that it never would, likewise.
+    UndoneAfterClosed,
 }

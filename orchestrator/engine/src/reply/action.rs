@@ -46,7 +46,7 @@ pub(super) fn settle(draft: &mut Draft<'_>, index: usize, outcome: &Outcome) -> 
         }
         // Settled by hand, its id had been closed.
         (ActionState::Succeeded { by_hand: true, .. }, Outcome::Succeeded { .. }) => {
-            super::alarm(draft, index, Alarm::SucceededAfterCancelled)
+            super::alarm(draft, index, Alarm::SucceededAfterClosed)
         }
         (ActionState::Succeeded { by_hand: true, .. }, Outcome::Rejected { .. } | Outcome::Cancelled)
         | (ActionState::Succeeded { .. }, Outcome::Succeeded { .. })
@@ -58,7 +58,6 @@ pub(super) fn settle(draft: &mut Draft<'_>, index: usize, outcome: &Outcome) -> 
         (ActionState::Cancelled, Outcome::Succeeded { .. }) => {
             super::alarm(draft, index, Alarm::SucceededAfterCancelled)
         }
-        (ActionState::Waiting, _) => Err(Ignored::NotSent),
         _ => Err(Ignored::Contradiction),
     }
 }

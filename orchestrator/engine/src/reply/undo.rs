@@ -31,7 +31,7 @@ pub(super) fn settle(draft: &mut Draft<'_>, index: usize, outcome: &Outcome) -> 
         }
         // Settled by hand, its id had been closed.
         (UndoState::Undone { by_hand: true, .. }, Outcome::Undone { .. }) => {
-            super::alarm(draft, index, Alarm::UndoneAfterCancelled)
+            super::alarm(draft, index, Alarm::UndoneAfterClosed)
         }
         (UndoState::Undone { .. }, Outcome::Undone { .. })
         | (UndoState::NothingToUndo, Outcome::NothingToUndo) => Err(Ignored::Duplicate),

@@ -450,7 +450,7 @@ fn a_success_of_a_closed_epoch_is_an_alarm() {
     +0s reply charge-payment do#1 cancelled
       ignored: stale
     +0s reply charge-payment do#1 succeeded
-      alarmed charge-payment alarm=succeeded_after_cancelled
+      alarmed charge-payment alarm=succeeded_after_closed
       = running, needs attention, alarm, due +10s
     +0s reply charge-payment do#1 succeeded
       ignored: duplicate
@@ -460,7 +460,7 @@ fn a_success_of_a_closed_epoch_is_an_alarm() {
     let late = of_first(&script, "reserve-stock/undo", undone());
     assert_snapshot!(script.input(late).text(), @r#"
     +0s reply reserve-stock undo#1 undone
-      alarmed reserve-stock alarm=undone_after_cancelled
+      alarmed reserve-stock alarm=undone_after_closed
       = compensating, needs attention, alarm, due +10s
     "#);
 }

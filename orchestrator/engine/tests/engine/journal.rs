@@ -2,14 +2,14 @@
 
 use amends_contract::Digest;
 use amends_engine::{
-    Begin, Decision, ENGINE_VERSION, Error, Input, JournalEntry, Misfit, ReplayError, Status, handle,
-    open_commands, replay,
+    Begin, Decision, ENGINE_VERSION, Error, Input, JournalEntry, Misfit, ReplayError, Status, StuckWhy,
+    handle, open_commands, replay,
 };
 use insta::assert_snapshot;
 use serde_json::json;
 
 use crate::definitions;
-use crate::script::{Script, failed, order, rejected};
+use crate::script::{Script, failed, ok, order, rejected, undone};
 
 fn journal() -> Vec<JournalEntry> {
     order().reply("reserve-stock", failed("db")).timer().reserved().journal
@@ -23,11 +23,11 @@ fn through_text(entries: &[JournalEntry]) -> String {
 fn its_json_is_stable() {
     let script = order().reserved().timer().blind_timer().reply("charge-payment", rejected("no"));
     assert_snapshot!(through_text(&script.journal), @r#"
-    {"saga":"0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10","seq":1,"at":"2026-11-21T08:00:00.000Z","input":{"kind":"start","definition":"order.v1","digest":"37b807b4e71ee038df8284afabd59823d1fa92cfc52e4a389110cc84cd8af6b1","input":{"customer_id":"c-1","email":"ada@example.org","lines":[{"quantity":2,"sku":"TEA-1"}],"total":{"amount":998,"currency":"EUR"}},"labels":{"customer":"c-1"}},"decisions":[{"decision":"started","steps":["reserve-stock","charge-payment","confirm-stock","send-confirmation","send-rejection"],"deadline_at":"2026-11-22T08:00:00.000Z"},{"decision":"decided","step":"reserve-stock","effect":"do","data":{"lines":[{"quantity":2,"sku":"TEA-1"}]},"attempts":3,"due_at":"2026-11-21T08:00:10.000Z"}],"engine_version":2}
-    {"saga":"0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10","seq":2,"at":"2026-11-21T08:00:00.000Z","input":{"kind":"reply","effect":"0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10/reserve-stock/do/1","send_no":1,"participant":"inventory","outcome":{"outcome":"succeeded","output":{"reservation_id":"r-1"}}},"decisions":[{"decision":"succeeded","step":"reserve-stock","output":{"reservation_id":"r-1"}},{"decision":"decided","step":"charge-payment","effect":"do","data":{"amount":{"amount":998,"currency":"EUR"},"customer":"c-1"},"attempts":3,"due_at":"2026-11-21T08:00:10.000Z"}],"engine_version":2}
-    {"saga":"0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10","seq":3,"at":"2026-11-21T08:00:10.000Z","input":{"kind":"timer"},"decisions":[{"decision":"sent","step":"charge-payment","effect":"do","send_no":2,"left":2,"due_at":"2026-11-21T08:00:20.000Z"}],"engine_version":2}
-    {"saga":"0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10","seq":4,"at":"2026-11-21T08:00:20.000Z","input":{"kind":"timer","blind":true},"decisions":[{"decision":"held","step":"charge-payment","effect":"do","by":"broker","due_at":"2026-11-21T08:00:30.000Z"},{"decision":"deadline_moved","deadline_at":"2026-11-22T08:00:10.000Z"}],"engine_version":2}
-    {"saga":"0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10","seq":5,"at":"2026-11-21T08:00:20.000Z","input":{"kind":"reply","effect":"0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10/charge-payment/do/1","send_no":2,"participant":"payment","outcome":{"outcome":"rejected","code":"no","message":"no: no"}},"decisions":[{"decision":"rejected","step":"charge-payment","code":"no","message":"no: no"},{"decision":"turned","failure":{"step":"charge-payment","code":"no","detail":"no: no"},"undo":["reserve-stock"]},{"decision":"decided","step":"reserve-stock","effect":"undo","attempts":3,"due_at":"2026-11-21T08:00:30.000Z"}],"engine_version":2}
+    {"saga":"0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10","seq":1,"at":"2026-11-21T08:00:00.000Z","input":{"kind":"start","definition":"order.v1","digest":"37b807b4e71ee038df8284afabd59823d1fa92cfc52e4a389110cc84cd8af6b1","input":{"customer_id":"c-1","email":"ada@example.org","lines":[{"quantity":2,"sku":"TEA-1"}],"total":{"amount":998,"currency":"EUR"}},"labels":{"customer":"c-1"}},"decisions":[{"decision":"started","steps":["reserve-stock","charge-payment","confirm-stock","send-confirmation","send-rejection"],"deadline_at":"2026-11-22T08:00:00.000Z"},{"decision":"decided","step":"reserve-stock","effect":"do","data":{"lines":[{"quantity":2,"sku":"TEA-1"}]},"attempts":3,"due_at":"2026-11-21T08:00:10.000Z"}],"engine_version":3}
+    {"saga":"0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10","seq":2,"at":"2026-11-21T08:00:00.000Z","input":{"kind":"reply","effect":"0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10/reserve-stock/do/1","send_no":1,"participant":"inventory","outcome":{"outcome":"succeeded","output":{"reservation_id":"r-1"}}},"decisions":[{"decision":"succeeded","step":"reserve-stock","output":{"reservation_id":"r-1"}},{"decision":"decided","step":"charge-payment","effect":"do","data":{"amount":{"amount":998,"currency":"EUR"},"customer":"c-1"},"attempts":3,"due_at":"2026-11-21T08:00:10.000Z"}],"engine_version":3}
+    {"saga":"0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10","seq":3,"at":"2026-11-21T08:00:10.000Z","input":{"kind":"timer"},"decisions":[{"decision":"sent","step":"charge-payment","effect":"do","send_no":2,"left":2,"due_at":"2026-11-21T08:00:20.000Z"}],"engine_version":3}
+    {"saga":"0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10","seq":4,"at":"2026-11-21T08:00:20.000Z","input":{"kind":"timer","blind":true},"decisions":[{"decision":"held","step":"charge-payment","effect":"do","by":"broker","due_at":"2026-11-21T08:00:30.000Z"},{"decision":"deadline_moved","deadline_at":"2026-11-22T08:00:10.000Z"}],"engine_version":3}
+    {"saga":"0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10","seq":5,"at":"2026-11-21T08:00:20.000Z","input":{"kind":"reply","effect":"0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10/charge-payment/do/1","send_no":2,"participant":"payment","outcome":{"outcome":"rejected","code":"no","message":"no: no"}},"decisions":[{"decision":"rejected","step":"charge-payment","code":"no","message":"no: no"},{"decision":"turned","failure":{"step":"charge-payment","code":"no","detail":"no: no"},"undo":["reserve-stock"]},{"decision":"decided","step":"reserve-stock","effect":"undo","attempts":3,"due_at":"2026-11-21T08:00:30.000Z"}],"engine_version":3}
     "#);
 }
 
@@ -112,7 +112,16 @@ fn what_does_not_belong_together_is_an_error() {
     renamed.steps[0].name = "polish".parse().unwrap();
     let mut torn = script.saga.clone();
     torn.steps[0].action_effect = None;
-    for damaged in [renamed, torn] {
+    let with = |name: &str, index| {
+        let mut saga = script.saga.clone();
+        saga.steps.push(amends_engine::StepState {
+            name: name.parse().unwrap(),
+            index,
+            ..saga.steps[4].clone()
+        });
+        saga
+    };
+    for damaged in [renamed, torn, with("polish", Some(0)), with("reserve-stock", None)] {
         let error = handle(damaged, tick(), script.now, &script.definition);
         assert!(matches!(error, Err(Error::Damaged(_))), "{error:?}");
     }
@@ -126,6 +135,26 @@ fn a_status_is_read_as_it_is_written() {
         assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
     }
     assert!("lost".parse::<Status>().is_err());
+    let terminal = Status::ALL.into_iter().filter(|status| status.is_terminal());
+    assert!(terminal.eq([Status::Completed, Status::Compensated, Status::Abandoned]));
+}
+
+#[test]
+fn a_reason_is_told_as_it_is_written() {
+    for why in [
+        StuckWhy::Conflict,
+        StuckWhy::Expired,
+        StuckWhy::Rejected,
+        StuckWhy::Cancelled,
+        StuckWhy::PendingMax,
+        StuckWhy::Reply,
+        StuckWhy::Expression,
+        StuckWhy::TooLarge,
+        StuckWhy::Schema,
+        StuckWhy::ByHand,
+    ] {
+        assert_eq!(serde_json::to_value(why).unwrap(), why.name());
+    }
 }
 
 /// What an undo leaves behind that came before its action.
@@ -146,6 +175,12 @@ fn a_tombstone_ends_as_it_begins_and_says_nothing() {
         Ok(script.saga)
     );
 
-    // A saga that is cancelled later is none, and neither is one that cannot do its first step.
-    assert!(!order().cancel().saga.is_tombstone());
+    // A saga that has just begun is none, nor one that is cancelled later, nor one that cannot do its first step.
+    let mut unasked = definitions::order_input();
+    unasked.as_object_mut().unwrap().remove("lines");
+    let impossible = Script::start(definitions::order(), unasked).saga;
+    let cancelled = order().cancel().reply("reserve-stock/undo", undone()).reply("send-rejection", ok()).saga;
+    for other in [order().saga, order().cancel().saga, cancelled, impossible] {
+        assert!(!other.is_tombstone(), "{other:?}");
+    }
 }

@@ -154,7 +154,7 @@ fn a_success_after_it_is_an_alarm() {
     +0s reply charge-payment do#2 rejected {"code":"no","message":"no: no"}
       ignored: duplicate
     +0s reply charge-payment do#2 succeeded
-      alarmed charge-payment alarm=succeeded_after_cancelled
+      alarmed charge-payment alarm=succeeded_after_closed
       = running, needs attention, alarm, due +10s
     +0s reply charge-payment do#2 succeeded
       ignored: duplicate
@@ -178,7 +178,7 @@ fn an_undo_is_settled() {
       -> notification.send-rejection send-rejection do#1 of +0s {"order":"0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10","reason":"cancelled","to":"ada@example.org"}
       = compensating, due +10s
     +0s reply reserve-stock undo#2 undone
-      alarmed reserve-stock alarm=undone_after_cancelled
+      alarmed reserve-stock alarm=undone_after_closed
       = compensating, needs attention, alarm, due +10s
     "#);
     let script =
