@@ -7,7 +7,7 @@ ARGS   ?=
 # Built for themselves, with optimisation, and with the engine's planted bugs, which nothing that ships has.
 PROOFS  = amends-simulation amends-model
 
-.PHONY: help demo test sim chaos soak model check fmt lint nats-server
+.PHONY: help demo test sim chaos soak model mutants check fmt lint nats-server
 .DEFAULT_GOAL := help
 
 help: ## what there is to make
@@ -41,6 +41,9 @@ check: lint ## format, clippy with warnings denied, and the rules of the code (n
 
 model: ## goes through every state of small sagas, prints how many there are; AMENDS_MODEL_SENDS=4 goes far
 	@$(CARGO) run --locked --profile sim --package amends-model -- $(ARGS)
+
+mutants: ## breaks the engine in every small way and shows what no test notices (hours; needs cargo-mutants)
+	$(CARGO) mutants --package amends-engine $(ARGS)
 
 fmt: ## formats the code
 	$(CARGO) fmt --all

@@ -156,6 +156,13 @@ mod tests {
         assert_eq!(jittered, waits(&Retry { jitter: 0.2, ..RETRY }));
     }
 
+    /// Who verifies a journal decides its waits again: other ones are other rules, and another engine version.
+    #[test]
+    fn jitter_is_the_same_for_ever() {
+        let jittered = waits(&Retry { jitter: 0.2, ..RETRY });
+        assert_eq!(jittered, [181, 355, 759, 1518, 2691, 6221, 11666, 22315, 25871, 26962]);
+    }
+
     #[test]
     fn odd_settings_neither_panic_nor_wait_for_nothing() {
         let odd = [

@@ -92,10 +92,10 @@ impl<'a> Draft<'a> {
         .collect()
     }
 
-    /// The input changed nothing.
+    /// The input changed nothing, so the journal does not go on.
     pub(crate) fn ignore(self, input: Input, why: Ignored) -> Transition {
         let Self { saga, now, .. } = self;
-        let entry = JournalEntry::new(saga.id, saga.version + 1, now, input, Vec::new());
+        let entry = JournalEntry::new(saga.id, saga.version, now, input, Vec::new());
         Transition { saga, entry, outputs: Vec::new(), verdict: Verdict::Ignored(why) }
     }
 
@@ -120,7 +120,7 @@ impl<'a> Draft<'a> {
 
     /// The step's place in the definition; of an instance, its step's.
     pub(crate) fn origin(&self, index: usize) -> usize {
-        origin(&self.saga, self.definition, index)
+        origin(&self.saga, index)
     }
 
     /// Its kind; a step of `on_compensated` must succeed, whatever its file says.
@@ -200,19 +200,17 @@ impl<'a> Draft<'a> {
 }
 
 /// The step's place in the definition, `on_compensated` behind the others; of an instance, its step's.
-pub(crate) fn origin(saga: &Saga, definition: &Definition, index: usize) -> usize {
-    let fixed = definition.steps.len() + definition.on_compensated.len();
-    match saga.steps.get(index) {
-        Some(instance) if index >= fixed => {
-            saga.steps.iter().position(|step| step.name == instance.name).unwrap_or(index)
-        }
-        _ => index,
+pub(crate) fn origin(saga: &Saga, index: usize) -> usize {
+    let step = &saga.steps[index];
+    match step.index {
+        Some(_) => saga.steps.iter().position(|of| of.name == step.name).unwrap_or(index),
+        None => index,
     }
 }
 
 /// What the definition says of the step.
 pub(crate) fn model<'d>(saga: &Saga, definition: &'d Definition, index: usize) -> &'d Step {
-    let origin = origin(saga, definition, index);
+    let origin = origin(saga, index);
     match definition.steps.get(origin) {
         Some(step) => step,
         None => &definition.on_compensated[origin - definition.steps.len()],

@@ -12,10 +12,7 @@ use amends_contract::{Direction, Token};
 use amends_definition::{Call, Definition, Undo};
 use serde_json::{Map, Value};
 
-use crate::{
-    Begin, Decision, ENGINE_VERSION, Error, Ignored, Input, JournalEntry, ReplayError, Saga, Transition,
-    Verdict, fold, handle, start,
-};
+use crate::{Decision, ENGINE_VERSION, Ignored, Input, JournalEntry, ReplayError, Verdict, fold, verify};
 
 /// What would have become of a saga.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,7 +120,7 @@ pub fn foresee(
         }
         let differs = |step, how| Ok(Outlook::Differs(Divergence { seq, step, how }));
         let recorded = Told::all(&entry.decisions);
-        let decided = match decide(&saga, &entry, after) {
+        let decided = match verify::again(&saga, &entry, after) {
             Ok(transition) => match transition.verdict {
                 Verdict::Applied => Told::all(&transition.entry.decisions),
                 Verdict::Ignored(_) if recorded.iter().all(|told| !told.counts()) => Vec::new(),
@@ -139,17 +136,6 @@ pub fn foresee(
         fold::fold(&mut saga, &JournalEntry { decisions, ..entry })?;
     }
     Ok(Outlook::Same { other_times })
-}
-
-fn decide(saga: &Saga, entry: &JournalEntry, after: &Definition) -> Result<Transition, Error> {
-    match &entry.input {
-        Input::Start { start_at, parent, tombstone, .. } if saga.version == 0 => {
-            let (input, parent) = (saga.input.clone(), parent.clone());
-            let begin = Begin { input, start_at: *start_at, parent, tombstone: *tombstone };
-            start(saga.id, after, begin, entry.at)
-        }
-        input => handle(saga.clone(), input.clone(), entry.at, after),
-    }
 }
 
 const fn unheard(why: Ignored) -> Deviation {

@@ -141,12 +141,6 @@ impl Saga {
         self.steps.iter().filter(move |step| step.index.is_some() && step.name == *name)
     }
 
-    /// What the step's action gave back; `None` unless it has succeeded.
-    #[must_use]
-    pub fn output(&self, step: &str) -> Option<&Value> {
-        self.step(step)?.output()
-    }
-
     pub(crate) fn position(&self, reference: &StepRef) -> Option<usize> {
         self.steps.iter().position(|step| step.index == reference.index && step.name == reference.name)
     }

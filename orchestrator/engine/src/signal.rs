@@ -21,12 +21,12 @@ pub(crate) fn signal(draft: &mut Draft<'_>, name: &Token, data: &Value) -> Resul
         return refused(why);
     };
     match (&draft.step(index).action, draft.saga.signals.get(name)) {
-        (ActionState::Awaiting(_), _) if !is_done(draft) => {
+        (ActionState::Awaiting(_), _) => {
             let (step, output) = (draft.reference(index), data.clone());
             draft.decide(Decision::Succeeded { step, output, by_hand: false });
             Ok(Verdict::Applied)
         }
-        (ActionState::Waiting, None) if !is_done(draft) && is_coming(draft, index) => {
+        (ActionState::Waiting, None) if is_coming(draft, index) => {
             draft.decide(Decision::Signalled { name: name.clone(), data: data.clone() });
             Ok(Verdict::Applied)
         }
@@ -48,10 +48,6 @@ fn is_coming(draft: &Draft<'_>, index: usize) -> bool {
         Phase::Backward => index >= draft.definition.steps.len(),
         Phase::Done(_) => false,
     }
-}
-
-const fn is_done(draft: &Draft<'_>) -> bool {
-    matches!(draft.saga.phase, Phase::Done(_))
 }
 
 const fn refused(why: String) -> Result<Verdict, Error> {

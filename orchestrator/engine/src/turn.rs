@@ -27,9 +27,9 @@ pub(crate) fn doubt(draft: &mut Draft<'_>, index: usize, failure: Failure) {
 /// outcome is not known is fenced, so that it cannot happen behind our back.
 pub(crate) fn turn(draft: &mut Draft<'_>, failure: Failure) {
     let forward = draft.forward();
-    let ran: Vec<usize> = forward.iter().copied().filter(|index| draft.step(*index).may_have_run()).collect();
     let has_undo = |index: &usize| matches!(draft.model(*index).undo, Some(Undo::Call { .. }));
-    let (undone, kept): (Vec<usize>, Vec<usize>) = ran.into_iter().partition(has_undo);
+    let is_undone = |index: &usize| draft.step(*index).may_have_run() && has_undo(index);
+    let undone: Vec<usize> = forward.iter().copied().filter(is_undone).collect();
     let undo = undone.iter().map(|index| draft.reference(*index)).collect();
     draft.decide(Decision::Turned { failure, undo });
 
@@ -49,9 +49,7 @@ pub(crate) fn turn(draft: &mut Draft<'_>, failure: Failure) {
             ActionState::InFlight(_) | ActionState::Stuck(_) if undone.contains(&index) => {
                 draft.decide(Decision::Unknown { step: name });
             }
-            ActionState::InFlight(_) | ActionState::Stuck(_) if kept.contains(&index) => {
-                fence(draft, index, FenceWhy::Turn);
-            }
+            ActionState::InFlight(_) | ActionState::Stuck(_) => fence(draft, index, FenceWhy::Turn),
             _ => {}
         }
     }

@@ -5,7 +5,6 @@
 //!
 //! Invariant: it ends at the first entry that is not legal, and names it.
 
-use amends_contract::Timestamp;
 use amends_definition::Definition;
 
 use crate::{
@@ -112,16 +111,8 @@ pub fn verify(
 }
 
 fn decide_again(saga: &Saga, entry: &JournalEntry, definition: &Definition) -> Result<(), Illegal> {
-    let JournalEntry { seq, at, input, .. } = entry;
-    let again = match input {
-        Input::Start { start_at, parent, tombstone, .. } if saga.version == 0 => {
-            let (input, parent) = (saga.input.clone(), parent.clone());
-            let begin = Begin { input, start_at: *start_at, parent, tombstone: *tombstone };
-            start_again(saga, begin, *at, definition)
-        }
-        _ => handle(saga.clone(), input.clone(), *at, definition),
-    };
-    let again = match again {
+    let JournalEntry { seq, input, .. } = entry;
+    let again = match again(saga, entry, definition) {
         Ok(transition) => transition,
         Err(why) => {
             return Err(Illegal::Refused { seq: *seq, input: Box::new(input.clone()), why: Box::new(why) });
@@ -141,16 +132,19 @@ fn decide_again(saga: &Saga, entry: &JournalEntry, definition: &Definition) -> R
     })))
 }
 
-fn start_again(
-    saga: &Saga,
-    begin: Begin,
-    at: Timestamp,
-    definition: &Definition,
-) -> Result<Transition, Error> {
-    if saga.digest != definition.digest {
-        return Err(Error::WrongDefinition { expected: saga.digest, found: definition.digest });
+/// What the engine makes of an entry's input.
+pub(crate) fn again(saga: &Saga, entry: &JournalEntry, definition: &Definition) -> Result<Transition, Error> {
+    match &entry.input {
+        Input::Start { .. } if saga.digest != definition.digest => {
+            Err(Error::WrongDefinition { expected: saga.digest, found: definition.digest })
+        }
+        Input::Start { start_at, parent, tombstone, .. } if saga.version == 0 => {
+            let (input, parent) = (saga.input.clone(), parent.clone());
+            let begin = Begin { input, start_at: *start_at, parent, tombstone: *tombstone };
+            start(saga.id, definition, begin, entry.at)
+        }
+        input => handle(saga.clone(), input.clone(), entry.at, definition),
     }
-    start(saga.id, definition, begin, at)
 }
 
 /// The input in a word or two.

@@ -89,7 +89,7 @@ fn editable(
 ) -> Result<(), String> {
     let state = &saga.steps[index];
     let (step, model) = (state.reference(), model(saga, definition, index));
-    let of_forward = origin(saga, definition, index) < definition.steps.len();
+    let of_forward = origin(saga, index) < definition.steps.len();
     let by_hand = state.stuck(effect).is_some_and(|stuck| stuck.why == StuckWhy::ByHand);
     if model.call.as_await().is_some() {
         Err(format!("{step} waits for a signal, so it has no data"))

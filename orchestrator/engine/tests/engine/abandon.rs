@@ -5,7 +5,7 @@ use amends_engine::{Input, OperatorAction};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
-use crate::definitions::{approval_beside_charge, limited, parcels};
+use crate::definitions::{approval_beside_charge, limited, parcel, parcels};
 use crate::script;
 use crate::script::{Script, failed, ok, rejected, succeeded, undone};
 
@@ -43,6 +43,32 @@ fn what_waits_was_never_sent_and_never_is() {
       cancelled charge
       done ending=abandoned
       !! limited.abandoned (2/abandoned)
+      = abandoned
+    "#);
+}
+
+#[test]
+fn what_is_closed_is_not_fenced_again() {
+    let closed = script::order().reply("reserve-stock", Outcome::Cancelled).mark().abandon();
+    assert_snapshot!(closed.text(), @"
+    +0s abandon by ops: give up
+      cancelled reserve-stock
+      done ending=abandoned
+      !! order.abandoned (3/abandoned)
+      = abandoned
+    ");
+}
+
+#[test]
+fn an_action_whose_undo_could_not_be_sent_is_fenced() {
+    let unasked = Script::start(parcel(), json!({ "parcel": "p-1" })).cancel().mark();
+    assert_eq!((unasked.state("book"), unasked.state("book/undo")), ("unknown", "stuck"));
+    assert_snapshot!(unasked.abandon().text(), @r#"
+    +0s abandon by ops: give up
+      sent book do ask={"fence":"abandon"} due_at=+10s left=2 send_no=2
+      done ending=abandoned
+      -> carrier.fence book do#2 of +0s {}
+      !! parcel.abandoned (3/abandoned) {"code":"cancelled","detail":"changed my mind"}
       = abandoned
     "#);
 }

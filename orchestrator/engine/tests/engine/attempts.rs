@@ -3,6 +3,7 @@
 use amends_contract::Outcome;
 use insta::assert_snapshot;
 
+use crate::definitions::{ORDER_SOURCE, compile, order_input};
 use crate::script::{Script, failed, ok, order, undone};
 
 #[test]
@@ -155,6 +156,16 @@ fn an_undo_goes_on_at_its_cap_and_asks_for_attention() {
     "#);
     let script = script.reply("charge-payment/undo", undone());
     assert!(!script.saga.flags().needs_attention, "it is over");
+}
+
+#[test]
+fn an_undo_may_have_a_clock_of_its_own() {
+    let source = ORDER_SOURCE.replace("attempts: 4, cap: 20s } }", "attempts: 4 }, resend_after: 3s }");
+    let script = Script::start(compile(&source), order_input()).charged();
+    let due_ms = |script: &Script| script.saga.due_at().unwrap().ms_since(script.now);
+    assert_eq!(due_ms(&script), 10_000);
+    let script = script.reply("confirm-stock", crate::script::rejected("gone"));
+    assert_eq!(due_ms(&script), 3_000);
 }
 
 #[test]

@@ -302,3 +302,24 @@ steps:
 ",
     )
 }
+
+/// What is given up has to be accepted by somebody.
+pub(crate) fn apology() -> Definition {
+    compile(
+        "
+saga: apology
+version: 1
+defaults:
+  resend_after: 10s
+  retry: { attempts: 3, initial: 200ms, factor: 2, cap: 30s, jitter: 0 }
+steps:
+  - name: hold
+    kind: compensatable
+    call: warehouse.hold
+    undo: warehouse.release
+on_compensated:
+  - name: accept
+    await: { signal: accepted, timeout: 24h, on_timeout: go-on }
+",
+    )
+}

@@ -91,6 +91,21 @@ fn a_list_that_is_too_long_is_no_list_at_all() {
 }
 
 #[test]
+fn what_is_no_list_is_named() {
+    let given = [Value::Null, json!(true), json!(1), json!("text"), json!({})].map(|list| {
+        let script = Script::start(parcels(), json!({ "parcels": list })).reply("open", ok());
+        script.saga.failure.unwrap().detail
+    });
+    assert_snapshot!(given.join("\n"), @"
+    `for_each` goes through a list, and it gave null
+    `for_each` goes through a list, and it gave a truth value
+    `for_each` goes through a list, and it gave a number
+    `for_each` goes through a list, and it gave a text
+    `for_each` goes through a list, and it gave a map
+    ");
+}
+
+#[test]
 fn nothing_is_asked_for_unless_every_element_can_be() {
     let input = json!({ "parcels": [{ "id": "p-0" }, { "name": "no id" }] });
     let script = Script::start(parcels(), input).mark().reply("open", ok());

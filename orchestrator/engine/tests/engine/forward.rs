@@ -126,6 +126,14 @@ fn a_command_that_is_too_large_counts_as_a_rejection() {
 }
 
 #[test]
+fn a_value_that_is_nested_too_deep_counts_as_too_large() {
+    let deep = (0..amends_contract::DATA_DEPTH_MAX).fold(json!(1), |inner, _| json!([inner]));
+    let input = json!({ "parcel": deep, "reason": "moved" });
+    let script = Script::start(crate::definitions::parcel(), input);
+    assert_eq!(script.saga.failure.as_ref().unwrap().code, "too-large");
+}
+
+#[test]
 fn the_size_is_that_of_the_envelope_on_the_wire() {
     let definition = crate::definitions::parcel();
     let saga = |bytes: usize| {

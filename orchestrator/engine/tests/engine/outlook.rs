@@ -14,7 +14,10 @@ fn order_with(change: &str, to: &str) -> Definition {
 
 /// What would become of it, in a line.
 fn outlook(script: &Script, after: &Definition) -> String {
-    let outlook = foresee(script.journal.clone(), Some(&script.definition), after).unwrap();
+    told(foresee(script.journal.clone(), Some(&script.definition), after).unwrap())
+}
+
+fn told(outlook: Outlook) -> String {
     match outlook {
         Outlook::Same { other_times: false } => "the same".to_owned(),
         Outlook::Same { other_times: true } => "the same at other times".to_owned(),
@@ -99,4 +102,34 @@ fn a_journal_of_another_engine_is_not_compared() {
         order().reply("reserve-stock", succeeded(serde_json::json!({ "reservation_id": "r-1" })));
     script.journal[1].engine_version = ENGINE_VERSION - 1;
     assert_eq!(outlook(&script, &definitions::order()), format!("2 by engine {}", ENGINE_VERSION - 1));
+}
+
+#[test]
+fn a_deadline_that_moves_is_no_difference() {
+    let without = order_with("deadline: 24h\n", "");
+    let held = order().timer_with_down(&["inventory"]);
+    assert_eq!(outlook(&held, &without), "the same at other times");
+    // Nothing but the deadline was due, so without one there is nothing to do.
+    let slow = |deadline: &str| {
+        let source = ORDER_SOURCE.replace("resend_after: 10s", "resend_after: 48h");
+        compile(&source.replace("deadline: 24h\n", deadline))
+    };
+    let held = Script::start(slow("deadline: 24h\n"), definitions::order_input());
+    let held = held.timer_with_down(&["inventory"]).reserved();
+    assert_eq!(held.journal[1].decisions.len(), 1);
+    assert_eq!(outlook(&held, &slow("")), "the same at other times");
+}
+
+#[test]
+fn an_input_that_would_change_nothing_is_told() {
+    let other = order_with("call: inventory.confirm-stock", "call: warehouse.confirm-stock");
+    let unknown_before = foresee(order().confirmed().journal, None, &other).unwrap();
+    assert_eq!(told(unknown_before), "4 at confirm-stock: what came in would change nothing: foreign");
+    let mut script = order();
+    let again = script.journal[0].clone();
+    script.journal.push(amends_engine::JournalEntry { seq: 2, ..again });
+    assert_eq!(
+        outlook(&script, &definitions::order()),
+        "2 at -: refused: a saga that exists cannot be started"
+    );
 }

@@ -229,6 +229,19 @@ fn a_fence_that_finds_out_for_too_long_is_stuck_and_asked_again_by_hand() {
 }
 
 #[test]
+fn a_fence_that_is_stuck_can_still_be_answered() {
+    let script = doubted().reply("confirm-stock", Outcome::Expired).mark();
+    assert_snapshot!(script.reply("confirm-stock", Outcome::Cancelled).text(), @r#"
+    +30s reply confirm-stock do#4 cancelled
+      cancelled confirm-stock
+      turned failure={"code":"attempts","detail":"3 attempts brought no outcome: there was no reply to the last one","step":"confirm-stock"} undo=["reserve-stock","charge-payment"]
+      decided charge-payment undo attempts=4 due_at=+40s
+      -> payment.refund-payment charge-payment undo#1 undoes do/1 of +30s {"amount":{"amount":998,"currency":"EUR"},"customer":"c-1"}
+      = compensating, due +40s
+    "#);
+}
+
+#[test]
 fn after_success_the_deadline_that_was_cut_short_marks_it_overdue() {
     let script = order().charged().after(24 * 3_600_000).timer().reply("confirm-stock", ok()).mark().timer();
     assert_snapshot!(script.text(), @"

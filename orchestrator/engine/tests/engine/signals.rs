@@ -5,7 +5,7 @@ use amends_engine::{Error, Input};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
-use crate::definitions::approval;
+use crate::definitions::{apology, approval};
 use crate::script::{Script, ok, rejected, undone};
 
 fn quoted() -> Script {
@@ -54,6 +54,45 @@ fn a_signal_that_comes_early_is_kept() {
       -> warehouse.ship ship do#1 of +0s {"approved":{"by":"ada"}}
       = running, due +10s
     "#);
+}
+
+#[test]
+fn a_signal_that_comes_early_counts_once() {
+    let early = Script::start(approval(), Value::Null).input(signal("approval", json!({ "by": "ada" })));
+    let mut script = early.mark().input(signal("approval", json!({ "by": "ada" })));
+    assert_snapshot!(script.text(), @r#"
+    +0s signal approval by boss: {"by":"ada"}
+      ignored: duplicate
+    "#);
+    assert_snapshot!(refused(&mut script, "approval", json!({ "by": "bob" })), @"the signal approval has come already, and said something else");
+}
+
+#[test]
+fn on_the_way_back_only_what_is_still_to_come_is_kept() {
+    let mut turned = quoted().cancel();
+    assert_snapshot!(refused(&mut turned, "feedback", Value::Null), @"nobody awaits the signal feedback any more");
+    let begun = || Script::start(apology(), Value::Null).mark();
+    let script = begun().cancel().input(signal("accepted", json!(true))).reply("hold/undo", undone());
+    assert_snapshot!(script.text(), @r#"
+    +0s cancel by ops: changed my mind
+      turned failure={"code":"cancelled","detail":"changed my mind"} undo=["hold"]
+      unknown hold
+      decided hold undo attempts=3 due_at=+10s
+      -> warehouse.release hold undo#1 undoes do/1 of +0s {}
+      = compensating, due +10s
+    +0s signal accepted by boss: true
+      signalled data=true name=accepted
+      = compensating, due +10s
+    +0s reply hold undo#1 undone
+      undone hold
+      succeeded accept output=true
+      done ending=compensated
+      !! apology.compensated (4/compensated) {"code":"cancelled","detail":"changed my mind"}
+      = compensated
+    "#);
+    let mut completed = begun().reply("hold", ok());
+    assert_eq!(completed.saga.status().as_str(), "completed");
+    assert_snapshot!(refused(&mut completed, "accepted", Value::Null), @"nobody awaits the signal accepted any more");
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! What makes a step stuck, and what frees it.
 
-use amends_contract::Outcome;
-use amends_engine::{Input, ReplyInput};
+use amends_contract::{COMMAND_BYTES_MAX, Outcome};
+use amends_engine::{Input, ReplyInput, open_commands};
 use insta::assert_snapshot;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::definitions::{compile, order_input};
-use crate::script::{Script, ok, order, rejected, succeeded, undone};
+use crate::script::{Script, edit, ok, order, rejected, succeeded, undone};
 
 #[test]
 fn conflict_parks_the_saga() {
@@ -245,6 +245,24 @@ fn an_undo_that_cannot_be_asked_for_is_stuck() {
     let script = Script::start(definition, large).mark().cancel();
     assert_eq!(script.state("only/undo"), "stuck");
     assert!(script.text().contains("too_large"), "{}", script.text());
+}
+
+/// The undo names more than the action did, so what just fits the one does not fit the other.
+#[test]
+fn an_undo_that_outgrows_its_action_is_stuck() {
+    let definition =
+        compile(&UNDOABLE.replace("{ call: shop.undo, with: { large: =input.large } }", "shop.undo"));
+    let start =
+        |bytes: usize| Script::start(definition.clone(), json!({ "small": "s".repeat(bytes) })).mark();
+    let mut least = open_commands(&start(1).saga, &definition).remove(0);
+    least.send_no = u32::MAX;
+    let bytes = serde_json::to_vec(&least.to_envelope()).unwrap().len();
+    let script = start(1 + COMMAND_BYTES_MAX - bytes);
+    assert_eq!(script.state("only"), "sent");
+    let mut script = script.cancel();
+    assert!(script.text().contains("too_large"), "{}", script.text());
+    assert_snapshot!(script.refused(edit("only/undo", Value::Null)), @"the command has 524352 bytes; at most 524288 are sent; allowed: [retry-now, cancel, compensate, pause, edit-and-retry, settle-step, abandon]");
+    assert_eq!(script.edit("only/undo", json!({ "small": "s" })).state("only/undo"), "sent");
 }
 
 const UNDOABLE: &str = "

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use amends_engine::{Begin, Input, OperatorAction};
+use amends_contract::Outcome;
+use amends_engine::{Begin, Input, OperatorAction, Place};
 use insta::assert_snapshot;
 use serde_json::json;
 
-use crate::definitions::{checked, limited};
+use crate::definitions::{checked, compile, limited};
 use crate::script::{START, Script, failed, ok, rejected, succeeded, undone};
 
 fn slots(steps: &[&str]) -> Input {
@@ -120,6 +121,66 @@ fn what_waits_for_a_place_is_not_due_and_cannot_jump_the_queue() {
 }
 
 #[test]
+fn whom_it_never_asked_does_not_keep_the_deadline_from_passing() {
+    let script = Script::start(limited(), json!(null)).mark().timer_with_down(&["payment"]);
+    assert_snapshot!(script.text(), @r#"
+    +24h timer down: payment
+      turned failure={"code":"deadline","detail":"not past the point of no return by 2026-11-22T08:00:00.000Z"}
+      cancelled charge
+      done ending=compensated
+      !! limited.compensated (2/compensated) {"code":"deadline","detail":"not past the point of no return by 2026-11-22T08:00:00.000Z"}
+      = compensated
+    "#);
+}
+
+/// How its one limited step stands to its place.
+fn place(script: &Script) -> Option<Place> {
+    let places: Vec<Option<Place>> = script.saga.places().map(|(_, place)| place).collect();
+    assert_eq!(places.len(), 1, "only what was decided counts");
+    places[0]
+}
+
+#[test]
+fn a_place_is_kept_as_long_as_the_step_may_be_running() {
+    let source = "
+saga: limited
+version: 1
+defaults:
+  retry: { attempts: 1, jitter: 0 }
+steps:
+  - name: charge
+    kind: compensatable
+    concurrency: 2
+    pending_max: 30s
+    call: payment.charge
+    undo: payment.refund
+  - name: ship
+    kind: pivot
+    call: warehouse.ship
+on_compensated:
+  - name: regret
+    kind: retriable
+    call: mail.regret
+";
+    let queued = || Script::start(compile(source), json!(null));
+    let sent = || queued().input(slots(&["charge"]));
+    let given_up = || sent().timer();
+    let (wanted, taken) = (Some(Place::Wanted), Some(Place::Taken));
+    assert_eq!((place(&queued()), place(&sent())), (wanted, taken));
+    assert_eq!(place(&sent().reply("charge", Outcome::Pending)), taken);
+    assert_eq!(place(&sent().pending_until_stuck("charge")), taken, "it is still being found out");
+    assert_eq!(place(&given_up()), taken, "nobody knows");
+    assert_eq!(place(&given_up().reply("charge/undo", failed("busy"))), taken, "nor before it is undone");
+    assert_eq!(place(&sent().reply("charge", Outcome::Conflict)), None, "it never ran");
+    assert_eq!(place(&sent().reply("charge", ok())), None);
+    assert_eq!(place(&queued().cancel()), None);
+    for settled in [undone(), Outcome::NothingToUndo] {
+        let script = given_up().reply("charge/undo", settled);
+        assert_eq!((script.state("charge"), place(&script)), ("unknown", None));
+    }
+}
+
+#[test]
 fn a_place_given_twice_sends_once() {
     let mut script = Script::start(limited(), json!(null)).input(slots(&["charge"])).mark();
     script.try_input(slots(&["charge"])).unwrap();
@@ -164,6 +225,8 @@ fn a_saga_begins_when_its_moment_comes() {
       !! checked.compensated (3/compensated) {"code":"out","detail":"no: out","step":"reserve"}
       = compensated
     "#);
+    let at_once = Begin { start_at: Some(START), ..begin.clone() };
+    assert_eq!(Script::begin(checked(), at_once).state("reserve"), "sent");
     let script = Script::begin(checked(), begin).mark().cancel();
     assert_snapshot!(script.text(), @r#"
     +0s cancel by ops: changed my mind
