@@ -2,15 +2,16 @@
 
 use amends_definition::Definition;
 
-use crate::reference::Kind::{Kept, Last, Must, Pivot, Undoable};
+use crate::reference::Kind::{Kept, Last, Must, Pivot, Signal, Undoable, Wish};
 use crate::reference::{ATTEMPTS, Kind, Rule};
 
 const fn rule(name: &'static str, kind: Kind, after: &'static [usize]) -> Rule {
     Rule { name, kind, after }
 }
 
-/// All of them: a chain with a pivot; one without; branches with a pivot; branches of which one stays.
-pub(crate) const ALL: [&[Rule]; 4] = [
+/// All of them: a chain with a pivot; one without; branches with a pivot; branches of which one stays; a list,
+/// and signals before and behind the pivot; a list that stays, beside a signal.
+pub(crate) const ALL: [&[Rule]; 6] = [
     &[
         rule("a", Undoable, &[]),
         rule("b", Undoable, &[0]),
@@ -35,6 +36,24 @@ pub(crate) const ALL: [&[Rule]; 4] = [
         rule("e", Last, &[]),
         rule("f", Last, &[4]),
     ],
+    &[
+        rule("a", Undoable, &[]),
+        rule("b.0", Undoable, &[0]),
+        rule("b.1", Undoable, &[0]),
+        rule("c", Signal, &[0]),
+        rule("d", Pivot, &[1, 2, 3]),
+        rule("e", Wish, &[4]),
+        rule("f", Must, &[4]),
+        rule("g", Last, &[]),
+    ],
+    &[
+        rule("a", Signal, &[]),
+        rule("b.0", Kept, &[]),
+        rule("b.1", Kept, &[]),
+        rule("b.2", Kept, &[]),
+        rule("c", Undoable, &[0, 1, 2, 3]),
+        rule("d", Undoable, &[4]),
+    ],
 ];
 
 /// The definition of which `rules` are the reference.
@@ -54,17 +73,37 @@ pub(crate) fn compile(rules: &[Rule]) -> Definition {
         .unwrap_or_else(|diagnostics| panic!("{diagnostics}"))
 }
 
+/// The elements of a list are one step, which stands where the first of them does.
 fn step(rules: &[Rule], rule: &Rule) -> String {
-    let name = rule.name;
+    let (name, element) = rule.name.split_once('.').unwrap_or((rule.name, ""));
+    let elements: Vec<&Rule> = rules.iter().filter(|other| base(other) == name).collect();
+    let each = match element {
+        "" => String::new(),
+        "0" => format!("    for_each: \"={:?}\"\n    as: element\n    at_most: 9\n", vec![0; elements.len()]),
+        _ => return String::new(),
+    };
+    let mut after: Vec<&str> = rule.after.iter().map(|before| base(&rules[*before])).collect();
+    after.dedup();
+    let after = after.join(", ");
     let (kind, undo) = match rule.kind {
+        Signal | Wish => {
+            let on_timeout = if rule.kind == Wish { "go-on" } else { "compensate" };
+            return format!(
+                "  - name: {name}\n    after: [{after}]\n    \
+                 await: {{ signal: {name}, timeout: 1h, on_timeout: {on_timeout} }}\n"
+            );
+        }
         Undoable => ("compensatable", format!("    undo: shop.undo-{name}\n")),
         Kept => ("compensatable", "    undo: none\n    because: it may stay\n".to_owned()),
         Pivot => ("pivot", String::new()),
         Must | Last => ("retriable", String::new()),
     };
-    let after: Vec<&str> = rule.after.iter().map(|before| rules[*before].name).collect();
-    let after = after.join(", ");
     format!(
-        "  - name: {name}\n    kind: {kind}\n    after: [{after}]\n    call: shop.do-{name}\n    with: {{}}\n{undo}"
+        "  - name: {name}\n    kind: {kind}\n    after: [{after}]\n{each}    call: shop.do-{name}\n    with: {{}}\n{undo}"
     )
+}
+
+/// The name of the step in the file.
+fn base(rule: &Rule) -> &'static str {
+    rule.name.split_once('.').map_or(rule.name, |(name, _)| name)
 }

@@ -3,8 +3,8 @@
 use amends_contract::{Direction, EffectId, Outcome, SagaId, StepRef, Timestamp};
 use amends_definition::Definition;
 use amends_engine::{
-    Ending, Error, Input, OperatorAction, Output, ReplyInput, Saga, StepState, StuckWhy, Verdict, handle,
-    start,
+    Ending, Error, Input, OperatorAction, Output, PausedBy, ReplyInput, Saga, StepState, StuckWhy, Verdict,
+    handle, start,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -14,7 +14,7 @@ use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state
 use serde_json::{Value, json};
 
 use crate::definitions;
-use crate::reference::{Asked, Happens, Heard, Known, Phase, Question, Reference, Refusal, Say, Step};
+use crate::reference::{Asked, Happens, Heard, Kind, Known, Phase, Question, Reference, Refusal, Say, Step};
 
 /// Later than anything that an engine waits for here, in milliseconds.
 const LATER_MS: u64 = 10 * 60 * 60 * 1000;
@@ -48,6 +48,12 @@ impl ReferenceStateMachine for Reference {
         let fitting = |(step, undo): (usize, bool)| {
             says(undo).prop_map(move |say| Happens::Reply { step, undo, ago: 0, say })
         };
+        let waits = |step: &usize| matches!(state.rules[*step].kind, Kind::Signal | Kind::Wish);
+        let waiting: Vec<usize> = (0..steps).filter(waits).collect();
+        // A definition without a signal has nobody who waits, whatever number stands here.
+        let signals = if waiting.is_empty() { 0 } else { 2 };
+        let waiting = if waiting.is_empty() { vec![0] } else { waiting };
+        let resumes = if state.is_paused { 8 } else { 1 };
         prop_oneof![
             12 => select(open).prop_flat_map(fitting),
             3 => (select(sent), 0..3_u32).prop_flat_map(|((step, undo), ago)| {
@@ -59,6 +65,10 @@ impl ReferenceStateMachine for Reference {
             4 => Just(Happens::Timer),
             1 => Just(Happens::Cancel),
             1 => Just(Happens::RetryNow),
+            1 => Just(Happens::SkipWait),
+            signals => select(waiting).prop_map(|step| Happens::Signal { step }),
+            1 => Just(Happens::Pause),
+            resumes => Just(Happens::Resume),
         ]
         .boxed()
     }
@@ -105,8 +115,8 @@ impl StateMachineTest for Machine {
         Self { definition, saga: transition.saga, now, sent }
     }
 
-    fn apply(mut machine: Self, _: &Reference, what: Happens) -> Self {
-        let input = machine.input(&what);
+    fn apply(mut machine: Self, reference: &Reference, what: Happens) -> Self {
+        let input = machine.input(reference, &what);
         machine.sent.clear();
         match handle(machine.saga.clone(), input, machine.now, &machine.definition) {
             Ok(transition) if transition.verdict == Verdict::Applied => {
@@ -123,13 +133,17 @@ impl StateMachineTest for Machine {
         assert_eq!(phase(&machine.saga), reference.phase);
         assert_eq!(machine.saga.doubt.is_some(), reference.doubt.is_some(), "whether its pivot is in doubt");
         assert_eq!(machine.saga.flags().alarm, reference.alarm, "whether somebody lied");
+        assert_eq!(machine.saga.paused.is_some(), reference.is_paused, "whether it is paused");
+        assert!(!reference.is_paused || machine.sent.is_empty(), "nothing leaves in a pause");
         for (rule, step) in reference.rules.iter().zip(&reference.steps) {
-            let state = machine.saga.step(rule.name).unwrap();
             let name = rule.name;
+            // An element is nowhere before its list is known.
+            let state = machine.saga.instance(&name.parse().unwrap());
             assert_eq!(engine_action(state), action(step.action), "the action of {name}");
             assert_eq!(engine_undo(state), undo(step.undo), "the undo of {name}");
-            let sendings = [Direction::Forward, Direction::Backward]
-                .map(|direction| state.effect(direction).map_or(0, |effect| effect.send_no));
+            let sendings = [Direction::Forward, Direction::Backward].map(|direction| {
+                state.and_then(|state| state.effect(direction)).map_or(0, |effect| effect.send_no)
+            });
             assert_eq!(sendings, [step.sendings.0, step.sendings.1], "the sendings of {name}");
         }
         // What is sent is open afterwards, under its last number, and asked as the reference asks it.
@@ -147,19 +161,16 @@ impl StateMachineTest for Machine {
 }
 
 impl Machine {
-    fn input(&mut self, what: &Happens) -> Input {
+    fn input(&mut self, reference: &Reference, what: &Happens) -> Input {
         match *what {
             Happens::Reply { step, undo, ago, say } => {
-                let state = &self.saga.steps[step];
+                let step: StepRef = reference.rules[step].name.parse().unwrap();
+                let state = self.saga.instance(&step);
                 let direction = if undo { Direction::Backward } else { Direction::Forward };
-                let last = state.effect(direction).map_or(1, |effect| effect.send_no);
+                let effect = state.and_then(|state| state.effect(direction));
+                let last = effect.map_or(1, |effect| effect.send_no);
                 Input::Reply(ReplyInput {
-                    effect: EffectId {
-                        saga: saga_id(),
-                        step: StepRef::from(state.name.clone()),
-                        direction,
-                        epoch: 1,
-                    },
+                    effect: EffectId { saga: saga_id(), step, direction, epoch: 1 },
                     // There is nothing before the first sending.
                     send_no: last.saturating_sub(ago),
                     participant: "shop".parse().unwrap(),
@@ -172,8 +183,15 @@ impl Machine {
                 self.now = self.now.plus_ms(LATER_MS);
                 Input::Timer { blind: false, down: Default::default(), slots: Default::default() }
             }
+            Happens::Signal { step } => {
+                let name = reference.rules[step].name.parse().unwrap();
+                Input::Signal { name, data: Value::Null, actor: "somebody".to_owned() }
+            }
             Happens::Cancel => operator(OperatorAction::Cancel),
             Happens::RetryNow => operator(OperatorAction::RetryNow),
+            Happens::SkipWait => operator(OperatorAction::SkipWait),
+            Happens::Pause => operator(OperatorAction::Pause { by: PausedBy::Operator }),
+            Happens::Resume => operator(OperatorAction::Resume { by: PausedBy::Operator }),
         }
     }
 }
@@ -218,12 +236,12 @@ fn phase(saga: &Saga) -> Phase {
 }
 
 /// What is stuck is told with its reason.
-fn engine_action(step: &StepState) -> String {
-    with_reason(step.action.name(), step, Direction::Forward)
+fn engine_action(step: Option<&StepState>) -> String {
+    step.map_or("waiting".to_owned(), |step| with_reason(step.action.name(), step, Direction::Forward))
 }
 
-fn engine_undo(step: &StepState) -> String {
-    with_reason(step.undo.name(), step, Direction::Backward)
+fn engine_undo(step: Option<&StepState>) -> String {
+    step.map_or("none".to_owned(), |step| with_reason(step.undo.name(), step, Direction::Backward))
 }
 
 fn with_reason(name: &str, step: &StepState, direction: Direction) -> String {
@@ -237,6 +255,7 @@ fn action(known: Known) -> String {
     match known {
         Known::Unasked | Known::Planned => "waiting".to_owned(),
         Known::Open(asked) => open(asked),
+        Known::Expected => "awaiting".to_owned(),
         Known::Happened => "succeeded".to_owned(),
         Known::Refused => "rejected".to_owned(),
         Known::Never => "cancelled".to_owned(),
@@ -250,7 +269,7 @@ fn undo(known: Known) -> String {
         Known::Planned => "waiting".to_owned(),
         Known::Open(asked) => open(asked),
         Known::Happened => "undone".to_owned(),
-        Known::Refused | Known::Never | Known::GivenUp => "nothing_to_undo".to_owned(),
+        Known::Refused | Known::Never | Known::GivenUp | Known::Expected => "nothing_to_undo".to_owned(),
     }
 }
 
@@ -275,19 +294,31 @@ prop_state_machine! {
     fn the_engine_lives_as_the_reference_says(sequential 1..60 => Machine);
 }
 
-/// Against vacuity: random lives come to every end, and to doubt.
+/// Against vacuity: random lives come to every end, to doubt, to pauses in which something happens, and to
+/// waits that end in every way.
 #[test]
 fn random_lives_come_to_every_end() {
     let mut runner = TestRunner::deterministic();
     let (mut ends, mut doubts) = ([0_u32; 4], 0);
+    let (mut in_pauses, mut early, mut in_time, mut late) = (0, 0, 0, 0);
     for _ in 0..400 {
         let lives = Reference::sequential_strategy(1..60_usize).new_tree(&mut runner).unwrap();
         let (mut life, happens, _) = lives.current();
         for what in &happens {
+            let before = life.clone();
             life.take(what);
             doubts += u32::from(life.doubt.is_some());
+            in_pauses += u32::from(before.is_paused && life.is_paused && life.steps != before.steps);
+            for (was, is) in before.steps.iter().zip(&life.steps) {
+                early += u32::from(is.is_signalled && !was.is_signalled);
+                let ends = was.action == Known::Expected && is.action != Known::Expected;
+                in_time += u32::from(ends && matches!(what, Happens::Signal { .. }));
+                late += u32::from(ends && matches!(what, Happens::Timer));
+            }
         }
         ends[life.phase as usize] += 1;
     }
     assert!(ends.iter().all(|count| *count > 0) && doubts > 0, "{ends:?}, {doubts} times in doubt");
+    let waits = [in_pauses, early, in_time, late];
+    assert!(waits.iter().all(|count| *count > 0), "in pauses, early, in time, late: {waits:?}");
 }

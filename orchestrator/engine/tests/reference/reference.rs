@@ -3,7 +3,8 @@
 //!
 //! It knows no data, no time and no journal. All clocks run out together.
 
-/// A step of a definition, as far as it matters here.
+/// A step of a definition, as far as it matters here. An element of a `for_each` step is a step of its own,
+/// beside the others: `b.0`, `b.1`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rule {
     pub(crate) name: &'static str,
@@ -23,6 +24,10 @@ pub(crate) enum Kind {
     Must,
     /// Must succeed once all is undone.
     Last,
+    /// Waits for a signal; if that does not come in time, the saga turns.
+    Signal,
+    /// Waits for a signal that need not come.
+    Wish,
 }
 
 /// How often a step is asked before it counts as used up.
@@ -74,6 +79,8 @@ pub(crate) enum Known {
     /// It is to be asked for when its turn comes.
     Planned,
     Open(Asked),
+    /// A signal is waited for.
+    Expected,
     /// It happened.
     Happened,
     /// The participant said no: it never happened and never will.
@@ -91,6 +98,8 @@ pub(crate) struct Step {
     pub(crate) undo: Known,
     /// Sendings of the action, and of its undo.
     pub(crate) sendings: (u32, u32),
+    /// Its signal came before it was waited for.
+    pub(crate) is_signalled: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +125,7 @@ pub(crate) struct Reference {
     pub(crate) phase: Phase,
     pub(crate) doubt: Option<Doubt>,
     pub(crate) alarm: bool,
+    pub(crate) is_paused: bool,
 }
 
 /// What a participant can say.
@@ -144,15 +154,23 @@ pub(crate) enum Happens {
     },
     /// All clocks run out.
     Timer,
+    /// The signal of that step comes.
+    Signal {
+        step: usize,
+    },
     Cancel,
     RetryNow,
+    SkipWait,
+    Pause,
+    Resume,
 }
 
 impl Reference {
     pub(crate) fn new(rules: &'static [Rule]) -> Self {
-        let step = Step { action: Known::Unasked, undo: Known::Unasked, sendings: (0, 0) };
-        let steps = vec![step; rules.len()];
-        let mut new = Self { rules, steps, phase: Phase::Forward, doubt: None, alarm: false };
+        let (unasked, sendings) = (Known::Unasked, (0, 0));
+        let step = Step { action: unasked, undo: unasked, sendings, is_signalled: false };
+        let (steps, phase) = (vec![step; rules.len()], Phase::Forward);
+        let mut new = Self { rules, steps, phase, doubt: None, alarm: false, is_paused: false };
         new.go_on();
         new
     }
@@ -161,14 +179,21 @@ impl Reference {
         match *what {
             Happens::Reply { step, undo: false, ago, say } => self.hear_of_action(step, ago == 0, say),
             Happens::Reply { step, undo: true, ago, say } => self.hear_of_undo(step, ago == 0, say),
-            Happens::Timer => {
-                let before = self.steps.clone();
-                before.iter().enumerate().for_each(|(step, before)| self.run_out(step, *before));
-            }
+            Happens::Signal { step } => self.hear_signal(step),
             Happens::Cancel => self.cancel(),
+            Happens::Pause => self.is_paused = self.is_going(),
+            Happens::Resume => self.is_paused = false,
+            // Clocks stand still, and nothing is asked for.
+            Happens::Timer | Happens::RetryNow | Happens::SkipWait if self.is_paused => {}
+            Happens::Timer => self.clocks_run_out(),
             Happens::RetryNow => self.retry_now(),
+            Happens::SkipWait => self.skip_wait(),
         }
         self.go_on();
+    }
+
+    const fn is_going(&self) -> bool {
+        matches!(self.phase, Phase::Forward | Phase::Backward)
     }
 
     /// Whether an owner could still turn it.
@@ -194,7 +219,7 @@ impl Reference {
             }
             (Known::Open(_), Say::Rejected) => match self.rules[step].kind {
                 Kind::Must | Kind::Last => self.stop(step, false, Refusal::Rejected),
-                Kind::Undoable | Kind::Kept | Kind::Pivot => {
+                Kind::Undoable | Kind::Kept | Kind::Pivot | Kind::Signal | Kind::Wish => {
                     self.steps[step].action = Known::Refused;
                     self.turn();
                 }
@@ -257,6 +282,39 @@ impl Reference {
         }
     }
 
+    fn hear_signal(&mut self, step: usize) {
+        match self.steps[step].action {
+            Known::Expected => self.steps[step].action = Known::Happened,
+            Known::Unasked if self.phase == Phase::Forward => self.steps[step].is_signalled = true,
+            _ => {}
+        }
+    }
+
+    /// All that is waited for is late.
+    fn clocks_run_out(&mut self) {
+        let before = self.steps.clone();
+        // Elements were made later than all steps.
+        let (elements, steps): (Vec<usize>, Vec<usize>) =
+            (0..self.rules.len()).partition(|step| self.rules[*step].name.contains('.'));
+        for step in steps.into_iter().chain(elements) {
+            self.wait_in_vain(step);
+            self.run_out(step, before[step]);
+        }
+    }
+
+    /// The signal does not come.
+    fn wait_in_vain(&mut self, step: usize) {
+        if self.steps[step].action != Known::Expected {
+            return;
+        }
+        if self.rules[step].kind == Kind::Wish {
+            self.steps[step].action = Known::Happened;
+        } else {
+            self.steps[step].action = Known::Refused;
+            self.turn();
+        }
+    }
+
     /// A clock has run out: what was not answered burns an attempt, and everything is asked again; but not
     /// what was only just asked, for its clock has only just begun.
     fn run_out(&mut self, step: usize, before: Step) {
@@ -284,7 +342,7 @@ impl Reference {
         match self.rules[step].kind {
             Kind::Undoable | Kind::Kept => self.turn(),
             Kind::Pivot => self.wonder(step, Doubt::UsedUp),
-            Kind::Must | Kind::Last => return false,
+            Kind::Must | Kind::Last | Kind::Signal | Kind::Wish => return false,
         }
         true
     }
@@ -312,6 +370,21 @@ impl Reference {
         }
     }
 
+    /// Signals are waited for no longer, and then no back-off is.
+    fn skip_wait(&mut self) {
+        (0..self.steps.len()).for_each(|step| self.wait_in_vain(step));
+        for step in 0..self.steps.len() {
+            for undo in [false, true] {
+                let at = self.steps[step];
+                if let Known::Open(asked @ Asked { heard: Heard::ItFailed, .. }) =
+                    if undo { at.undo } else { at.action }
+                {
+                    self.ask(step, undo, asked.question, asked.left);
+                }
+            }
+        }
+    }
+
     fn wonder(&mut self, pivot: usize, why: Doubt) {
         self.doubt = Some(why);
         self.ask(pivot, false, Question::Fate, ATTEMPTS);
@@ -324,7 +397,7 @@ impl Reference {
         match at.action {
             Known::Open(asked) => !closed(asked),
             Known::Happened | Known::GivenUp => true,
-            Known::Unasked | Known::Planned | Known::Refused | Known::Never => false,
+            Known::Unasked | Known::Planned | Known::Expected | Known::Refused | Known::Never => false,
         }
     }
 
@@ -337,7 +410,7 @@ impl Reference {
         for step in 0..self.steps.len() {
             let open = matches!(self.steps[step].action, Known::Open(_));
             if !self.may_have_run(step) {
-                if open {
+                if open || self.steps[step].action == Known::Expected {
                     self.steps[step].action = Known::Never;
                 }
                 continue;
@@ -355,9 +428,11 @@ impl Reference {
 
     fn go_on(&mut self) {
         match self.phase {
+            _ if self.is_paused => {}
             Phase::Forward => {
-                let ready: Vec<usize> = self.ready(|kind| kind != Kind::Last).collect();
-                ready.into_iter().for_each(|step| self.ask(step, false, Question::Do, ATTEMPTS));
+                while let Some(step) = self.ready(|kind| kind != Kind::Last) {
+                    self.begin(step);
+                }
                 if self.all_happened(|kind| kind != Kind::Last) {
                     self.phase = Phase::Completed;
                 }
@@ -370,8 +445,9 @@ impl Reference {
                 if forward.any(|step| !self.is_settled(step)) {
                     return;
                 }
-                let ready: Vec<usize> = self.ready(|kind| kind == Kind::Last).collect();
-                ready.into_iter().for_each(|step| self.ask(step, false, Question::Do, ATTEMPTS));
+                while let Some(step) = self.ready(|kind| kind == Kind::Last) {
+                    self.begin(step);
+                }
                 if self.all_happened(|kind| kind == Kind::Last) {
                     self.phase = Phase::Compensated;
                 }
@@ -380,13 +456,20 @@ impl Reference {
         }
     }
 
-    /// The steps of these kinds whose turn it is.
-    fn ready(&self, of: fn(Kind) -> bool) -> impl Iterator<Item = usize> {
-        let rules = self.rules.iter().enumerate().filter(move |(_, rule)| of(rule.kind));
-        rules.filter_map(|(step, rule)| {
-            let happened = |before: &usize| self.steps[*before].action == Known::Happened;
-            let ready = self.steps[step].action == Known::Unasked && rule.after.iter().all(happened);
-            ready.then_some(step)
+    fn begin(&mut self, step: usize) {
+        let at = &mut self.steps[step];
+        match self.rules[step].kind {
+            Kind::Signal | Kind::Wish if at.is_signalled => at.action = Known::Happened,
+            Kind::Signal | Kind::Wish => at.action = Known::Expected,
+            _ => self.ask(step, false, Question::Do, ATTEMPTS),
+        }
+    }
+
+    /// A step of these kinds whose turn it is.
+    fn ready(&self, of: fn(Kind) -> bool) -> Option<usize> {
+        let happened = |before: &usize| self.steps[*before].action == Known::Happened;
+        self.rules.iter().zip(&self.steps).position(|(rule, step)| {
+            of(rule.kind) && step.action == Known::Unasked && rule.after.iter().all(happened)
         })
     }
 
