@@ -41,9 +41,10 @@ pub(crate) fn plays() -> Vec<Play> {
 type Source = (&'static str, &'static str, fn(&mut Dice) -> Value);
 
 fn compiled() -> Vec<Play> {
-    let sources: [Source; 7] = [
+    let sources: [Source; 8] = [
         ("order.v1.yaml", include_str!("../../../saga-definitions/order.v1.yaml"), order),
         ("return-order.v1.yaml", include_str!("../../../saga-definitions/return-order.v1.yaml"), returned),
+        ("b2b-order.v1.yaml", include_str!("../../../saga-definitions/b2b-order.v1.yaml"), company),
         ("trip.v1.yaml", include_str!("../definitions/trip.v1.yaml"), numbered),
         ("parcel.v1.yaml", include_str!("../definitions/parcel.v1.yaml"), numbered),
         ("hasty.v1.yaml", include_str!("../definitions/hasty.v1.yaml"), numbered),
@@ -56,11 +57,15 @@ fn compiled() -> Vec<Play> {
         .collect()
 }
 
-const SCHEMAS: [(&str, &str); 2] = [
+const SCHEMAS: [(&str, &str); 3] = [
     ("schemas/order-input.v1.json", include_str!("../../../saga-definitions/schemas/order-input.v1.json")),
     (
         "schemas/return-order-input.v1.json",
         include_str!("../../../saga-definitions/schemas/return-order-input.v1.json"),
+    ),
+    (
+        "schemas/b2b-order-input.v1.json",
+        include_str!("../../../saga-definitions/schemas/b2b-order-input.v1.json"),
     ),
 ];
 
@@ -92,6 +97,25 @@ fn returned(dice: &mut Dice) -> Value {
         "email": "ada@example.org",
         "lines": [{ "sku": "TEA-1", "quantity": dice.between(1, 9) }],
         "amount": { "amount": dice.between(100, 99_999), "currency": "EUR" },
+    })
+}
+
+/// Half of them need an approval.
+fn company(dice: &mut Dice) -> Value {
+    let recipients: Vec<String> =
+        (0..dice.between(1, 3)).map(|number| format!("r-{number}@example.org")).collect();
+    json!({
+        "customer_id": format!("c-{}", dice.below(5)),
+        "email": "ada@example.org",
+        "recipients": recipients,
+        "approver": "boss@example.org",
+        "lines": [{
+            "sku": "TEA-1",
+            "quantity": dice.between(1, 9),
+            "unit_price": { "amount": 100, "currency": "EUR" },
+        }],
+        "total": { "amount": dice.between(1, 200_000), "currency": "EUR" },
+        "payment_token": "tok-1",
     })
 }
 

@@ -69,12 +69,12 @@ impl World {
     /// Owners and operators, every ten seconds.
     pub(crate) fn people(&mut self) {
         self.agenda.tick(if self.is_healing { 60_000 } else { 10_000 }, Event::People);
-        if self.is_healing {
-            return self.help();
-        }
         let ids = self.store.ids();
         for id in &ids {
             self.signal(*id);
+        }
+        if self.is_healing {
+            return self.help();
         }
         // Mostly somebody wants something of a saga that is not settled yet; now and then too late.
         let open = self.store.rows().filter(|row| !row.saga.status().is_terminal()).map(|row| row.saga.id);
@@ -90,7 +90,7 @@ impl World {
         }
     }
 
-    /// Whoever is asked for approval gives it, sooner or later, or never.
+    /// Whoever is asked for approval gives it, sooner or later; where the wait is short, maybe too late.
     fn signal(&mut self, id: SagaId) {
         let Some(saga) = self.store.load(id).filter(|saga| saga.flags().awaiting) else { return };
         let awaited = saga.steps.iter().find_map(|step| match &step.action {

@@ -352,7 +352,8 @@ fn answer(Mind { dice, weather, musts, is_healing }: &mut Mind<'_>, command: &Co
     match done(command.effect.direction) {
         Outcome::Succeeded { .. } => {
             let (number, id) = (dice.below(1_000), format!("r-{}", dice.below(1_000)));
-            Outcome::Succeeded { output: json!({ "number": number, "reservation_id": id, "return_id": id }) }
+            let ids = json!({ "number": number, "reservation_id": id, "charge_id": id, "return_id": id });
+            Outcome::Succeeded { output: ids }
         }
         other => other,
     }
