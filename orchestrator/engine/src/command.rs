@@ -91,7 +91,8 @@ pub(crate) fn too_large(
     /// No envelope's attributes take more: names have at most 64 characters, ids at most 200.
     const ATTRIBUTES_BYTES_MAX: usize = 4096;
     let data_bytes = json_bytes(data);
-    if data_bytes + ATTRIBUTES_BYTES_MAX <= COMMAND_BYTES_MAX {
+    let room_bytes = COMMAND_BYTES_MAX.saturating_sub(data_bytes);
+    if room_bytes >= ATTRIBUTES_BYTES_MAX {
         return None;
     }
     let step = &saga.steps[index];

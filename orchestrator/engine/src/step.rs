@@ -116,8 +116,10 @@ impl StepState {
                 | ActionState::Rejected { .. }
                 | ActionState::Cancelled => false,
                 ActionState::Stuck(stuck) => stuck.why != StuckWhy::Cancelled,
-                ActionState::InFlight(flight) if planted(Bug::ForgetsBackingOff) => {
-                    flight.wait != Wait::BackingOff
+                ActionState::InFlight(Flight { wait: Wait::BackingOff, .. })
+                    if planted(Bug::ForgetsBackingOff) =>
+                {
+                    false
                 }
                 ActionState::InFlight(_) | ActionState::Succeeded { .. } | ActionState::Unknown => true,
             }
