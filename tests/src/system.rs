@@ -49,10 +49,11 @@ impl System {
         Self::start_without(cluster, &[]).await
     }
 
-    /// A system of which only the broker runs, to be arranged before its services are started.
+    /// A system of which only the broker runs, in a folder of `parent`, to be arranged before its services are
+    /// started.
     #[must_use]
-    pub fn prepared(cluster: Option<&Cluster>) -> Self {
-        Self::prepare(cluster, shipped())
+    pub fn prepared(cluster: Option<&Cluster>, parent: &Path) -> Self {
+        Self::prepare_in(parent, cluster, shipped())
     }
 
     /// Starts all of it with definitions of the test's own.
@@ -81,7 +82,12 @@ impl System {
     }
 
     fn prepare(cluster: Option<&Cluster>, definitions: PathBuf) -> Self {
-        let folder = tempfile::Builder::new().prefix("amends system ").tempdir().expect("a temporary folder");
+        Self::prepare_in(&std::env::temp_dir(), cluster, definitions)
+    }
+
+    fn prepare_in(parent: &Path, cluster: Option<&Cluster>, definitions: PathBuf) -> Self {
+        let folder = tempfile::Builder::new().prefix("amends system ").tempdir_in(parent);
+        let folder = folder.expect("a temporary folder");
         let broker = NatsServer::start(&folder.path().join("broker"));
         let ports: BTreeMap<_, _> = all_names().map(|name| (name, free_port())).collect();
         let admin_ports: BTreeMap<_, _> =

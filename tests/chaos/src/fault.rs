@@ -78,6 +78,10 @@ pub enum Fault {
     TableLocked,
     /// Somebody else writes on SQLite and does not end.
     SqliteLocked,
+    /// The disk of all databases and of the broker's store is full.
+    DiskFull,
+    /// The clock of a process is some seconds off.
+    ClockOff,
     /// The provider takes its time.
     ProviderSlow,
     /// The provider charges and does not answer.
@@ -111,7 +115,7 @@ pub enum Realm {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 43] = [
         Self::Kill,
         Self::DiesAfterCommit,
         Self::DiesBeforePublish,
@@ -146,6 +150,8 @@ impl Fault {
         Self::SessionsEnded,
         Self::TableLocked,
         Self::SqliteLocked,
+        Self::DiskFull,
+        Self::ClockOff,
         Self::ProviderSlow,
         Self::ChargeHangs,
         Self::RefundHangs,
@@ -193,6 +199,8 @@ impl Fault {
             Self::SessionsEnded => "sessions ended",
             Self::TableLocked => "table locked",
             Self::SqliteLocked => "SQLite locked",
+            Self::DiskFull => "disk full",
+            Self::ClockOff => "clock off",
             Self::ProviderSlow => "provider slow",
             Self::ChargeHangs => "charge without answer",
             Self::RefundHangs => "refund without answer",
@@ -215,6 +223,7 @@ impl Fault {
             | Self::DiesMidBatch
             | Self::Pause
             | Self::Outage
+            | Self::ClockOff
             | Self::RollingRestart => Realm::Processes,
             Self::BrokerKilled
             | Self::BrokerPaused
@@ -228,6 +237,7 @@ impl Fault {
             | Self::HeldBack
             | Self::OldReplies
             | Self::ConflictStorm
+            | Self::DiskFull
             | Self::Poison => Realm::Broker,
             Self::Partition
             | Self::NothingOut
@@ -278,6 +288,8 @@ impl Fault {
             | Self::DiesAfterPublish
             | Self::DiesBeforeAck
             | Self::DiesMidBatch => orchestrators.into_iter().chain(participants).collect(),
+            Self::ClockOff => orchestrators.into_iter().chain(participants).collect(),
+            Self::DiskFull if !topology.postgres => vec!["databases and broker"],
             Self::Outage => participants.to_vec(),
             Self::RollingRestart => vec!["orchestrator"],
             Self::BrokerKilled | Self::BrokerPaused | Self::StoreWiped | Self::StoreRolledBack => {
@@ -304,7 +316,11 @@ impl Fault {
             Self::SqliteLocked if !topology.postgres => {
                 vec!["orchestrator", "inventory", "payment", "notification"]
             }
-            Self::PostgresKilled | Self::SessionsEnded | Self::TableLocked | Self::SqliteLocked => Vec::new(),
+            Self::PostgresKilled
+            | Self::SessionsEnded
+            | Self::TableLocked
+            | Self::SqliteLocked
+            | Self::DiskFull => Vec::new(),
             Self::ProviderSlow
             | Self::ChargeHangs
             | Self::RefundHangs
@@ -325,7 +341,9 @@ impl Fault {
             | Self::DiesBeforePublish
             | Self::DiesAfterPublish
             | Self::DiesBeforeAck
-            | Self::DiesMidBatch => (2_000, 5_000),
+            | Self::DiesMidBatch => (4_000, 8_000),
+            Self::DiskFull => (1_000, 5_000),
+            Self::ClockOff => (2_000, 6_000),
             Self::Outage => (4_000, 10_000),
             Self::RollingRestart => (0, 1),
             Self::BrokerPaused => (1_000, 7_000),

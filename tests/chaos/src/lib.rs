@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop with a word")]
 
 pub mod coverage;
+mod disk;
 mod dump;
 pub mod fault;
 mod link;

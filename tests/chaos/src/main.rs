@@ -56,7 +56,7 @@ fn tell(outcome: &Outcome) {
     let Outcome { seed, accepted, settled_in, violations, .. } = outcome;
     println!("  {accepted} sagas, settled {settled_in:.1?} after the last fault");
     for failed in &outcome.failed {
-        println!("  not injected: {failed}");
+        println!("  not as planned: {failed}");
     }
     for (note, count) in &outcome.notes {
         println!("  {count} times: {note}");

@@ -149,7 +149,6 @@ fn schedule(dice: &mut Dice, topology: &Topology, mut decks: Decks, length_ms: u
         strikes.push(Strike { at_ms, lasts_ms, fault, target, dice: dice.below(u64::MAX) });
         now += GAP_MS.0 + dice.below(GAP_MS.1 - GAP_MS.0);
     }
-    strikes.retain(|strike| strike.at_ms < length_ms);
     strikes.sort_by_key(|strike| strike.at_ms);
     strikes
 }

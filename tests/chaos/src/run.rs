@@ -7,6 +7,10 @@
 use std::{
     collections::BTreeMap,
     path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -134,13 +138,16 @@ impl Run {
     /// Orders and faults, until the plan's time is over and every fault has ended.
     async fn storm(&mut self, load: Load) -> Load {
         let begun = Instant::now();
-        let placing = tokio::spawn(place_all(load, self.plan.seed, self.plan.length_ms));
+        let is_over = Arc::new(AtomicBool::new(false));
+        let placing = tokio::spawn(place_all(load, self.plan.seed, Arc::clone(&is_over)));
         let mut coming = self.plan.strikes.clone();
         coming.reverse();
         let mut active: Vec<(Strike, Trace, usize)> = Vec::new();
         loop {
             let now = ms(begun);
-            if now >= self.plan.length_ms && active.is_empty() && placing.is_finished() {
+            // Making faults takes time, too: those that are late are made nevertheless, under load.
+            if now >= self.plan.length_ms && coming.is_empty() && active.is_empty() {
+                is_over.store(true, Ordering::Relaxed);
                 return placing.await.expect("placing does not stop with a word");
             }
             for (strike, trace, place) in take_if(&mut active, |(strike, ..)| strike.ends_ms() <= now) {
@@ -181,7 +188,7 @@ impl Run {
 
     async fn end(&mut self, strike: &Strike, trace: Trace, place: usize) {
         if let Err(error) = strike::end(&mut self.world, strike, trace).await {
-            self.failed.push(format!("{strike}: it did not end: {error}"));
+            self.failed.push(format!("{strike}: and then: {error}"));
         }
         self.struck[place].span_ms.1 = now_ms();
     }
@@ -275,12 +282,15 @@ async fn dead_letters(world: &World) -> Vec<String> {
     others.map(|letter| format!("L4: nobody poisoned this: {letter}")).collect()
 }
 
-/// Places orders at a steady rate.
-async fn place_all(mut load: Load, seed: u64, length_ms: u64) -> Load {
+/// Places orders at a steady rate until the storm is over.
+async fn place_all(mut load: Load, seed: u64, is_over: Arc<AtomicBool>) -> Load {
     let mut dice = Dice::seeded(seed.wrapping_mul(31).wrapping_add(7));
     let mut next = tokio::time::interval(Duration::from_millis(1_000 / RATE));
-    for number in 0..length_ms * RATE / 1_000 {
+    for number in 0.. {
         next.tick().await;
+        if is_over.load(Ordering::Relaxed) {
+            break;
+        }
         load.place(number, &mut dice);
     }
     load

@@ -53,6 +53,8 @@ pub(crate) async fn begin(world: &mut World, strike: &Strike) -> Result<Trace, S
         Fault::BrokerPaused => broker::pause(world),
         Fault::StoreWiped => broker::wipe(world),
         Fault::StoreRolledBack => broker::copy(world),
+        Fault::DiskFull => databases::fill(world),
+        Fault::ClockOff => processes::jump(world, strike),
         Fault::PostgresKilled => databases::kill(world).await,
         Fault::SessionsEnded => databases::end_sessions(world),
         Fault::TableLocked => databases::lock_table(world, strike),
@@ -82,6 +84,8 @@ pub(crate) async fn end(world: &mut World, strike: &Strike, trace: Trace) -> Res
         Fault::BrokerPaused => broker::go_on(world),
         Fault::StoreRolledBack => broker::roll_back(world, trace.copy),
         Fault::HeldBack => messages::release(world, trace).await,
+        Fault::DiskFull => databases::grow(world),
+        Fault::ClockOff => processes::jump_back(world, strike.target),
         Fault::PostgresKilled => databases::start(world),
         Fault::SqliteLocked => databases::unlock_sqlite(trace).await,
         other => match other.realm() {

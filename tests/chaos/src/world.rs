@@ -17,6 +17,7 @@ use amends_tests::{Cluster, SERVICES, System, amends, traffic};
 
 use crate::{
     coverage::{Coverage, Meters},
+    disk::Disk,
     fault::Fault,
     link::{self, Far},
     plan::Topology,
@@ -24,6 +25,8 @@ use crate::{
     strike::{processes, provider},
 };
 
+/// Who has just been started is not started again at once, however soon it ended.
+const RESTARTED_AFTER: Duration = Duration::from_millis(300);
 /// Who does not answer at once is dead or stands still.
 const METERS_PATIENCE: Duration = Duration::from_millis(100);
 
@@ -31,6 +34,8 @@ const METERS_PATIENCE: Duration = Duration::from_millis(100);
 pub(crate) struct World {
     /// Its processes.
     pub(crate) system: System,
+    /// What it is on, if that can be full. Behind the processes: they are gone when it goes.
+    pub(crate) disk: Option<Disk>,
     /// Its database server, if it has one.
     pub(crate) cluster: Option<Cluster>,
     /// How it is laid out.
@@ -58,7 +63,9 @@ impl World {
     /// Starts all of it, and fills the shelves.
     pub(crate) async fn start(topology: &Topology) -> Self {
         let cluster = topology.postgres.then(Cluster::start);
-        let mut system = System::prepared(cluster.as_ref());
+        let disk = (!topology.postgres).then(Disk::mount).flatten();
+        let parent = disk.as_ref().map_or_else(std::env::temp_dir, |disk| disk.path().to_owned());
+        let mut system = System::prepared(cluster.as_ref(), &parent);
         if !topology.default_leases {
             for (name, value) in SHORT_LEASES {
                 system.set(name, value);
@@ -66,6 +73,7 @@ impl World {
         }
         let mut world = Self {
             system,
+            disk,
             cluster,
             topology: topology.clone(),
             down: BTreeSet::new(),
@@ -137,9 +145,15 @@ impl World {
             .status();
         // A program without such places refuses the variable, as it refuses every one that it does not know.
         let has_points = asked.is_ok_and(|status| status.success());
-        let needs = |fault: &Fault| fault.crash_point().is_some() && !has_points;
-        let why = "amends is built without its feature `crash-points`";
-        Fault::ALL.into_iter().filter(needs).map(|fault| (fault, why)).collect()
+        let why = |fault: Fault| match fault {
+            _ if fault.crash_point().is_some() && !has_points => {
+                Some("amends is built without its feature `crash-points`")
+            }
+            Fault::DiskFull if Disk::mount().is_none() => Some("only root may mount a small disk"),
+            Fault::ClockOff if processes::faketime().is_none() => Some("faketime is not installed"),
+            _ => None,
+        };
+        Fault::ALL.into_iter().filter_map(|fault| Some((fault, why(fault)?))).collect()
     }
 
     /// All services that run in this topology.
@@ -168,7 +182,8 @@ impl World {
     /// Starts again who has ended without having been struck.
     pub(crate) fn supervise(&mut self) {
         for name in self.services() {
-            if self.down.contains(name) || self.system.process(name).ended().is_none() {
+            let is_young = self.age(name) < RESTARTED_AFTER;
+            if is_young || self.down.contains(name) || self.system.process(name).ended().is_none() {
                 continue;
             }
             if let Some(point) = self.doomed.remove(name) {

@@ -42,6 +42,19 @@ pub(super) fn lock_table(world: &World, strike: &Strike) -> Result<Trace, String
     Ok(Trace { session: Some(cluster.session(url, &held)), ..Trace::default() })
 }
 
+pub(super) fn fill(world: &World) -> Result<Trace, String> {
+    world.disk.as_ref().ok_or("there is no small disk")?.fill().map(|()| Trace::default())
+}
+
+/// The broker is started again: it has switched `JetStream` off, and does not switch it on by itself.
+pub(super) fn grow(world: &mut World) -> Result<(), String> {
+    world.disk.as_ref().ok_or("there is no small disk")?.grow()?;
+    let broker = &mut world.system.broker;
+    broker.process().kill();
+    broker.start_again();
+    Ok(())
+}
+
 /// Writes, and does not end.
 pub(super) async fn lock_sqlite(world: &World, target: &str) -> Result<Trace, String> {
     let url = world.system.setting(&format!("AMENDS_{}__DATABASE__URL", target.to_uppercase()));

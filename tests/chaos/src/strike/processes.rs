@@ -2,7 +2,11 @@
 //!
 //! Invariant: who is down on purpose is known to the supervisor, who else lets it run again.
 
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use rustix::process::Signal;
 
@@ -33,7 +37,7 @@ pub(super) fn come_back(world: &mut World, target: &str) -> Result<(), String> {
 pub(super) fn doom(world: &mut World, strike: &Strike) -> Result<Trace, String> {
     let point = strike.fault.crash_point().ok_or("no place to die")?;
     world.system.kill(strike.target);
-    let place = format!("{point}:{}", 1 + strike.dice % 5);
+    let place = format!("{point}:{}", 1 + strike.dice % 3);
     world.system.set_for(strike.target, VARIABLE, Some(&place));
     world.start_service(strike.target);
     // It holds for this life only.
@@ -48,9 +52,39 @@ pub(super) fn spare(world: &mut World, strike: &Strike) -> Result<(), String> {
     if world.doomed.remove(strike.target).is_some() {
         world.system.kill(strike.target);
         world.start_service(strike.target);
-        return Err(format!("{} did not come to {:?}", strike.target, strike.fault.crash_point()));
+        return Err(format!("{} did not come there", strike.target));
     }
     Ok(())
+}
+
+/// Starts it again with a clock that is some seconds off: less than what everything has to settle in.
+pub(super) fn jump(world: &mut World, strike: &Strike) -> Result<Trace, String> {
+    let library = faketime().ok_or("faketime is not installed")?;
+    let ahead = if strike.dice.is_multiple_of(2) { '+' } else { '-' };
+    let offset = format!("{ahead}{}s", 2 + strike.dice % 18);
+    world.system.kill(strike.target);
+    let settings = [("LD_PRELOAD", library.display().to_string()), ("FAKETIME", offset)];
+    for (name, value) in &settings {
+        world.system.set_for(strike.target, name, Some(value));
+    }
+    world.start_service(strike.target);
+    for (name, _) in &settings {
+        world.system.set_for(strike.target, name, None);
+    }
+    Ok(Trace::default())
+}
+
+/// Its clock is right again.
+pub(super) fn jump_back(world: &mut World, target: &str) -> Result<(), String> {
+    world.system.kill(target);
+    world.start_service(target);
+    Ok(())
+}
+
+/// The library that Debian's package `faketime` installs.
+pub(crate) fn faketime() -> Option<PathBuf> {
+    let folders = fs::read_dir("/usr/lib").ok()?.flatten().map(|entry| entry.path());
+    folders.map(|folder| folder.join("faketime/libfaketime.so.1")).find(|path| path.is_file())
 }
 
 /// Stops it in an orderly way.
