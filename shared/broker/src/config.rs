@@ -85,6 +85,11 @@ pub struct Config {
     pub problem_memory_ms: u64,
     /// Longest wait for acknowledgements to be written when the process stops, in milliseconds.
     pub close_timeout_ms: u64,
+
+    /// Whether processes show themselves as micro services (`nats micro ls`) and answer requests by
+    /// subject. It needs the permission to subscribe to `$SRV.>` and to what is answered; where the
+    /// account does not give it, switch this off.
+    pub micro: bool,
 }
 
 impl Default for Config {
@@ -115,6 +120,7 @@ impl Default for Config {
             watch_interval_ms: 30_000,
             problem_memory_ms: 60_000,
             close_timeout_ms: 2_000,
+            micro: true,
         }
     }
 }

@@ -55,6 +55,8 @@ pub struct ConsumerStatus {
     pub delivered_seq: u64,
     /// All messages up to this number are acknowledged.
     pub acked_seq: u64,
+    /// For how long nothing is delivered because somebody paused it, in milliseconds; 0 when nobody did.
+    pub paused_ms: u64,
 }
 
 /// A message as it lies in a stream.
@@ -158,6 +160,10 @@ impl Broker {
             redelivered: info.num_redelivered,
             delivered_seq: info.delivered.stream_sequence,
             acked_seq: info.ack_floor.stream_sequence,
+            paused_ms: info
+                .pause_remaining
+                .filter(|_| info.paused)
+                .map_or(0, |left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1)),
         }))
     }
 
@@ -214,7 +220,7 @@ fn position(info: &Info) -> StreamPosition {
     }
 }
 
-fn stored(message: StreamMessage) -> StoredMessage {
+pub(crate) fn stored(message: StreamMessage) -> StoredMessage {
     let mut headers: Vec<(String, String)> = message
         .headers
         .iter()

@@ -24,6 +24,8 @@ pub mod meter;
 mod publisher;
 mod pull;
 mod reconcile;
+mod scan;
+mod serve;
 mod topology;
 mod unreadable;
 
@@ -37,4 +39,6 @@ pub use health::{Health, Problem, ProblemKind};
 pub use inspect::{ConsumerStatus, Probe, StoredMessage, StreamPosition, StreamSummary};
 pub use ledger::Stored;
 pub use publisher::{Outgoing, Publisher};
+pub use scan::{Scan, ScanFrom, Scanned};
+pub use serve::{Answer, Endpoint, Handler, Instance, Request, ServiceSpec};
 pub use topology::Difference;

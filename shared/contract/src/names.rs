@@ -130,6 +130,12 @@ impl Names {
         self.subject(&format!("svc.saga.{operation}"))
     }
 
+    /// `amends-<who>`: how processes are called among the micro services.
+    #[must_use]
+    pub fn service_name(&self, who: &Token) -> String {
+        format!("{}-{who}", self.prefix)
+    }
+
     /// The subject of an envelope's `type`: the prefix before it.
     #[must_use]
     pub fn subject(&self, message_type: &str) -> String {

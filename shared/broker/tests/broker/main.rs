@@ -12,5 +12,6 @@ mod inspect;
 mod outages;
 mod poison;
 mod publish;
+mod scan;
 mod server;
 mod topology;
