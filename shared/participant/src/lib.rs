@@ -44,6 +44,7 @@ mod handler;
 mod inbound;
 mod inbox;
 mod meter;
+mod micro;
 mod migration;
 mod outbox;
 mod outcome;

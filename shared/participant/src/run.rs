@@ -19,6 +19,7 @@ use crate::{
     core::Core,
     events::Events,
     inbound, meter,
+    micro::Micro,
     post::{Post, Publish},
     purge, recover,
     runner::Runner,
@@ -42,7 +43,9 @@ pub(crate) async fn run(core: Core, broker: Broker, shutdown: CancellationToken)
         position: Arc::new(broker.clone()),
         names: broker.names().clone(),
     };
+    let micro = Micro { core: Arc::clone(&core), broker: broker.clone() };
     let loops = [
+        spawn(micro.run(shutdown.clone())),
         spawn(recover::run(inside.runner.clone())),
         spawn(events.run(broker.topology_changes(), shutdown.clone())),
         spawn(purge::run(Arc::clone(&core), shutdown.clone())),
