@@ -22,6 +22,9 @@ pub struct Config {
     /// How old a saga may be whose commands participants still run, in seconds (30 days): the same figure
     /// as their `participant.horizon_s`. A definition whose deadline comes too near to it is refused.
     pub horizon_s: u64,
+    /// Whether sagas can be started, listed, inspected and acted on by the subjects `amends.svc.saga.*`. No API
+    /// key guards them, but the NATS account's permissions: whoever may publish there may do all of it.
+    pub service_subjects: bool,
     /// Limits of the API.
     pub api: ApiConfig,
     /// Limits of the loops.
@@ -36,6 +39,7 @@ impl Default for Config {
             database: amends_store::Config::default(),
             definitions: PathBuf::from("saga-definitions"),
             horizon_s: 30 * 24 * 3600,
+            service_subjects: true,
             api: ApiConfig::default(),
             loops: LoopsConfig::default(),
         }
@@ -62,6 +66,14 @@ pub struct ApiConfig {
     pub key_cache_count_max: usize,
     /// How much of a dead letter's body a list shows, in bytes. A whole body may be half a megabyte.
     pub dead_letter_preview_bytes: usize,
+    /// How far from a moment of a saga's journal its messages are looked for, in milliseconds: more than the
+    /// clocks of database and broker differ, and than a publish takes.
+    pub messages_slack_ms: u64,
+    /// Most messages, of all sagas, that are read per stream to find those of one: some hundred thousand take a
+    /// second.
+    pub messages_scanned_max: u64,
+    /// Most requests of the service subjects handled at once; the others wait.
+    pub service_requests_max: usize,
 }
 
 impl Default for ApiConfig {
@@ -74,6 +86,9 @@ impl Default for ApiConfig {
             key_cache_ms: 2_000,
             key_cache_count_max: 10_000,
             dead_letter_preview_bytes: 1_024,
+            messages_slack_ms: 10_000,
+            messages_scanned_max: 200_000,
+            service_requests_max: 512,
         }
     }
 }

@@ -16,9 +16,12 @@ mod dead_letters;
 mod decide;
 mod definitions;
 mod events;
+mod messages;
+mod participants;
 mod pauses;
 mod places;
 mod publish;
+mod redrive;
 mod replies;
 mod schemas;
 mod settled;
@@ -30,7 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amends_broker::Broker;
-use amends_contract::{DefinitionRef, SagaId, Stream, Token};
+use amends_contract::{DefinitionRef, Names, SagaId, Stream, Token};
 use amends_definition::Definition;
 use amends_engine::{Begin, Input, OperatorAction, Saga};
 use amends_store::{IdempotencyKey, Store};
@@ -47,7 +50,10 @@ pub use definitions::{
     Definitions, LoadError, Loaded, UnknownDefinition, compile_file, compile_stored, definition_files,
     latest_start, load_file,
 };
+pub use messages::{MessagesError, SagaMessage, SagaMessages, outcome_of};
+pub use participants::ParticipantState;
 pub use pauses::{PauseList, ResumeError};
+pub use redrive::RedriveError;
 #[cfg(test)]
 pub(crate) use schemas::checked;
 
@@ -60,6 +66,7 @@ const SETTLED_POLL: Duration = Duration::from_millis(500);
 #[derive(Clone)]
 pub struct Core {
     store: Store,
+    broker: Broker,
     definitions: Definitions,
     pauses: PauseList,
     starts: mpsc::Sender<Work>,
@@ -191,9 +198,10 @@ impl Core {
         let copy = dead_letters::copy(broker.clone(), store.clone(), batch_count_max, shutdown.clone());
         tasks.spawn(copy);
         tasks.spawn(outbox.run(shutdown.clone()));
-        let core = Self { store, definitions, pauses: PauseList::default(), starts, settled };
+        let (pauses, broker) = (PauseList::default(), broker.clone());
+        let core = Self { store, broker, definitions, pauses, starts, settled };
         tasks.spawn(pauses::Pauses::new(core.clone(), config.pause_interval_ms).run(shutdown.clone()));
-        let by_event = starts::Starts { core: core.clone(), broker: broker.clone(), batch_count_max };
+        let by_event = starts::Starts { core: core.clone(), broker: core.broker.clone(), batch_count_max };
         tasks.spawn(by_event.run(shutdown.clone()));
         (core, Loops { tasks })
     }
@@ -202,6 +210,12 @@ impl Core {
     #[must_use]
     pub const fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Subjects and streams under the configured prefix.
+    #[must_use]
+    pub fn names(&self) -> &Names {
+        self.broker.names()
     }
 
     /// The definitions this process knows.

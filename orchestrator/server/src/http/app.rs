@@ -20,6 +20,8 @@ pub(super) struct Inner {
     pub(super) in_flight: InFlight,
     /// How old a saga may be whose commands participants still run, in seconds.
     pub(super) horizon_s: u64,
+    /// Whether the service subjects are answered.
+    pub(super) service_subjects: bool,
     /// Ends waits, so that shutting down need not sit them out.
     pub(super) shutdown: CancellationToken,
 }
@@ -29,7 +31,8 @@ impl App {
         let door = Door::new(core.store().clone(), &config.api);
         let (api, shutdown) = (config.api.clone(), shutdown.clone());
         let (in_flight, horizon_s) = (InFlight::default(), config.horizon_s);
-        Self(Arc::new(Inner { core, door, api, in_flight, horizon_s, shutdown }))
+        let service_subjects = config.service_subjects;
+        Self(Arc::new(Inner { core, door, api, in_flight, horizon_s, service_subjects, shutdown }))
     }
 }
 

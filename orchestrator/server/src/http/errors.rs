@@ -7,7 +7,7 @@ use amends_store::{Error, ErrorKind};
 use axum::http::StatusCode;
 
 use super::app::App;
-use crate::core::{CoreError, OperateError};
+use crate::core::{CoreError, MessagesError, OperateError, RedriveError};
 
 /// The database does not do what it should.
 pub(super) fn of_store(app: &App, error: Error) -> Problem {
@@ -54,6 +54,31 @@ pub(super) fn of_operate(app: &App, error: &OperateError) -> Problem {
         OperateError::Unavailable => unavailable(app, &error.to_string()),
         OperateError::Failed(_) => Problem::internal(error),
     }
+}
+
+/// A dead letter was not sent again.
+pub(super) fn of_redrive(app: &App, error: RedriveError) -> Problem {
+    match error {
+        RedriveError::Store(error) => of_store(app, error),
+        RedriveError::NotFound(_) => Problem::not_found(error.to_string()),
+        RedriveError::Refused(_) => Problem::new(StatusCode::CONFLICT, "refused", error.to_string()),
+        RedriveError::NotSent(_) => unavailable(app, &format!("{error}; try again, which is safe")),
+    }
+}
+
+/// A saga's messages cannot be looked at.
+pub(super) fn of_messages(app: &App, error: MessagesError) -> Problem {
+    match error {
+        MessagesError::NotFound(_) => Problem::not_found(error.to_string()),
+        MessagesError::Broker(error) => of_broker(app, &error),
+        MessagesError::Store(error) => of_store(app, error),
+    }
+}
+
+/// The broker cannot be asked.
+pub(super) fn of_broker(app: &App, error: &amends_broker::Error) -> Problem {
+    tracing::warn!(%error, "the broker does not answer as it should");
+    unavailable(app, &format!("{error}; try again shortly"))
 }
 
 /// A signal was not taken.

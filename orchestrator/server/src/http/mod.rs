@@ -16,6 +16,7 @@ mod prefer;
 mod public;
 mod reason;
 mod sagas;
+mod services;
 mod signals;
 mod submit;
 mod tags;
@@ -59,15 +60,21 @@ async fn serve_on(
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
     let health = health(&core, broker, shutdown);
-    let app = App::new(core, config, shutdown);
-    let public_router = public_router(app.clone());
-    let admin_router = admin_router(app, &health);
     // One without the other is no orchestrator: whoever fails takes the other along.
     let stop = shutdown.child_token();
     let _stop_both = stop.clone().drop_guard();
+    let app = App::new(core, config, shutdown);
+    let public_router = public_router(app.clone());
+    let services = services::Services::new(admin::without_keys(app.clone()), &config.admin);
+    let services = services.run(app.clone(), broker.clone(), stop.clone());
+    let admin_router = admin_router(app, &health);
     let public = serve_listener(public, public_router, &config.http, stop.clone());
     let admin = serve_listener(admin, admin_router, &config.admin, stop.clone());
-    tokio::try_join!(public, admin).context("a listener failed")?;
+    let services = async {
+        services.await;
+        Ok(())
+    };
+    tokio::try_join!(public, admin, services).context("a listener failed")?;
     Ok(())
 }
 

@@ -19,6 +19,7 @@ pub struct Model {
     pub body_bytes: i64,
     pub body_digest: String,
     pub set_aside_at_ms: i64,
+    pub state: String,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -11,6 +11,7 @@ pub(crate) mod definition;
 pub(crate) mod definition_pause;
 pub(crate) mod idempotency;
 pub(crate) mod journal;
+pub(crate) mod letter_action;
 pub(crate) mod outbox;
 pub(crate) mod place;
 pub(crate) mod place_lock;

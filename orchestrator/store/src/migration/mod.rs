@@ -7,6 +7,7 @@ mod m0002_callers;
 mod m0003_messages;
 mod m0004_places;
 mod m0005_pauses;
+mod m0006_letter_actions;
 
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0003_messages::Migration),
             Box::new(m0004_places::Migration),
             Box::new(m0005_pauses::Migration),
+            Box::new(m0006_letter_actions::Migration),
         ]
     }
 }

@@ -5,6 +5,8 @@ mod dead_letters;
 mod definitions;
 mod journal;
 mod list;
+mod messages;
+mod participants;
 mod pauses;
 mod show;
 mod view;
@@ -24,7 +26,18 @@ const DESCRIPTION: &str = "For operators: see every saga, and act on it. What is
                            Whatever goes wrong is answered as `application/problem+json` (RFC 9457).";
 
 pub(super) fn router(app: App, health: &Health) -> Router {
-    let operators = OpenApiRouter::new()
+    let operators = operators().route_layer(from_fn_with_state((app.clone(), Scope::Operate), require));
+    let api = openapi::router("Amends, admin", DESCRIPTION).merge(operators).with_state(app);
+    openapi::with_docs(api.merge(health.router()))
+}
+
+/// The same routes for whoever is let in otherwise: each request has to bring its caller along.
+pub(super) fn without_keys(app: App) -> Router {
+    operators().with_state(app).split_for_parts().0
+}
+
+fn operators() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
         .routes(routes!(sagas::start, list::list))
         .routes(routes!(show::show))
         .routes(routes!(signals::signal))
@@ -35,7 +48,8 @@ pub(super) fn router(app: App, health: &Health) -> Router {
         .routes(routes!(pauses::pause))
         .routes(routes!(pauses::resume))
         .routes(routes!(dead_letters::list))
-        .route_layer(from_fn_with_state((app.clone(), Scope::Operate), require));
-    let api = openapi::router("Amends, admin", DESCRIPTION).merge(operators).with_state(app);
-    openapi::with_docs(api.merge(health.router()))
+        .routes(routes!(dead_letters::show))
+        .routes(routes!(dead_letters::act))
+        .routes(routes!(messages::list))
+        .routes(routes!(participants::list))
 }
