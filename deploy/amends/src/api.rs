@@ -131,3 +131,25 @@ impl Api {
         }
     }
 }
+
+/// What stands at a JSON pointer, as people read it; a dash where nothing does.
+pub(crate) fn text(value: &Value, pointer: &str) -> String {
+    match value.pointer(pointer) {
+        None | Some(Value::Null) => "-".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_absent_is_a_dash() {
+        assert_eq!(text(&json!({ "failure": null }), "/failure/code"), "-");
+        assert_eq!(text(&json!({ "seq": 7 }), "/seq"), "7");
+    }
+}

@@ -4,6 +4,8 @@
 //! something is shown.
 
 mod act;
+mod letters;
+mod messages;
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, str::FromStr};
 
@@ -12,6 +14,8 @@ use amends_server::keys::Scope;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use act::{Abandon, DefinitionList, Edit, PauseDefinition, Settle, Signal, Start, Why};
+pub(crate) use letters::{DeadLetter, DeadLetterCommand, DeadLetterList, WhyLetter};
+pub(crate) use messages::{Message, MessageList, Redrive};
 
 /// Variables that begin like settings and are flags of single commands.
 pub(crate) const API_KEY_VARIABLE: &str = "AMENDS_API_KEY";
@@ -61,6 +65,11 @@ pub(crate) enum Command {
     Demo(Demo),
     /// Look at sagas and act on them, by the admin API
     Saga(Saga),
+    /// Look at messages that nobody could read or route, send them again or discard them, by the admin API
+    DeadLetter(DeadLetter),
+    /// Look at messages in their streams and send them again, by the broker itself
+    #[command(subcommand)]
+    Message(Message),
     /// Check definitions; pause them, by the admin API
     #[command(subcommand)]
     Definition(Definition),

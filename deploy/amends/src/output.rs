@@ -28,6 +28,14 @@ impl Output {
         writeln!(self.to, "{}", shown(&text.to_string()))
     }
 
+    /// Bytes as they are, for programs; a terminal gets them with its control characters shown.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.terminal {
+            return self.line(String::from_utf8_lossy(bytes));
+        }
+        self.to.write_all(bytes)
+    }
+
     /// JSON on one line, so that a stream of values is a stream of lines.
     pub(crate) fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
         serde_json::to_writer(&mut self.to, value)?;

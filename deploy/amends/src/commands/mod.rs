@@ -5,9 +5,11 @@
 
 mod act;
 mod config;
+mod dead_letter;
 mod definition;
 pub(crate) mod key;
 mod mail_catcher;
+mod message;
 mod migrate;
 mod pauses;
 mod saga;
@@ -49,6 +51,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<bool> {
         Command::Provider => runtime()?.block_on(serve::run(Role::Provider, &settings)),
         Command::MailCatcher(command) => runtime()?.block_on(mail_catcher::run(command)),
         Command::Demo(command) => runtime()?.block_on(demo::run(&command)),
+        Command::DeadLetter(command) => runtime()?.block_on(dead_letter::run(&command, &mut output)),
+        Command::Message(command) => runtime()?.block_on(message::run(&command, &settings, &mut output)),
         Command::Saga(command) => runtime()?.block_on(saga::run(&command, &mut output)),
         Command::Key(command) => runtime()?.block_on(key::run(&command, &settings, &mut output)),
         Command::Migrate(command) => runtime()?.block_on(migrate::run(&command, &settings, &mut output)),

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::act;
 use crate::{
-    api::{Api, JOURNAL},
+    api::{Api, JOURNAL, text},
     cli::{Saga, SagaCommand, SagaList},
     narrate,
     output::Output,
@@ -191,14 +191,6 @@ fn narrate_entry(entry: &Value, output: &mut Output) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn text(value: &Value, pointer: &str) -> String {
-    match value.pointer(pointer) {
-        None | Some(Value::Null) => "-".to_owned(),
-        Some(Value::String(text)) => text.clone(),
-        Some(other) => other.to_string(),
-    }
-}
-
 /// The names of the flags that are set.
 fn flags(saga: &Value) -> String {
     let set: Vec<&str> = saga["flags"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
@@ -215,11 +207,5 @@ mod tests {
     fn flags_are_shown_by_name() {
         assert_eq!(flags(&json!({ "flags": ["held", "overdue"] })), "held,overdue");
         assert_eq!(flags(&json!({ "flags": [] })), "-");
-    }
-
-    #[test]
-    fn what_is_absent_is_a_dash() {
-        assert_eq!(text(&json!({ "failure": null }), "/failure/code"), "-");
-        assert_eq!(text(&json!({ "seq": 7 }), "/seq"), "7");
     }
 }
