@@ -8,7 +8,9 @@
 mod actions;
 mod checkouts;
 mod companies;
+mod control;
 mod crash;
+mod dead_letters;
 mod demo;
 mod operators;
 mod orders;

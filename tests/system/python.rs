@@ -19,7 +19,7 @@ const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/local/nats-
 const PARTICIPANT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python/notification.py");
 
 /// Installs the pinned client library, once for all runs, and gives its folder.
-fn client_library() -> PathBuf {
+pub(crate) fn client_library() -> PathBuf {
     let cache = env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
         .or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cache")))
