@@ -57,6 +57,17 @@ impl Broker {
     /// # Errors
     /// [`Error::Config`] when the configuration is wrong. That the broker is down is no error.
     pub async fn connect(config: &Config, name: &str) -> Result<Self, Error> {
+        let broker = Self::observe(config, name).await?;
+        tokio::spawn(watch(Arc::clone(&broker.core), broker.core.stop.clone()));
+        Ok(broker)
+    }
+
+    /// The same for whoever only looks: no stream is created that is missing, and a client that died is not
+    /// replaced.
+    ///
+    /// # Errors
+    /// As of [`Broker::connect`].
+    pub async fn observe(config: &Config, name: &str) -> Result<Self, Error> {
         config.check()?;
         let names = Names::new(&config.prefix).map_err(|error| Error::Config(format!("prefix: {error}")))?;
         let monitor = Arc::new(Monitor::new(config.problem_memory_ms));
@@ -75,7 +86,6 @@ impl Broker {
             topology: Topology::new(),
             stop: stop.clone(),
         });
-        tokio::spawn(watch(Arc::clone(&core), stop.clone()));
         Ok(Self { core, _alive: Arc::new(stop.drop_guard()) })
     }
 

@@ -43,6 +43,8 @@ pub struct StreamSummary {
 /// How far a consumer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConsumerStatus {
+    /// When it was created: it may begin there, and know nothing of what was stored before.
+    pub created_at: Timestamp,
     /// Pull requests that wait at the broker: 0 means that nobody is reading.
     pub waiting: usize,
     /// Messages not delivered yet.
@@ -154,6 +156,7 @@ impl Broker {
         durable: &str,
     ) -> Result<Option<ConsumerStatus>, Error> {
         Ok(self.core.consumer_info(stream, durable).await?.map(|info| ConsumerStatus {
+            created_at: info.created.into(),
             waiting: info.num_waiting,
             pending: info.num_pending,
             ack_pending: info.num_ack_pending,
