@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use amends_contract::{SagaId, Timestamp};
 use amends_engine::{ENGINE_VERSION, Illegal, JournalEntry, Saga, replay, verify};
-use amends_store::{Error, SagaFilter, Store};
+use amends_store::{Error, SagaFilter, SagaRow, Store};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -82,16 +82,15 @@ pub async fn run(
     wanted: &Wanted,
     tell: &mut dyn FnMut(&Finding) -> std::io::Result<()>,
 ) -> Result<Summary, VerifyError> {
-    let definitions = Definitions::default();
-    definitions.refresh(store).await?;
-    let mut verifier = Verifier { store, definitions, summary: Summary::default() };
+    let mut verifier = Verifier::new(store).await?;
     if wanted.sagas.is_empty() {
         let filter = SagaFilter { made_from: wanted.since, ..SagaFilter::default() };
         let mut cursor = None;
         loop {
             let page = store.sagas(&filter, cursor, SAGAS_COUNT).await?;
             for row in page.rows {
-                verifier.look(row.id, Some((row.saga.map_err(|error| error.why), row.strays)), tell).await?;
+                let looked = verifier.look(row.id, Some(row)).await?;
+                looked.finding.iter().try_for_each(&mut *tell)?;
             }
             cursor = page.next;
             if cursor.is_none() {
@@ -100,68 +99,94 @@ pub async fn run(
         }
     } else {
         for id in wanted.sagas.iter().collect::<BTreeSet<_>>() {
-            verifier.look(*id, None, tell).await?;
+            let looked = verifier.look(*id, None).await?;
+            looked.finding.iter().try_for_each(&mut *tell)?;
         }
     }
     Ok(verifier.summary)
 }
 
-struct Verifier<'a> {
+/// Verifies sagas one by one, for whoever wants to know more of them than that.
+pub struct Verifier<'a> {
     store: &'a Store,
     definitions: Definitions,
     summary: Summary,
 }
 
+/// What was read of a saga, and what is wrong with it.
+#[derive(Clone, Debug, Default)]
+pub struct Looked {
+    /// The saga in the row; `None` when there is none, or it cannot be read.
+    pub saga: Option<Saga>,
+    /// The entries of its journal that can be read, in their order.
+    pub journal: Vec<JournalEntry>,
+    /// The first thing that is wrong.
+    pub finding: Option<Finding>,
+}
+
 /// A row: the saga in it, or why it cannot be read, and the columns that say something else.
 type Row = (Result<Saga, String>, Vec<&'static str>);
 
-impl Verifier<'_> {
-    async fn look(
-        &mut self,
-        id: SagaId,
-        row: Option<Row>,
-        tell: &mut dyn FnMut(&Finding) -> std::io::Result<()>,
-    ) -> Result<(), VerifyError> {
+impl<'a> Verifier<'a> {
+    /// With all definitions that the store has.
+    ///
+    /// # Errors
+    /// [`VerifyError`] when they cannot be read.
+    pub async fn new(store: &'a Store) -> Result<Self, VerifyError> {
+        let definitions = Definitions::default();
+        definitions.refresh(store).await?;
+        Ok(Self { store, definitions, summary: Summary::default() })
+    }
+
+    /// What was looked at so far.
+    #[must_use]
+    pub const fn summary(&self) -> Summary {
+        self.summary
+    }
+
+    /// The definitions by which it decides.
+    #[must_use]
+    pub const fn definitions(&self) -> &Definitions {
+        &self.definitions
+    }
+
+    /// Verifies a saga. `row` is what a list said of it; without one it is a finding if there is no such saga.
+    ///
+    /// # Errors
+    /// [`VerifyError`] when the database does not answer.
+    pub async fn look(&mut self, id: SagaId, row: Option<SagaRow>) -> Result<Looked, VerifyError> {
         let listed = row.is_some();
         let mut row = match row {
-            Some(row) => Some(row),
+            Some(row) => Some(split(row)),
             None => self.row(id).await?,
         };
-        let finding = loop {
+        let looked = loop {
             let Some((saga, strays)) = row else {
                 // What was listed and is gone has been deleted meanwhile, as old sagas are.
                 let what = "there is no such saga".to_owned();
-                break (!listed).then_some(Finding {
-                    saga: id,
-                    seq: None,
-                    rule: "missing",
-                    what,
-                    difference: None,
-                });
+                let finding = Finding { saga: id, seq: None, rule: "missing", what, difference: None };
+                break Looked { finding: (!listed).then_some(finding), ..Looked::default() };
             };
-            let journal = self.journal(id, saga.as_ref().ok().map(|saga| saga.version)).await?;
-            let found = self.judge(id, saga.clone(), &strays, journal);
-            if found.is_none() {
-                break None;
+            let lines = self.journal(id, saga.as_ref().ok().map(|saga| saga.version)).await?;
+            let journal = lines.iter().filter_map(|(_, entry)| entry.as_ref().ok()).cloned().collect();
+            let finding = self.judge(id, saga.clone(), &strays, lines);
+            if finding.is_none() {
+                break Looked { saga: saga.ok(), journal, finding };
             }
             // Whatever is wrong is only wrong if the row still stands as it did.
             row = self.row(id).await?;
             let version = |saga: &Result<Saga, String>| saga.as_ref().ok().map(|saga| saga.version);
             if row.as_ref().is_some_and(|(now, _)| version(now) == version(&saga)) {
-                break found;
+                break Looked { saga: saga.ok(), journal, finding };
             }
         };
         self.summary.sagas += 1;
-        if let Some(finding) = finding {
-            self.summary.findings += 1;
-            tell(&finding)?;
-        }
-        Ok(())
+        self.summary.findings += u64::from(looked.finding.is_some());
+        Ok(looked)
     }
 
     async fn row(&self, id: SagaId) -> Result<Option<Row>, Error> {
-        let row = self.store.saga_row(id).await?;
-        Ok(row.map(|row| (row.saga.map_err(|error| error.why), row.strays)))
+        Ok(self.store.saga_row(id).await?.map(split))
     }
 
     /// The journal's lines, up to one more than there should be.
@@ -249,6 +274,10 @@ impl Verifier<'_> {
         self.summary.folded += verified.folded;
         Ok(verified.saga)
     }
+}
+
+fn split(row: SagaRow) -> Row {
+    (row.saga.map_err(|error| error.why), row.strays)
 }
 
 /// A line of a journal: its number, and what it says.
