@@ -35,7 +35,7 @@ const IMPURE: [&str; 14] = [
 const PARTICIPANTS: [&str; 3] = ["amends-inventory", "amends-payment", "amends-notification"];
 
 /// Which of our own crates each may import. Who is not named here may import all (it wires them).
-const ALLOWED: [(&str, &[&str]); 14] = [
+const ALLOWED: [(&str, &[&str]); 15] = [
     ("amends-contract", &[]),
     ("amends-crash", &[]),
     ("amends-definition", &["amends-contract"]),
@@ -65,6 +65,18 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     (PARTICIPANTS[0], OF_A_PARTICIPANT),
     (PARTICIPANTS[1], OF_A_PARTICIPANT),
     (PARTICIPANTS[2], OF_A_PARTICIPANT),
+    // It knows all tables and calls no service's code: else it would believe what it is to check.
+    (
+        "amends-audit",
+        &[
+            "amends-contract",
+            "amends-definition",
+            "amends-engine",
+            "amends-store",
+            "amends-server",
+            "amends-broker",
+        ],
+    ),
 ];
 const OF_A_PARTICIPANT: &[&str] =
     &["amends-contract", "amends-broker", "amends-participant", "amends-service"];
@@ -203,6 +215,7 @@ fn a_forbidden_import_is_found() {
         ("amends-payment", "amends-inventory"),
         ("amends-payment", "amends-definition"),
         ("amends-server", "async-nats"),
+        ("amends-audit", "amends-payment"),
         ("amends", "async-nats"),
     ] {
         assert_eq!(forbidden(&graph(&[(package, &[import])])).len(), 1, "{package} -> {import}");
