@@ -4,6 +4,7 @@
 //! something is shown.
 
 mod act;
+mod audit;
 mod letters;
 mod messages;
 
@@ -14,6 +15,7 @@ use amends_server::keys::Scope;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use act::{Abandon, DefinitionList, Edit, PauseDefinition, Settle, Signal, Start, Why};
+pub(crate) use audit::{Audit, Book};
 pub(crate) use letters::{DeadLetter, DeadLetterCommand, DeadLetterList, WhyLetter};
 pub(crate) use messages::{Message, MessageList, Redrive};
 
@@ -75,6 +77,8 @@ pub(crate) enum Command {
     Definition(Definition),
     /// Replay stored journals through the engine; exit 1 if a saga is not what its journal says
     Verify(Verify),
+    /// Check that all books agree: databases, provider, mail, streams; exit 1 if something is wrong
+    Audit(Audit),
     /// Look at the configuration
     #[command(subcommand)]
     Config(Config),

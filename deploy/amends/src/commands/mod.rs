@@ -4,6 +4,7 @@
 //! and an error when it could not look.
 
 mod act;
+pub(crate) mod audit;
 mod config;
 mod dead_letter;
 mod definition;
@@ -42,6 +43,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<bool> {
         // Replaces the process: nothing may have been started.
         Command::Leash(leash) => leash::run(&leash).map(|()| true),
         Command::Definition(command) => definition::run(&command, &settings, &mut output),
+        Command::Audit(command) => runtime()?.block_on(audit::run(&command, &settings, &mut output)),
         Command::Verify(command) => runtime()?.block_on(verify::run(&command, &settings, &mut output)),
         Command::Config(command) => config::run(&command, &settings, &mut output),
         Command::Orchestrator => runtime()?.block_on(serve::run(Role::Orchestrator, &settings)),
@@ -68,6 +70,7 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
             || matches!(cause.downcast_ref(), Some(amends_broker::Error::Config(_)))
             || matches!(cause.downcast_ref(), Some(amends_store::Error::Config { .. }))
             || cause.downcast_ref::<LoadError>().is_some_and(LoadError::is_configuration)
+            || cause.downcast_ref::<amends_audit::Error>().is_some_and(amends_audit::Error::is_configuration)
     });
     if wrong_configuration { WRONG_CONFIGURATION } else { FAILED }
 }

@@ -21,6 +21,7 @@ mod world;
 
 use std::{path::PathBuf, time::Duration};
 
+use amends_audit::{Audit, Expectations};
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -28,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     api::{BOOKS, ITEMS},
     cli::Demo,
+    commands::audit,
     output::say,
 };
 use fates::FATES;
@@ -74,7 +76,8 @@ async fn show(command: &Demo, world: &mut World) -> anyhow::Result<bool> {
     let stock = clients.inventory.all("inventory", &ITEMS, None).await?;
     let mails = clients.mail.get("mails", &[]).await?;
     let mails = mails.as_array().context("the mail catcher gives a list")?;
-    let checks = books::audit(&placed, &charges, &stock, mails);
+    let mut checks = books::audit(&placed, &charges, &stock, mails);
+    checks.push(auditor(world, &clients).await?);
     world.stage.checks("The books", &checks);
     let all_good = checks.iter().all(|(ok, _)| *ok);
     if command.once {
@@ -86,6 +89,26 @@ async fn show(command: &Demo, world: &mut World) -> anyhow::Result<bool> {
         world.alive().await?;
         tokio::time::sleep(LOOK_EVERY).await;
     }
+}
+
+/// What the auditor says, who believes no service and reads all databases and streams.
+async fn auditor(world: &mut World, clients: &Clients) -> anyhow::Result<books::Check> {
+    let sources = amends_audit::Sources {
+        mail_catcher: Some(clients.places.mail_catcher.clone()),
+        ..audit::books(world.services()?.config()?)
+    };
+    let report = Audit::open(sources).await?.run(&Expectations::settled()).await?;
+    for finding in &report.findings {
+        tracing::error!(%finding, "the auditor has found something");
+    }
+    let seen = report.counters;
+    let said = match report.findings.first() {
+        Some(finding) => finding.to_string(),
+        None => "nothing is wrong".to_owned(),
+    };
+    let looked =
+        format!("{} sagas, {} journal entries, {} commands", seen.sagas, seen.entries, seen.stored_commands);
+    Ok((report.is_clean(), format!("audit: {looked}: {said}")))
 }
 
 /// Where everything is, and for how long.

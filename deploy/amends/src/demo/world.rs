@@ -72,6 +72,7 @@ pub(crate) struct Places {
     pub(crate) urls: Vec<(&'static str, String)>,
     pub(crate) orders: String,
     pub(crate) admin: String,
+    pub(crate) mail_catcher: String,
     pub(crate) key: String,
     pub(crate) broker: String,
     pub(crate) databases: String,
@@ -220,7 +221,7 @@ impl World {
             inventory: Api::new(&url(ports.inventory), None)?,
             provider: Api::new(&url(ports.provider), None)?,
             mail,
-            places: Places { urls, orders, admin, key, broker, databases },
+            places: Places { urls, orders, admin, mail_catcher: url(ports.mail), key, broker, databases },
             _ports: ports,
         })
     }
