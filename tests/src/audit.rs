@@ -7,10 +7,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use amends_audit::Expectations;
 use serde_json::Value;
 
 use crate::{
-    System,
+    System, books,
     client::{BOOKS, ITEMS},
     deals::{Deal, Fate},
     eventually_with_progress,
@@ -96,6 +97,7 @@ pub async fn audit_with(system: &System, orders: &[Order], deals: &[Deal]) {
     wrong.extend(orders.iter().filter_map(|order| ending(order, &books)));
     wrong.extend(deals.iter().filter_map(|deal| fate(deal, &books)));
     wrong.extend(compare(orders, deals, &books));
+    wrong.extend(auditor(system).await);
     assert!(
         wrong.is_empty(),
         "{} disagreements:\n{}\n{}",
@@ -131,7 +133,15 @@ pub async fn disagreements(system: &System, orders: &[Order], deals: &[Deal]) ->
         }
     }
     wrong.extend(compare(&orders, &deals, &books));
+    wrong.extend(auditor(system).await);
     wrong
+}
+
+/// What the auditor finds, who reads databases and streams. What the tests know beforehand, how each saga was
+/// to end and who was to be told, is compared here.
+async fn auditor(system: &System) -> Vec<String> {
+    let report = books::report(books::sources(system), &Expectations::default()).await;
+    report.findings.iter().map(ToString::to_string).collect()
 }
 
 /// All that has to agree, given how each saga ended.

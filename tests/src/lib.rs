@@ -4,12 +4,13 @@
 //! is gone with the test, even with one that was killed.
 //!
 //! Invariant: nothing here knows the code of the services; they are processes of the one binary, known
-//! by their configuration, their REST and the wire.
+//! by their configuration, their REST and the wire. Their databases are the auditor's business.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop with a word")]
 
 pub mod audit;
 mod binary;
+pub mod books;
 mod client;
 pub mod deals;
 mod definitions;
