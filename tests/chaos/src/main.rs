@@ -1,6 +1,7 @@
 //! `make chaos` and `make soak`: runs seeds, and prints what was done and what came of it.
 //!
-//! `SEED=n` runs one seed, `MINUTES=n` one long run; otherwise some fixed seeds and one that is new.
+//! `SEED=n` runs one seed, `MINUTES=n` one long run; otherwise some fixed seeds and one that is new. `RATE=n` places
+//! so many orders in a second, `ONLY=<fault>,<fault>` makes only these.
 //!
 //! Invariant: it ends with an error if an invariant broke, or if something that should happen never did.
 
@@ -17,7 +18,7 @@ use amends_chaos::{
     fault::Fault,
     plan::Plan,
     report,
-    run::{Outcome, run},
+    run::{Outcome, RATE, run},
 };
 
 /// Four in a row make every fault.
@@ -37,7 +38,17 @@ async fn main() -> ExitCode {
     for (fault, why) in &skipped {
         println!("SKIPPED: {}: {why}", fault.name());
     }
-    let skipped: Vec<_> = skipped.into_iter().map(|(fault, _)| fault).collect();
+    let mut skipped: Vec<_> = skipped.into_iter().map(|(fault, _)| fault).collect();
+    let only = std::env::var("ONLY").unwrap_or_default();
+    let is_wanted =
+        |fault: &Fault| only.is_empty() || only.split(',').any(|name| name.trim() == fault.name());
+    skipped.extend(Fault::ALL.into_iter().filter(|fault| !is_wanted(fault)));
+    if skipped.len() == Fault::ALL.len() {
+        let names: Vec<_> = Fault::ALL.into_iter().map(Fault::name).collect();
+        println!("ONLY={only}: there is no such fault here; there are: {}", names.join(", "));
+        return ExitCode::FAILURE;
+    }
+    let rate = setting("RATE").unwrap_or(RATE);
     let mut outcomes = Vec::new();
     for seed in &seeds {
         let plan = Plan::of(*seed, length_ms, &skipped);
@@ -45,11 +56,11 @@ async fn main() -> ExitCode {
         for strike in &plan.strikes {
             println!("  {strike}");
         }
-        let outcome = run(plan).await;
+        let outcome = run(plan, rate).await;
         tell(&outcome);
         outcomes.push(outcome);
     }
-    conclude(&outcomes, &skipped, seed.is_none())
+    conclude(&outcomes, &skipped, seed.is_none() && only.is_empty())
 }
 
 fn tell(outcome: &Outcome) {

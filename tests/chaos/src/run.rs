@@ -28,8 +28,8 @@ use crate::{
     world::World,
 };
 
-/// Orders in a second: modest, for what is looked for is right and wrong, not fast and slow.
-const RATE: u64 = 6;
+/// Orders in a second, unless it is said otherwise: modest, for what is looked for is right and wrong, not fast and slow.
+pub const RATE: u64 = 6;
 const TICK: Duration = Duration::from_millis(50);
 /// L1: so long after the last fault may anything still be under way.
 const SETTLES_WITHIN: Duration = Duration::from_secs(60);
@@ -89,7 +89,7 @@ struct Run {
 }
 
 /// Carries a plan out.
-pub async fn run(plan: Plan) -> Outcome {
+pub async fn run(plan: Plan, rate: u64) -> Outcome {
     let world = World::start(&plan.topology).await;
     let orchestrators = plan.topology.orchestrators();
     let watch = Watch::new(&world.system, &orchestrators);
@@ -107,7 +107,7 @@ pub async fn run(plan: Plan) -> Outcome {
         kept: None,
     };
     let watching = tokio::spawn(run.watch.clone().run());
-    let load = run.storm(load).await;
+    let load = run.storm(load, rate).await;
     let calm = Instant::now();
     let placed = run.settle(load, calm).await;
     let settled_in = calm.elapsed();
@@ -136,10 +136,10 @@ pub async fn run(plan: Plan) -> Outcome {
 
 impl Run {
     /// Orders and faults, until the plan's time is over and every fault has ended.
-    async fn storm(&mut self, load: Load) -> Load {
+    async fn storm(&mut self, load: Load, rate: u64) -> Load {
         let begun = Instant::now();
         let is_over = Arc::new(AtomicBool::new(false));
-        let placing = tokio::spawn(place_all(load, self.plan.seed, Arc::clone(&is_over)));
+        let placing = tokio::spawn(place_all(load, self.plan.seed, rate, Arc::clone(&is_over)));
         let mut coming = self.plan.strikes.clone();
         coming.reverse();
         let mut active: Vec<(Strike, Trace, usize)> = Vec::new();
@@ -283,9 +283,9 @@ async fn dead_letters(world: &World) -> Vec<String> {
 }
 
 /// Places orders at a steady rate until the storm is over.
-async fn place_all(mut load: Load, seed: u64, is_over: Arc<AtomicBool>) -> Load {
+async fn place_all(mut load: Load, seed: u64, rate: u64, is_over: Arc<AtomicBool>) -> Load {
     let mut dice = Dice::seeded(seed.wrapping_mul(31).wrapping_add(7));
-    let mut next = tokio::time::interval(Duration::from_millis(1_000 / RATE));
+    let mut next = tokio::time::interval(Duration::from_micros(1_000_000 / rate.max(1)));
     for number in 0.. {
         next.tick().await;
         if is_over.load(Ordering::Relaxed) {
