@@ -44,6 +44,16 @@ impl Wire {
         answer["seq"].as_u64().unwrap_or_else(|| panic!("{subject}: {answer}"))
     }
 
+    /// Publishes without waiting for anybody to store it, and returns when the broker has read it.
+    pub fn scatter<'a>(&mut self, messages: impl IntoIterator<Item = (&'a str, &'a [u8])>) {
+        for (subject, body) in messages {
+            self.send(format!("PUB {subject} {}\r\n", body.len()).as_bytes());
+            self.send(body);
+            self.send(b"\r\n");
+        }
+        self.api("INFO", &json!({}));
+    }
+
     /// A request to JetStream's API.
     pub fn api(&mut self, operation: &str, request: &Value) -> Value {
         self.request(&format!("$JS.API.{operation}"), request.to_string().as_bytes())

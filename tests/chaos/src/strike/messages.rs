@@ -33,9 +33,7 @@ pub(super) async fn release(world: &World, trace: Trace) -> Result<(), String> {
     let url = world.system.broker.url();
     let publish = move || {
         let mut wire = Wire::connect(&url);
-        trace.held.iter().for_each(|(subject, body)| {
-            wire.publish(subject, body);
-        });
+        scatter(&mut wire, &trace.held);
     };
     tokio::task::spawn_blocking(publish).await.map_err(|_| "the broker does not answer".to_owned())
 }
@@ -82,9 +80,7 @@ fn make(url: &str, strike: &Strike) -> Result<(Trace, Poisoned), String> {
                 }
                 _ => {}
             }
-            again.iter().for_each(|(subject, body)| {
-                wire.publish(subject, body);
-            });
+            scatter(&mut wire, &again);
             Ok((Trace::default(), Vec::new()))
         }
     }
@@ -98,6 +94,10 @@ fn newest(wire: &mut Wire, stream: &str) -> Result<Messages, String> {
 fn oldest(wire: &mut Wire, stream: &str) -> Result<Messages, String> {
     let (first, last) = wire.positions(stream).ok_or("there is no such stream now")?;
     Ok(wire.messages_between(stream, first, last.min(first + HANDFUL)))
+}
+
+fn scatter(wire: &mut Wire, messages: &Messages) {
+    wire.scatter(messages.iter().map(|(subject, body)| (subject.as_str(), body.as_slice())));
 }
 
 /// Fisher and Yates.
@@ -116,7 +116,7 @@ fn spoil(wire: &mut Wire, dice: &mut Dice) -> Poisoned {
         let mut corpus = poison::corpus(message_type);
         let place = usize::try_from(dice.below(corpus.len() as u64)).expect("small");
         let (body, reason) = corpus.swap_remove(place);
-        wire.publish(subject, &body);
+        wire.scatter([(subject, body.as_slice())]);
         poisoned.push((subject.to_owned(), reason.to_owned()));
     }
     poisoned
