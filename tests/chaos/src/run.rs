@@ -14,7 +14,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use amends_tests::{Dice, audit};
+use amends_audit::{Expectations, Injected};
+use amends_tests::{Dice, audit, books};
 use serde_json::Value;
 
 use crate::{
@@ -35,6 +36,8 @@ const TICK: Duration = Duration::from_millis(50);
 const SETTLES_WITHIN: Duration = Duration::from_secs(60);
 /// So long is it waited in all, to tell what is slow from what is stuck.
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(180);
+/// A fault explains a redelivery, and one more sending by the timer.
+const SENDS_PER_FAULT: u64 = 2;
 const METERS_EVERY: Duration = Duration::from_secs(1);
 
 /// What became of a fault.
@@ -254,7 +257,29 @@ impl Run {
         let system = &self.world.system;
         self.violations.extend(audit::disagreements(system, &placed.orders, &placed.deals).await);
         let ids = placed.orders.iter().map(|order| &order.id).chain(placed.deals.iter().map(|deal| &deal.id));
-        self.coverage.read_sagas(system, ids.map(String::as_str)).await;
+        let ids: Vec<&str> = ids.map(String::as_str).collect();
+        let report = books::report(books::sources(system), &self.expectations(placed, &ids)).await;
+        self.violations.extend(report.findings.iter().map(ToString::to_string));
+        self.coverage.add("tombstones in the inboxes", report.counters.tombstones);
+        self.coverage.add("fences", report.counters.fences);
+        self.coverage.read_sagas(system, ids.into_iter()).await;
+    }
+
+    /// What the auditor is told of what was done.
+    fn expectations(&self, placed: &Placed, ids: &[&str]) -> Expectations {
+        let is_poisoned = !self.world.poisoned.is_empty();
+        Expectations {
+            accepted: ids.iter().filter_map(|id| id.parse().ok()).collect(),
+            // Whoever was told something wrong does not know what was accepted.
+            accepted_is_all: placed.wrong.is_empty(),
+            injected: Some(Injected {
+                // Streams are wiped, and messages copied; which letters there may be is looked at here.
+                poison: 0..=if is_poisoned { u64::MAX } else { 0 },
+                faults: self.struck.len() as u64,
+                sends_per_fault: SENDS_PER_FAULT,
+            }),
+            ..Expectations::settled()
+        }
     }
 
     /// Keeps what one needs to know, once.
