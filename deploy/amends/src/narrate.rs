@@ -41,7 +41,7 @@ pub(crate) fn entry(entry: &JournalEntry) -> Vec<Line> {
             let text = format!("{actor} sends the signal {name}: {data}");
             Some(Line { step: None, text, mood: Mood::Neutral })
         }
-        Input::Start { .. } | Input::Reply(_) | Input::Timer { .. } => None,
+        Input::Start { .. } | Input::Reply(_) | Input::Timer { .. } | Input::Release { .. } => None,
     };
     operator.into_iter().chain(entry.decisions.iter().map(decision)).collect()
 }

@@ -3,7 +3,7 @@
 //!
 //! Invariant: what a draft hands out is what the fold of its decisions gives, and nothing else.
 
-use amends_contract::{Address, Direction, StepRef, Timestamp};
+use amends_contract::{Address, Direction, StepRef, Timestamp, Token};
 use amends_definition::{Definition, Retry, Step, StepKind, Undo};
 use serde_json::Value;
 
@@ -139,6 +139,11 @@ impl<'a> Draft<'a> {
     pub(crate) fn flight(&self, index: usize, direction: Direction) -> Option<(&Flight, &Effect)> {
         let step = self.step(index);
         step.flight(direction).zip(step.effect(direction))
+    }
+
+    /// Who is asked for the effect; `None` where nobody is.
+    pub(crate) fn participant(&self, index: usize, direction: Direction) -> Option<&'a Token> {
+        address(&self.saga, self.definition, index, direction).map(|address| &address.participant)
     }
 
     pub(crate) fn retry(&self, index: usize, direction: Direction) -> &'a Retry {

@@ -222,7 +222,13 @@ fn outcome(saga: &mut Saga, decision: &Decision) -> Result<(), Misfit> {
             step(saga, name)?.action = ActionState::Rejected { code, message };
         }
         Decision::Cancelled { step: name } => step(saga, name)?.action = ActionState::Cancelled,
-        Decision::Unknown { step: name } => step(saga, name)?.action = ActionState::Unknown,
+        Decision::Unknown { step: name } => {
+            let step = step(saga, name)?;
+            // Who gave its place back when it got stuck does not take it again, unasked.
+            let keeps_place = step.place().is_some();
+            step.action_effect.iter_mut().for_each(|effect| effect.limited &= keeps_place);
+            step.action = ActionState::Unknown;
+        }
         Decision::Undone { step: name, output, by_hand } => {
             let (output, by_hand) = (output.clone(), *by_hand);
             let step = step(saga, name)?;
@@ -270,13 +276,16 @@ fn sending(saga: &mut Saga, decision: &Decision) -> Result<(), Misfit> {
             let flight = flight(step, *direction)?;
             *flight = Flight { wait: Wait::BackingOff, ..Flight::new(flight.ask, *due_at) };
         }
-        Decision::Pending { step: name, effect, pending_until } => {
+        Decision::Pending { step: name, effect, pending_until, due_at } => {
             let flight = flight(step(saga, name)?, *effect)?;
-            (flight.wait, flight.held, flight.pending_until) = (Wait::Pending, None, *pending_until);
+            flight.due_at = due_at.unwrap_or(flight.due_at);
+            (flight.wait, flight.pending_until) = (Wait::Pending, *pending_until);
+            (flight.held, flight.away) = (None, None);
         }
-        Decision::Held { step: name, effect, by, due_at, pending_until } => {
+        Decision::Held { step: name, effect, by, away, due_at, pending_until } => {
             let flight = flight(step(saga, name)?, *effect)?;
-            (flight.held, flight.due_at, flight.pending_until) = (Some(*by), *due_at, *pending_until);
+            (flight.held, flight.away) = (Some(*by), away.clone());
+            (flight.due_at, flight.pending_until) = (*due_at, *pending_until);
         }
         Decision::Intended { step: name, effect: direction, then } => {
             effect(step(saga, name)?, *direction)?.then = Some(then.clone());

@@ -4,9 +4,11 @@ use amends_contract::Timestamp;
 use amends_definition::Definition;
 
 use crate::draft::{BOTH, Draft};
+use crate::release::HeldBefore;
 use crate::timer::World;
 use crate::{
-    Error, Ignored, Input, Saga, StepState, Transition, Verdict, operator, progress, reply, signal, timer,
+    Error, Ignored, Input, Saga, StepState, Transition, Verdict, operator, progress, release, reply, signal,
+    timer,
 };
 
 /// Takes one input. `now` is the database's clock; `definition` the one that the saga began with.
@@ -23,18 +25,21 @@ pub fn handle(
     check(&saga, definition)?;
     let before = saga.status();
     let mut draft = Draft::new(saga, definition, now, Some(before));
+    let held = HeldBefore::of(&draft);
     let verdict = match &input {
         Input::Start { .. } => return Err(Error::AlreadyStarted),
         Input::Reply(reply) => verdict(reply::reply(&mut draft, reply)),
         Input::Timer { blind, down, slots } => {
             verdict(timer::timer(&mut draft, &World { blind: *blind, down, slots }))
         }
+        Input::Release { down } => verdict(release::release(&mut draft, down)),
         Input::Signal { name, data, actor: _ } => signal::signal(&mut draft, name, data)?,
         Input::Operator { action, actor, reason } => operator::operate(&mut draft, action, actor, reason)?,
     };
     Ok(match verdict {
         Verdict::Applied => {
             progress::go_on(&mut draft);
+            held.give_back(&mut draft);
             debug_assert!(draft.decided() > 0, "an input that is applied changes something");
             draft.finish(input)
         }

@@ -51,6 +51,12 @@ pub enum Input {
         #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
         slots: BTreeSet<StepRef>,
     },
+    /// What held something in it is over; it is let go.
+    Release {
+        /// Participants that are still not up.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        down: BTreeSet<Token>,
+    },
     /// A signal came.
     Signal {
         /// Its name.

@@ -144,6 +144,9 @@ pub enum Decision {
         /// When that is too long.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pending_until: Option<Timestamp>,
+        /// When to ask again, if that was put off while it was held.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        due_at: Option<Timestamp>,
     },
     /// Nothing is sent because of an outage; its clocks are moved on.
     Held {
@@ -153,6 +156,9 @@ pub enum Decision {
         effect: Direction,
         /// Whose outage.
         by: HeldBy,
+        /// The participant whose outage it is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        away: Option<Token>,
         /// When to look again.
         due_at: Timestamp,
         /// When it has been pending for too long.

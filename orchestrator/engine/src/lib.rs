@@ -25,6 +25,7 @@ mod outlook;
 )]
 mod planted;
 mod progress;
+mod release;
 mod reply;
 mod saga;
 mod signal;

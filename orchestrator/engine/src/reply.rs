@@ -148,8 +148,12 @@ fn pending(draft: &mut Draft<'_>, index: usize, effect: Direction) -> Result<(),
     }
     let since_now = || Some(draft.clock().plus_ms(draft.model(index).pending_max_ms?));
     let pending_until = flight.pending_until.or_else(since_now);
+    let due_at = flight.is_held().then(|| {
+        let left = step.effect(effect).map_or(0, |effect| effect.left);
+        draft.clock().plus_ms(draft.resend_after_ms(index, effect, left))
+    });
     let step = step.reference();
-    draft.decide(Decision::Pending { step, effect, pending_until });
+    draft.decide(Decision::Pending { step, effect, pending_until, due_at });
     Ok(())
 }
 

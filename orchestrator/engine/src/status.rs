@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use amends_contract::{Direction, Timestamp};
+use amends_contract::{Direction, Timestamp, Token};
 use serde::{Deserialize, Serialize};
 
 use crate::{ActionState, Awaiting, Ending, Flight, HeldBy, Phase, Saga, StepState, StuckWhy, UndoState};
@@ -159,6 +159,16 @@ impl Saga {
         }
     }
 
+    /// Whose outage holds something in it: a participant's, or, under no name, the broker's; `None` when nothing
+    /// is held, or the saga is over or paused.
+    #[must_use]
+    pub fn held_by(&self) -> Option<Option<&Token>> {
+        if self.paused.is_some() || matches!(self.phase, Phase::Done(_)) {
+            return None;
+        }
+        self.flights().find(|flight| flight.is_held()).map(|flight| flight.away.as_ref())
+    }
+
     fn flights(&self) -> impl Iterator<Item = &Flight> {
         self.steps.iter().flat_map(|step| BOTH.map(|direction| step.flight(direction))).flatten()
     }
@@ -213,7 +223,7 @@ impl StepState {
 
     /// What is known to have ended, or never to have begun, needs no place; what was given up keeps it until
     /// its undo has settled it.
-    fn place(&self) -> Option<Place> {
+    pub(crate) fn place(&self) -> Option<Place> {
         let never_sent = self.action_effect.as_ref().is_some_and(|effect| effect.send_no == 0);
         match (&self.action, &self.undo) {
             (ActionState::InFlight(_), _) if never_sent => Some(Place::Wanted),

@@ -311,6 +311,9 @@ pub struct Flight {
     /// Set while nothing is sent because of an outage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<HeldBy>,
+    /// The participant whose outage it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub away: Option<Token>,
     /// When to ask again: no reply by then, the end of the back-off, or the next look at the outage.
     pub due_at: Timestamp,
     /// When it gets stuck if the participant keeps finding out.
@@ -321,7 +324,12 @@ pub struct Flight {
 impl Flight {
     /// Just sent.
     pub(crate) const fn new(ask: Ask, due_at: Timestamp) -> Self {
-        Self { ask, wait: Wait::Sent, held: None, due_at, pending_until: None }
+        Self { ask, wait: Wait::Sent, held: None, away: None, due_at, pending_until: None }
+    }
+
+    /// Whether an outage keeps it from being sent.
+    pub(crate) const fn is_held(&self) -> bool {
+        matches!(self.held, Some(HeldBy::Broker | HeldBy::Participant))
     }
 
     const fn name(&self) -> &'static str {

@@ -9,8 +9,12 @@ use amends_contract::{Direction, StepRef, Timestamp, Token};
 use amends_definition::OnTimeout;
 
 use crate::attempts::{Ended, burn};
-use crate::draft::{BOTH, Draft, address};
+use crate::draft::{BOTH, Draft};
 use crate::{ActionState, Ask, Decision, Failure, HeldBy, Ignored, Phase, Stuck, StuckWhy, Wait, code, turn};
+
+/// How many times its `resend_after` something held waits before it looks again by itself: ten minutes of
+/// the usual ten seconds. Each look is a line in the journal, and the end of the outage is seen elsewhere.
+const HELD_FOR: u64 = 60;
 
 /// What the timer's input says about the world.
 pub(crate) struct World<'a> {
@@ -58,8 +62,8 @@ impl World<'_> {
         if self.blind {
             return Some(HeldBy::Broker);
         }
-        let address = address(&draft.saga, draft.definition, index, direction)?;
-        self.down.contains(&address.participant).then_some(HeldBy::Participant)
+        let participant = draft.participant(index, direction)?;
+        self.down.contains(participant).then_some(HeldBy::Participant)
     }
 }
 
@@ -72,7 +76,7 @@ fn deadline(draft: &mut Draft<'_>, world: &World<'_>) {
         })
         .find(|index| world.holds(draft, *index, Direction::Forward).is_some());
     if let Some(index) = held {
-        let wait_ms = draft.resend_after_ms(index, Direction::Forward, 1);
+        let wait_ms = held_for_ms(draft, index, Direction::Forward, 1);
         draft.decide(Decision::DeadlineMoved { deadline_at: draft.now.plus_ms(wait_ms) });
     } else if turn::committed_by(&draft.saga, draft.definition).is_some() {
         draft.decide(Decision::Overdue);
@@ -145,14 +149,19 @@ fn due(draft: &mut Draft<'_>, index: usize, direction: Direction, world: &World<
     0
 }
 
-/// Looks again later; its clocks are moved by as much.
+/// Waits to be let go, and looks again much later; its clocks are moved by as much.
 fn hold(draft: &mut Draft<'_>, index: usize, effect: Direction, by: HeldBy) -> u64 {
     let Some((flight, sent)) = draft.flight(index, effect) else { return 0 };
-    let wait_ms = draft.resend_after_ms(index, effect, sent.left);
+    let wait_ms = held_for_ms(draft, index, effect, sent.left);
     // Never into the past, or it would be due again at once.
     let pending_until = flight.pending_until.map(|at| at.max(draft.now).plus_ms(wait_ms));
     let step = draft.reference(index);
     let due_at = draft.now.plus_ms(wait_ms);
-    draft.decide(Decision::Held { step, effect, by, due_at, pending_until });
+    let away = draft.participant(index, effect).filter(|_| by == HeldBy::Participant).cloned();
+    draft.decide(Decision::Held { step, effect, by, away, due_at, pending_until });
     wait_ms
+}
+
+fn held_for_ms(draft: &Draft<'_>, index: usize, effect: Direction, left: u32) -> u64 {
+    draft.resend_after_ms(index, effect, left).saturating_mul(HELD_FOR)
 }

@@ -30,7 +30,7 @@ mod strays;
 mod text;
 
 pub use api_keys::{ApiKey, NewApiKey};
-pub use commit::{CommitResult, IdempotencyKey, Write};
+pub use commit::{CommitResult, IdempotencyKey, Outage, Write};
 pub use config::{Access, Config};
 pub use dead_letters::{DeadLetterFilter, DeadLetterRow, LetterState};
 pub use definitions::StoredDefinition;

@@ -43,6 +43,7 @@ pub const EXPECTED: &[&str] = &[
     "engine: unknown steps",
     "engine: pivots in doubt",
     "engine: held",
+    "engine: let go",
     "engine: stuck",
     "engine: deadlines passed",
     "engine: open commands published again",
@@ -72,6 +73,7 @@ pub const EXPECTED: &[&str] = &[
     "people: starts repeated under their key",
     "places: granted",
     "timer: claims",
+    "timer: released",
     "timer: resends",
 ];
 

@@ -21,6 +21,8 @@ use crate::world::{Event, Flaw, Who, World};
 const BATCH_MAX: usize = 12;
 /// Most sagas claimed by one look.
 const CLAIM_MAX: usize = 32;
+/// Most sagas let go by one look.
+const RELEASE_MAX: usize = 8;
 /// How often one input is tried again after losing.
 const TRIES_MAX: u32 = 20;
 /// For how long what is known of the world counts as fresh, in milliseconds.
@@ -65,6 +67,7 @@ pub(crate) enum Task {
     Signal { name: Token },
     Reply { reply: Rc<Reply>, receipt: Receipt },
     Timer { claimed: Option<Rc<Saga>>, conditions: Rc<ConditionsOf>, slots: BTreeSet<StepRef> },
+    Release { claimed: Option<Rc<Saga>>, conditions: Rc<ConditionsOf> },
 }
 
 /// Opaque outside of this file.
@@ -85,7 +88,7 @@ impl Work {
 
     /// A timer's saga is out of date once another input of it was handled.
     fn forget_claimed(&mut self) {
-        if let Task::Timer { claimed, .. } = &mut self.task {
+        if let Task::Timer { claimed, .. } | Task::Release { claimed, .. } = &mut self.task {
             *claimed = None;
         }
     }
@@ -179,6 +182,25 @@ impl World {
             self.orchestrators[index].inputs.push_back(Work::new(id, task));
         }
         self.wake(index);
+    }
+
+    /// Lets go what was held by an outage that is over.
+    pub(crate) fn release(&mut self, index: usize) {
+        if self.orchestrators[index].is_down || !self.database_up {
+            return;
+        }
+        let conditions = self.conditions(index);
+        if conditions.blind {
+            return;
+        }
+        let is_over = |by: Option<&Token>| by.is_none_or(|name| !conditions.down.contains(name));
+        for saga in self.store.claim_held(self.agenda.now(), RELEASE_MAX, is_over) {
+            self.counters.count("timer: released");
+            let (id, conditions) = (saga.id, Rc::new(ConditionsOf(Conditions::clone(&conditions))));
+            let task = Task::Release { claimed: Some(saga), conditions };
+            self.orchestrators[index].inputs.push_back(Work::new(id, task));
+            self.wake(index);
+        }
     }
 
     /// Gives free places of limited steps to those who wait, and tells again who was given one.
@@ -275,7 +297,7 @@ impl World {
     /// Decides one input; `core/decide.rs`.
     fn decide(&mut self, work: Work, batch: &mut Batch) -> Result<(), Violation> {
         let claimed = match &work.task {
-            Task::Timer { claimed, .. } => claimed.clone(),
+            Task::Timer { claimed, .. } | Task::Release { claimed, .. } => claimed.clone(),
             _ => None,
         };
         let saga = claimed.or_else(|| self.store.load(work.saga));
@@ -291,7 +313,10 @@ impl World {
             }
             // An earlier try of this very start was committed.
             (Some(saga), Task::Start { .. }) => self.publish_again(&saga, batch),
-            (None, Task::Operate { .. } | Task::Signal { .. } | Task::Timer { .. }) => {}
+            (
+                None,
+                Task::Operate { .. } | Task::Signal { .. } | Task::Timer { .. } | Task::Release { .. },
+            ) => {}
             (None, Task::Reply { reply, .. }) => {
                 let detail = format!("{} answers {}", reply.participant, reply.effect);
                 return Err(Violation::new("L4: every reply has its saga", work.saga, detail));
@@ -412,7 +437,7 @@ impl World {
                 self.witness.unsure(work.saga);
             }
             let stays = match work.task {
-                Task::Timer { .. } => false,
+                Task::Timer { .. } | Task::Release { .. } => false,
                 Task::Reply { .. } => true,
                 Task::Start { .. } | Task::Operate { .. } | Task::Signal { .. } => unknown,
             };
@@ -494,6 +519,7 @@ fn input(work: &Work) -> Option<Input> {
             let Conditions { blind, down } = conditions.0.clone();
             Some(Input::Timer { blind, down, slots: slots.clone() })
         }
+        Task::Release { conditions, .. } => Some(Input::Release { down: conditions.0.down.clone() }),
         Task::Signal { name } => {
             Some(Input::Signal { name: name.clone(), data: Value::Bool(true), actor: "somebody".to_owned() })
         }

@@ -59,6 +59,7 @@ pub(crate) struct Store {
     rows: BTreeMap<SagaId, Row>,
     keys: BTreeMap<u64, SagaId>,
     due: BTreeSet<(Timestamp, SagaId)>,
+    held: BTreeSet<SagaId>,
     /// Who was given a place and has not used it yet.
     granted: BTreeSet<(SagaId, StepRef)>,
     /// A planted bug: the entries of losers are written, too.
@@ -126,6 +127,10 @@ impl Store {
         if let Some(due_at) = due_at {
             self.due.insert((due_at, id));
         }
+        match write.saga.held_by() {
+            Some(_) => self.held.insert(id),
+            None => self.held.remove(&id),
+        };
         Committed::Won
     }
 
@@ -146,6 +151,25 @@ impl Store {
             }
             let Some(row) = self.rows.get_mut(id) else { continue };
             if row.claimed_until.is_none_or(|until| until <= now) {
+                row.claimed_until = Some(now.plus_ms(LEASE_MS));
+                claimed.push(Rc::clone(&row.saga));
+            }
+        }
+        claimed
+    }
+
+    /// Claims what is held by an outage that is over, and unclaimed.
+    pub(crate) fn claim_held(
+        &mut self,
+        now: Timestamp,
+        limit: usize,
+        is_over: impl Fn(Option<&Token>) -> bool,
+    ) -> Vec<Rc<Saga>> {
+        let mut claimed = Vec::new();
+        for id in &self.held {
+            let Some(row) = self.rows.get_mut(id) else { continue };
+            let free = row.claimed_until.is_none_or(|until| until <= now);
+            if free && claimed.len() < limit && row.saga.held_by().is_some_and(&is_over) {
                 row.claimed_until = Some(now.plus_ms(LEASE_MS));
                 claimed.push(Rc::clone(&row.saga));
             }

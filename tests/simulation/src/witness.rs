@@ -229,6 +229,7 @@ impl World {
         for decision in decisions {
             let counter = match (decision, input) {
                 (Decision::Sent { .. }, Input::Timer { .. }) => "timer: resends",
+                (Decision::Sent { .. }, Input::Release { .. }) => "engine: let go",
                 (Decision::Unknown { .. }, _) => "engine: unknown steps",
                 (Decision::Held { .. }, _) => "engine: held",
                 (Decision::Stuck { .. }, _) => "engine: stuck",

@@ -234,6 +234,7 @@ impl World {
             Event::Timers(index) => {
                 self.look_for_due(index);
                 self.give_places(index);
+                self.release(index);
                 self.replies.expire(self.agenda.now());
                 if self.replies.backlog() > 0 && !self.orchestrators[index].is_down {
                     self.wake(index);

@@ -52,8 +52,8 @@ fn whoever_is_up_goes_on_while_another_is_held() {
     assert_snapshot!(branched().timer_with_down(&["insurer"]).text(), @r#"
     +10s timer down: insurer
       sent pack do due_at=+20s left=1 send_no=2
-      held insure do by=participant due_at=+20s
-      deadline_moved deadline_at=+3610s
+      held insure do away=insurer by=participant due_at=+610s
+      deadline_moved deadline_at=+4200s
       -> warehouse.pack pack do#2 of +0s {"parcel":"p-1"}
       = running, held, due +20s
     "#);

@@ -36,6 +36,7 @@ fn retry_now_does_not_wait_for_who_is_held() {
     assert_snapshot!(script.text(), @r#"
     +10s retry-now by ops: mended
       sent reserve-stock do due_at=+20s left=3 send_no=2
+      deadline_moved deadline_at=+24h
       -> inventory.reserve-stock reserve-stock do#2 of +0s {"lines":[{"quantity":2,"sku":"TEA-1"}]}
       = running, due +20s
     "#);

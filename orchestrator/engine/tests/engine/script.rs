@@ -158,6 +158,12 @@ impl Script {
         self.input(Input::Timer { blind, down, slots: BTreeSet::new() })
     }
 
+    /// What held something is over, but for these participants.
+    pub(crate) fn release(self, down: &[&str]) -> Self {
+        let down = down.iter().map(|name| name.parse().unwrap()).collect();
+        self.input(Input::Release { down })
+    }
+
     /// The participant says `pending` to each sending until the step is stuck.
     pub(crate) fn pending_until_stuck(mut self, what: &str) -> Self {
         for _ in 0..20 {

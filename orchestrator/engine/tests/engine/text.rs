@@ -51,6 +51,11 @@ fn heading(input: &Input) -> String {
                 if slots.is_empty() { String::new() } else { format!(" places: {}", slots.join(", ")) };
             format!("timer{blind}{down}{slots}")
         }
+        Input::Release { down } => {
+            let down: Vec<&str> = down.iter().map(|token| token.as_str()).collect();
+            let down = if down.is_empty() { String::new() } else { format!(" down: {}", down.join(", ")) };
+            format!("release{down}")
+        }
         Input::Signal { name, data, actor } => format!("signal {name} by {actor}: {data}"),
         Input::Operator { action, actor, reason } => format!("{} by {actor}: {reason}", action.name()),
     }

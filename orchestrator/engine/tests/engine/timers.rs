@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use amends_contract::Outcome;
 use amends_engine::Input;
 use insta::assert_snapshot;
+use serde_json::json;
 
+use crate::definitions::diamond;
 use crate::script::{Script, failed, ok, order, parcel, rejected};
 
 const HOURS_24: u64 = 24 * 3_600_000;
@@ -28,17 +30,17 @@ fn while_we_are_blind_nothing_burns_and_the_deadline_stands_still() {
     let script = order().blind_timer().blind_timer().timer();
     assert_snapshot!(script.text(), @r#"
     +10s timer blind
-      held reserve-stock do by=broker due_at=+20s
-      deadline_moved deadline_at=+86410s
-      = running, held, due +20s
-    +20s timer blind
-      held reserve-stock do by=broker due_at=+30s
-      deadline_moved deadline_at=+86420s
-      = running, held, due +30s
-    +30s timer
-      sent reserve-stock do due_at=+40s left=3 send_no=2
+      held reserve-stock do by=broker due_at=+610s
+      deadline_moved deadline_at=+87000s
+      = running, held, due +610s
+    +610s timer blind
+      held reserve-stock do by=broker due_at=+1210s
+      deadline_moved deadline_at=+87600s
+      = running, held, due +1210s
+    +1210s timer
+      sent reserve-stock do due_at=+1220s left=3 send_no=2
       -> inventory.reserve-stock reserve-stock do#2 of +0s {"lines":[{"quantity":2,"sku":"TEA-1"}]}
-      = running, due +40s
+      = running, due +1220s
     "#);
     assert_eq!(left(&script, "reserve-stock"), 3);
 }
@@ -48,19 +50,93 @@ fn while_a_participant_is_down_its_steps_are_held() {
     let script = order().timer_with_down(&["inventory"]).timer_with_down(&["payment"]).timer();
     assert_snapshot!(script.text(), @r#"
     +10s timer down: inventory
-      held reserve-stock do by=participant due_at=+20s
-      deadline_moved deadline_at=+86410s
-      = running, held, due +20s
-    +20s timer down: payment
-      sent reserve-stock do due_at=+30s left=3 send_no=2
+      held reserve-stock do away=inventory by=participant due_at=+610s
+      deadline_moved deadline_at=+87000s
+      = running, held, due +610s
+    +610s timer down: payment
+      sent reserve-stock do due_at=+620s left=3 send_no=2
       -> inventory.reserve-stock reserve-stock do#2 of +0s {"lines":[{"quantity":2,"sku":"TEA-1"}]}
-      = running, due +30s
-    +30s timer
-      sent reserve-stock do due_at=+40s left=2 send_no=3
+      = running, due +620s
+    +620s timer
+      sent reserve-stock do due_at=+630s left=2 send_no=3
       -> inventory.reserve-stock reserve-stock do#3 of +0s {"lines":[{"quantity":2,"sku":"TEA-1"}]}
-      = running, due +40s
+      = running, due +630s
     "#);
     assert_eq!(left(&script, "reserve-stock"), 2, "only the last silence is the participant's");
+}
+
+#[test]
+fn what_is_held_is_let_go_at_once_when_the_outage_is_over() {
+    let held = order().timer_with_down(&["inventory"]).after(25_000).mark();
+    let script = held.release(&["inventory"]).release(&["payment"]).release(&[]);
+    assert_snapshot!(script.text(), @r#"
+    +35s release down: inventory
+      ignored: not_due
+    +35s release down: payment
+      sent reserve-stock do due_at=+45s left=3 send_no=2
+      deadline_moved deadline_at=+86425s
+      -> inventory.reserve-stock reserve-stock do#2 of +0s {"lines":[{"quantity":2,"sku":"TEA-1"}]}
+      = running, due +45s
+    +35s release
+      ignored: not_due
+    "#);
+    assert_eq!(left(&script, "reserve-stock"), 3);
+}
+
+#[test]
+fn a_deadline_stands_still_as_long_as_something_is_held_and_no_longer() {
+    let deadline = |script: &Script| script.saga.deadline_at.unwrap();
+    let held = || order().timer_with_down(&["inventory"]).after(25_000);
+    let before = deadline(&order());
+    assert_eq!(deadline(&held()).ms_since(before), 600_000);
+    assert_eq!(deadline(&held().release(&[])).ms_since(before), 25_000);
+    assert_eq!(deadline(&held().reserved()).ms_since(before), 25_000, "whoever answers is not held either");
+    let blind = order().blind_timer().after(25_000).release(&["inventory"]);
+    assert_eq!(deadline(&blind).ms_since(before), 600_000, "now it is the participant");
+    assert!(blind.saga.flags().held);
+
+    // Of two that are held the last one that is let go counts.
+    let branches = || Script::start(diamond(), json!({ "parcel": "p-1" })).reply("book", ok());
+    let both = || branches().timer_with_down(&["warehouse", "insurer"]).after(25_000);
+    let before = deadline(&branches());
+    assert_eq!(deadline(&both().release(&["insurer"])).ms_since(before), 600_000);
+    let one_by_one = both().release(&["insurer"]).after(25_000).release(&[]);
+    assert_eq!(deadline(&one_by_one).ms_since(before), 50_000);
+}
+
+#[test]
+fn a_release_of_nothing_changes_nothing() {
+    assert_snapshot!(order().release(&[]).text(), @"
+    +0s release
+      ignored: not_due
+    ");
+    let paused = order().timer_with_down(&["inventory"]).pause().mark().release(&[]);
+    assert_snapshot!(paused.text(), @"
+    +10s release
+      ignored: paused
+    ");
+    assert_eq!(paused.saga.held_by(), None);
+}
+
+#[test]
+fn who_holds_is_known() {
+    let name = |script: &Script| script.saga.held_by().map(|name| name.map(ToString::to_string));
+    assert_eq!(name(&order()), None);
+    assert_eq!(name(&order().blind_timer()), Some(None));
+    assert_eq!(name(&order().timer_with_down(&["inventory"])), Some(Some("inventory".to_owned())));
+    assert_eq!(name(&order().timer_with_down(&["inventory"]).release(&[])), None);
+}
+
+#[test]
+fn whoever_is_still_finding_out_is_asked_again_in_time() {
+    let script =
+        order().reserved().timer_with_down(&["payment"]).mark().reply("charge-payment", Outcome::Pending);
+    assert_snapshot!(script.text(), @"
+    +10s reply charge-payment do#1 pending
+      pending charge-payment do due_at=+20s pending_until=+40s
+      deadline_moved deadline_at=+24h
+      = running, due +20s
+    ");
 }
 
 #[test]
@@ -73,15 +149,15 @@ fn a_back_off_is_held_too_and_burns_only_once() {
         .timer();
     assert_snapshot!(script.text(), @r#"
     +200ms timer down: inventory
-      held reserve-stock do by=participant due_at=+10200ms
-      deadline_moved deadline_at=+86410s
-      = running, held, due +10200ms
+      held reserve-stock do away=inventory by=participant due_at=+600200ms
+      deadline_moved deadline_at=+87000s
+      = running, held, due +600200ms
     +200ms reply reserve-stock do#1 failed {"code":"db"}
       ignored: duplicate
-    +10200ms timer
-      sent reserve-stock do due_at=+20200ms left=2 send_no=2
+    +600200ms timer
+      sent reserve-stock do due_at=+610200ms left=2 send_no=2
       -> inventory.reserve-stock reserve-stock do#2 of +0s {"lines":[{"quantity":2,"sku":"TEA-1"}]}
-      = running, due +20200ms
+      = running, due +610200ms
     "#);
 }
 
@@ -102,13 +178,13 @@ fn pending_stands_still_while_it_is_held() {
     let script = pending.after(30_000).mark().timer_with_down(&["payment"]).timer();
     assert_snapshot!(script.text(), @r#"
     +30s timer down: payment
-      held charge-payment do by=participant due_at=+40s pending_until=+40s
-      deadline_moved deadline_at=+86410s
-      = running, held, due +40s
-    +40s timer
+      held charge-payment do away=payment by=participant due_at=+630s pending_until=+630s
+      deadline_moved deadline_at=+87000s
+      = running, held, due +630s
+    +630s timer
       stuck charge-payment do at={"detail":"the participant did not find out in time","why":"pending_max"}
       !! order.parked (5/parked)
-      = parked, needs attention, due +86410s
+      = parked, needs attention, due +87000s
     "#);
 }
 
@@ -168,18 +244,18 @@ fn a_deadline_does_not_pass_while_the_participant_is_down() {
     let script = order().after(HOURS_24).timer_with_down(&["inventory"]);
     assert_snapshot!(script.text(), @"
     +24h timer down: inventory
-      deadline_moved deadline_at=+86410s
-      held reserve-stock do by=participant due_at=+86410s
-      = running, held, due +86410s
+      deadline_moved deadline_at=+87000s
+      held reserve-stock do away=inventory by=participant due_at=+87000s
+      = running, held, due +87000s
     ");
     let script = script.mark().timer();
     assert_snapshot!(script.text(), @r#"
-    +86410s timer
-      turned failure={"code":"deadline","detail":"not past the point of no return by 2026-11-22T08:00:10.000Z"} undo=["reserve-stock"]
+    +87000s timer
+      turned failure={"code":"deadline","detail":"not past the point of no return by 2026-11-22T08:10:00.000Z"} undo=["reserve-stock"]
       unknown reserve-stock
-      decided reserve-stock undo attempts=3 due_at=+86420s
-      -> inventory.release-stock reserve-stock undo#1 undoes do/1 of +86410s {"lines":[{"quantity":2,"sku":"TEA-1"}]}
-      = compensating, due +86420s
+      decided reserve-stock undo attempts=3 due_at=+87010s
+      -> inventory.release-stock reserve-stock undo#1 undoes do/1 of +87000s {"lines":[{"quantity":2,"sku":"TEA-1"}]}
+      = compensating, due +87010s
     "#);
 }
 

@@ -24,6 +24,13 @@ pub(crate) struct Conditions {
     pub(crate) down: BTreeSet<Token>,
 }
 
+impl Conditions {
+    /// Whether messages to this participant, or to anybody, may be expected to be read.
+    pub(crate) fn allow(&self, participant: Option<&Token>) -> bool {
+        !self.blind && participant.is_none_or(|name| !self.down.contains(name))
+    }
+}
+
 /// Asks the broker, at most once per `conditions_ttl_ms`.
 pub(crate) struct Watch {
     broker: Broker,

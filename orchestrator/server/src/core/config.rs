@@ -28,6 +28,13 @@ pub struct LoopsConfig {
     pub conditions_ttl_ms: u64,
     /// Unread replies above which no attempt is burnt: the answer may be among them.
     pub reply_backlog_max: u64,
+    /// Milliseconds between two looks whether what held sagas is over. Each costs one indexed query a participant.
+    pub release_interval_ms: u64,
+    /// Most sagas that are let go at the first look after the end of an outage; each look after it may let go twice
+    /// as many. So a participant that has just come back is not knocked over by all that waited for it.
+    pub release_count_initial: u32,
+    /// Most sagas that are let go at one look.
+    pub release_count_max: u32,
     /// Milliseconds between two looks for free places of steps with `concurrency`; a commit that may have
     /// freed one wakes the loop.
     pub place_interval_ms: u64,
@@ -67,6 +74,9 @@ impl Default for LoopsConfig {
             claim_lease_ms: 30_000,
             conditions_ttl_ms: 1_000,
             reply_backlog_max: 1_000,
+            release_interval_ms: 1_000,
+            release_count_initial: 64,
+            release_count_max: 1_024,
             place_interval_ms: 500,
             place_count_max: 256,
             place_retry_ms: 5_000,

@@ -94,6 +94,7 @@ fn input_of(work: &Work, definition: &Definition) -> Option<Input> {
         Task::Start(_) => None,
         Task::Reply { reply, .. } => Some(Input::Reply(checked(reply.as_ref().into(), definition))),
         Task::Child(reply) => Some(Input::Reply(checked(reply.as_ref().clone(), definition))),
+        Task::Timer(due) if due.released => Some(Input::Release { down: due.conditions.down.clone() }),
         Task::Timer(due) => {
             let (blind, down) = (due.conditions.blind, due.conditions.down.clone());
             Some(Input::Timer { blind, down, slots: due.slots.clone() })

@@ -22,6 +22,7 @@ mod pauses;
 mod places;
 mod publish;
 mod redrive;
+mod releases;
 mod replies;
 mod schemas;
 mod settled;
@@ -179,6 +180,7 @@ impl Core {
             inputs: inputs.clone(),
         };
         let places = places::PlaceGiver::new(config, &store, &definitions, watch(), &inputs, &wanted);
+        let releases = releases::Releases::new(config, &store, &definitions, watch(), &inputs);
         let (own_config, own_store, own_broker) = (config.clone(), store.clone(), broker.clone());
         let outbox =
             events::Events { config: own_config, store: own_store, broker: own_broker, wake: events };
@@ -194,6 +196,7 @@ impl Core {
         tasks.spawn(child_loop.run(shutdown.clone()));
         tasks.spawn(timers.run(shutdown.clone()));
         tasks.spawn(places.run(shutdown.clone()));
+        tasks.spawn(releases.run(shutdown.clone()));
         tasks.spawn(replies::run(broker.clone(), dead_letters, inputs, batch_count_max, shutdown.clone()));
         let copy = dead_letters::copy(broker.clone(), store.clone(), batch_count_max, shutdown.clone());
         tasks.spawn(copy);

@@ -117,7 +117,7 @@ impl PlaceGiver {
         }
         let conditions = self.conditions.now().await;
         for (saga, slots) in places {
-            let due = Due { conditions: Arc::clone(&conditions), claimed: None, slots };
+            let due = Due { conditions: Arc::clone(&conditions), claimed: None, slots, released: false };
             if self.inputs.send(Work::new(saga, Task::Timer(due))).await.is_err() {
                 return false;
             }

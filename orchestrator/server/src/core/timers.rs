@@ -73,6 +73,7 @@ impl Timers {
                 conditions: Arc::clone(&conditions),
                 claimed: Some(Box::new(saga)),
                 slots: BTreeSet::new(),
+                released: false,
             };
             let id = due.claimed.as_ref().map(|saga| saga.id)?;
             self.inputs.send(Work::new(id, Task::Timer(due))).await.ok()?;

@@ -59,13 +59,15 @@ pub(crate) struct StartTask {
     pub(crate) answer: Answer<Started, CoreError>,
 }
 
-/// A saga whose time has come, as it was when it was claimed.
+/// A saga whose time has come, or that is let go, as it was when it was claimed.
 pub(crate) struct Due {
     /// Dropped when another input of the same saga comes first.
     pub(crate) claimed: Option<Box<Saga>>,
     pub(crate) conditions: Arc<Conditions>,
     /// Steps that were given a place of their `concurrency`.
     pub(crate) slots: BTreeSet<StepRef>,
+    /// It has not been waited for: what held the saga is over.
+    pub(crate) released: bool,
 }
 
 /// The acknowledgement of one delivery, due when all the messages it brought are dealt with.

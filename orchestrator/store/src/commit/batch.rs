@@ -11,18 +11,19 @@ use sea_orm::sea_query::Value;
 use uuid::Uuid;
 
 use super::{IdempotencyKey, Write};
-use crate::Error;
 use crate::entity::saga::Column;
 use crate::places::PlaceRows;
 use crate::text::indexed;
+use crate::{Error, Outage};
 
 /// Columns that each transition writes, after the id and the expected version.
-pub(super) const CHANGING: [Column; 14] = [
+pub(super) const CHANGING: [Column; 15] = [
     Column::Version,
     Column::Status,
     Column::NeedsAttention,
     Column::Awaiting,
     Column::Held,
+    Column::HeldBy,
     Column::Overdue,
     Column::Paused,
     Column::Alarm,
@@ -159,6 +160,7 @@ fn changing(saga: &Saga, state: String) -> [Value; CHANGING.len()] {
         flags.needs_attention.into(),
         flags.awaiting.into(),
         flags.held.into(),
+        Outage::of(saga).map(|outage| outage.key().to_owned()).into(),
         flags.overdue.into(),
         flags.paused.into(),
         flags.alarm.into(),

@@ -1,14 +1,30 @@
-//! Timers: taking the sagas whose time has come, so that no two processes work on one at once.
+//! Timers: taking the sagas whose time has come, and those whose outage is over, so that no two processes
+//! work on one at once.
 //!
 //! Invariant: a claim is a lease in a column of its own. It changes neither version nor journal, so losing
 //! it costs time and nothing else; a commit ends it.
 
-use amends_contract::{Digest, Timestamp};
-use sea_orm::{ConnectionTrait as _, EntityName as _};
+use amends_contract::{Digest, Timestamp, Token};
+use amends_engine::Saga;
+use sea_orm::sea_query::Value;
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait as _, EntityName as _, EntityTrait as _, QueryFilter as _,
+    QuerySelect as _,
+};
+use uuid::Uuid;
 
 use crate::entity::saga;
 use crate::read::Loaded;
 use crate::{Error, Store};
+
+/// Whose outage holds sagas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outage<'a> {
+    /// The broker refuses us, or our own replies lie unread.
+    Broker,
+    /// A participant's.
+    Participant(&'a Token),
+}
 
 impl Store {
     /// Claims up to `limit` sagas whose `due_at` has passed and that nobody has claimed, the longest due
@@ -40,10 +56,73 @@ impl Store {
         let values = [i64::from(limit).into(), lease.into()]
             .into_iter()
             .chain(except.iter().map(|digest| digest.to_string().into()));
+        self.claimed(sql, values).await
+    }
+
+    /// Claims up to `limit` sagas that an outage holds and that nobody has claimed, the longest due first, for
+    /// `lease_ms` milliseconds.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn claim_held(&self, outage: Outage<'_>, limit: u32, lease_ms: u64) -> Result<Loaded, Error> {
+        let table = saga::Entity.table_name();
+        let now = self.dialect().now_ms();
+        let lock = self.dialect().lock_free_rows("s");
+        let lease = i64::try_from(lease_ms).unwrap_or(i64::MAX / 2);
+        let sql = format!(
+            "WITH held AS (SELECT s.id AS saga_id FROM {table} AS s WHERE s.held_by = $3 \
+             AND (s.claimed_until_ms IS NULL OR s.claimed_until_ms <= (SELECT {now})) \
+             ORDER BY s.due_at_ms LIMIT $1 {lock}) \
+             UPDATE {table} SET claimed_until_ms = (SELECT {now}) + $2 FROM held \
+             WHERE {table}.id = held.saga_id RETURNING id, version, state, claimed_until_ms - $2 AS now_ms"
+        );
+        self.claimed(sql, [i64::from(limit).into(), lease.into(), outage.key().into()]).await
+    }
+
+    /// Whose outages hold sagas at the moment: the broker's, and participants by their names.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn outages(&self, of: &[Token]) -> Result<Vec<Option<Token>>, Error> {
+        let mut found = Vec::new();
+        let all = std::iter::once(None).chain(of.iter().map(Some));
+        for participant in all {
+            let outage = participant.map_or(Outage::Broker, Outage::Participant);
+            let held = saga::Entity::find()
+                .select_only()
+                .column(saga::Column::Id)
+                .filter(saga::Column::HeldBy.eq(outage.key()))
+                .limit(1)
+                .into_tuple::<Uuid>()
+                .one(self.reader())
+                .await?;
+            if held.is_some() {
+                found.push(participant.cloned());
+            }
+        }
+        Ok(found)
+    }
+
+    async fn claimed(&self, sql: String, values: impl IntoIterator<Item = Value>) -> Result<Loaded, Error> {
         let rows = self.writer().query_all_raw(self.dialect().statement(sql, values)).await?;
         match rows.first() {
             Some(row) => Ok(Loaded::new(Timestamp::from_unix_ms(row.try_get("", "now_ms")?), &rows)),
             None => Ok(Loaded::empty(self.now().await?)),
+        }
+    }
+}
+
+impl<'a> Outage<'a> {
+    /// Of a saga that is held.
+    pub(crate) fn of(saga: &'a Saga) -> Option<Self> {
+        saga.held_by().map(|participant| participant.map_or(Self::Broker, Self::Participant))
+    }
+
+    /// As its column has it; no participant has such a name as the broker's.
+    pub(crate) fn key(&self) -> &'a str {
+        match self {
+            Self::Broker => "@broker",
+            Self::Participant(name) => name.as_str(),
         }
     }
 }

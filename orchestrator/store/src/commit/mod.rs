@@ -9,6 +9,8 @@ mod attempt;
 mod batch;
 mod claim;
 
+pub use claim::Outage;
+
 use std::panic::resume_unwind;
 use std::time::Duration;
 

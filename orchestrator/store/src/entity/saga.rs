@@ -17,6 +17,8 @@ pub struct Model {
     pub needs_attention: bool,
     pub awaiting: bool,
     pub held: bool,
+    /// Whose outage holds it; see [`Outage`](crate::Outage).
+    pub held_by: Option<String>,
     pub overdue: bool,
     pub paused: bool,
     pub alarm: bool,

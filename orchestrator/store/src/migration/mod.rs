@@ -8,6 +8,7 @@ mod m0003_messages;
 mod m0004_places;
 mod m0005_pauses;
 mod m0006_letter_actions;
+mod m0007_outages;
 
 use std::time::Duration;
 
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0004_places::Migration),
             Box::new(m0005_pauses::Migration),
             Box::new(m0006_letter_actions::Migration),
+            Box::new(m0007_outages::Migration),
         ]
     }
 }
