@@ -14,6 +14,7 @@ mod dead_letters;
 mod demo;
 mod operators;
 mod orders;
+mod outages;
 mod poison;
 mod python;
 mod rest;

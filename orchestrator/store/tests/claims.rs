@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use amends_contract::{Digest, SagaId};
+use amends_contract::{Digest, SagaId, Token};
+use amends_engine::{ActionState, HeldBy, Saga};
+use amends_store::Outage;
 
 use crate::database::Database;
-use crate::sagas::{at, completed, id, next, start_of, started, won};
+use crate::sagas::{at, completed, id, next, start_of, started, token, won};
 
 on_both_databases!(
     a_claim_is_handed_out_once,
@@ -13,6 +15,7 @@ on_both_databases!(
     the_longest_due_come_first,
     a_claim_is_outside_version_and_journal,
     sagas_of_an_unknown_definition_are_left_to_others,
+    what_an_outage_holds_is_claimed_by_its_name,
 );
 
 const HOUR_MS: u64 = 3_600_000;
@@ -102,4 +105,35 @@ async fn sagas_of_an_unknown_definition_are_left_to_others(db: Database) {
     // Not even a lease was taken of them.
     let theirs = db.store.claim_due(10, HOUR_MS, &[]).await.unwrap();
     assert_eq!(ids(&theirs), [id(1), id(2)].into());
+}
+
+async fn what_an_outage_holds_is_claimed_by_its_name(db: Database) {
+    let sagas = started(&db.store, 1..=5).await;
+    let (stock, pay) = (token("inventory"), token("payment"));
+    let hold = |saga: &Saga, by: HeldBy, away: Option<&Token>| {
+        next(saga, |saga| {
+            let ActionState::InFlight(flight) = &mut saga.steps[0].action else { panic!("it is in flight") };
+            (flight.held, flight.away) = (Some(by), away.cloned());
+        })
+    };
+    won(&db.store, hold(&sagas[0], HeldBy::Broker, None)).await;
+    won(&db.store, hold(&sagas[1], HeldBy::Participant, Some(&stock))).await;
+    won(&db.store, hold(&sagas[2], HeldBy::Participant, Some(&stock))).await;
+    won(&db.store, hold(&sagas[3], HeldBy::Concurrency, None)).await;
+    let names = [stock.clone(), pay.clone()];
+    assert_eq!(db.store.outages(&names).await.unwrap(), [None, Some(stock.clone())]);
+
+    let of_stock = Outage::Participant(&stock);
+    let first = db.store.claim_held(of_stock, 1, HOUR_MS).await.unwrap();
+    let second = db.store.claim_held(of_stock, 7, HOUR_MS).await.unwrap();
+    assert_eq!((ids(&first), ids(&second)), ([id(2)].into(), [id(3)].into()));
+    assert!(db.store.claim_held(of_stock, 7, HOUR_MS).await.unwrap().sagas.is_empty(), "each once");
+    assert!(db.store.claim_held(Outage::Participant(&pay), 7, HOUR_MS).await.unwrap().sagas.is_empty());
+    let by_broker = db.store.claim_held(Outage::Broker, 7, HOUR_MS).await.unwrap();
+    assert_eq!(ids(&by_broker), [id(1)].into());
+
+    // Let go, it is nobody's any more.
+    won(&db.store, next(&first.sagas[0], completed)).await;
+    won(&db.store, next(&second.sagas[0], completed)).await;
+    assert_eq!(db.store.outages(&names).await.unwrap(), [None]);
 }

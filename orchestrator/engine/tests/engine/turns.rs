@@ -236,3 +236,17 @@ fn a_saga_begins_when_its_moment_comes() {
       = compensated
     "#);
 }
+
+#[test]
+fn whoever_gave_its_place_back_does_not_take_it_again() {
+    let places = |script: &Script| script.saga.places().filter(|(_, place)| place.is_some()).count();
+    let sent = || Script::start(limited(), json!({})).input(slots(&["charge"]));
+    let expired = sent().reply("charge", amends_contract::Outcome::Expired);
+    assert_eq!((places(&sent()), places(&expired)), (1, 0));
+    let cancelled = expired.cancel();
+    assert_eq!((cancelled.state("charge"), places(&cancelled)), ("unknown", 0));
+    // What may still be running keeps its place until its undo has settled it.
+    let running = sent().cancel();
+    assert_eq!((running.state("charge"), places(&running)), ("unknown", 1));
+    assert_eq!(places(&running.reply("charge/undo", undone())), 0);
+}
