@@ -169,7 +169,7 @@ impl<'a> Journey<'a> {
             Input::Signal { name, actor, .. } if actor.trim().is_empty() => {
                 self.breach(Invariant::I11, entry.seq, format!("nobody sent the signal {name}"));
             }
-            Input::Start { .. } | Input::Timer { .. } | Input::Signal { .. } => {}
+            Input::Start { .. } | Input::Timer { .. } | Input::Release { .. } | Input::Signal { .. } => {}
         }
     }
 
