@@ -8,8 +8,10 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use sea_orm::SqlxSqliteConnector;
-use sea_orm::sqlx::ConnectOptions as _;
-use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sea_orm::sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+};
+use sea_orm::sqlx::{ConnectOptions as _, Connection as _, Error as SqlxError};
 
 use super::{Connections, Dialect, Held, STATEMENTS_KEPT};
 use crate::lock::LockFile;
@@ -51,7 +53,8 @@ pub(super) async fn open(config: &Config, access: Access) -> Result<Connections,
         .acquire_timeout(Duration::from_millis(config.acquire_timeout_ms))
         .idle_timeout(None)
         .max_lifetime(None)
-        .test_before_acquire(false);
+        .test_before_acquire(false)
+        .after_release(|connection, _| Box::pin(keep(connection)));
     let writer = pool
         .clone()
         .max_connections(1)
@@ -67,9 +70,46 @@ pub(super) async fn open(config: &Config, access: Access) -> Result<Connections,
     })
 }
 
+/// Whether a connection may be used again: not while its driver counts transactions that are open.
+///
+/// SQLite ends a transaction by itself when the disk is full. The driver's rollback then fails, and it goes on
+/// counting: later transactions would be savepoints of nothing, and what they commit would not be committed.
+async fn keep(connection: &mut SqliteConnection) -> Result<bool, SqlxError> {
+    // What was dropped is rolled back behind our back; the ping waits for it.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
+}
+
 fn create_folder(path: &Path) -> std::io::Result<()> {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => std::fs::create_dir_all(folder),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_committed_after_sqlite_ended_a_transaction_by_itself_is_on_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("a.db").display());
+        let Connections { writer, reader, .. } =
+            open(&Config { url, ..Config::default() }, Access::Shared).await.unwrap();
+        writer.execute_unprepared("CREATE TABLE effect (id INTEGER)").await.unwrap();
+        let broken = writer.begin().await.unwrap();
+        // As SQLite does it when the disk is full.
+        broken.execute_unprepared("ROLLBACK").await.unwrap();
+        assert!(broken.rollback().await.is_err());
+        writer.begin().await.unwrap().rollback().await.unwrap();
+        let good = writer.begin().await.unwrap();
+        good.execute_unprepared("INSERT INTO effect VALUES (1)").await.unwrap();
+        good.commit().await.unwrap();
+        let count = Dialect::Sqlite.statement("SELECT count(*) AS count FROM effect".to_owned(), []);
+        let seen = reader.query_one_raw(count).await.unwrap().unwrap();
+        assert_eq!(seen.try_get::<i64>("", "count").unwrap(), 1);
     }
 }
