@@ -20,6 +20,7 @@ mod abandon;
 mod attempts;
 mod backward;
 mod branches;
+mod edits;
 mod epochs;
 mod every_step;
 mod forward;

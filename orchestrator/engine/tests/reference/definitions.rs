@@ -2,8 +2,8 @@
 
 use amends_definition::Definition;
 
-use crate::reference::Kind::{Kept, Last, Must, Pivot, Signal, Undoable, Wish};
-use crate::reference::{ATTEMPTS, Kind, Rule};
+use crate::words::Kind::{Kept, Last, Must, Pivot, Signal, Undoable, Wish};
+use crate::words::{ATTEMPTS, Kind, Rule};
 
 const fn rule(name: &'static str, kind: Kind, after: &'static [usize]) -> Rule {
     Rule { name, kind, after }

@@ -14,7 +14,8 @@ use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state
 use serde_json::{Value, json};
 
 use crate::definitions;
-use crate::reference::{Asked, Happens, Heard, Kind, Known, Phase, Question, Reference, Refusal, Say, Step};
+use crate::reference::Reference;
+use crate::words::{Asked, Happens, Heard, Kind, Known, Phase, Question, Refusal, Say, Step};
 
 /// Later than anything that an engine waits for here, in milliseconds.
 const LATER_MS: u64 = 10 * 60 * 60 * 1000;
