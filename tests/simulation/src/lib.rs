@@ -15,6 +15,7 @@ mod people;
 mod queue;
 mod service;
 mod store;
+mod timers;
 mod verdict;
 mod violation;
 mod weather;

@@ -14,39 +14,25 @@ use serde_json::Value;
 
 use crate::queue::Receipt;
 use crate::store::{Committed, Write};
+use crate::timers::Conditions;
 use crate::violation::Violation;
 use crate::world::{Event, Flaw, Who, World};
 
 /// Most sagas in one commit.
 const BATCH_MAX: usize = 12;
-/// Most sagas claimed by one look.
-const CLAIM_MAX: usize = 32;
-/// Most sagas let go by one look.
-const RELEASE_MAX: usize = 8;
 /// How often one input is tried again after losing.
 const TRIES_MAX: u32 = 20;
-/// For how long what is known of the world counts as fresh, in milliseconds.
-const CONDITIONS_TTL_MS: u64 = 1_000;
-/// Unread replies above which no attempt is burnt.
-const REPLY_BACKLOG_MAX: usize = 40;
 
 /// One process.
 #[derive(Debug, Default)]
 pub(crate) struct Orchestrator {
     pub(crate) life: u32,
     pub(crate) is_down: bool,
-    inputs: VecDeque<Work>,
+    pub(crate) inputs: VecDeque<Work>,
     batch: Option<Batch>,
     publications: BTreeMap<u64, Publication>,
     publication_count: u64,
-    conditions: Option<(Timestamp, Rc<Conditions>)>,
-}
-
-/// What the timers know of the world.
-#[derive(Clone, Debug, Default)]
-struct Conditions {
-    blind: bool,
-    down: BTreeSet<Token>,
+    pub(crate) conditions: Option<(Timestamp, Rc<Conditions>)>,
 }
 
 /// One input of one saga.
@@ -66,13 +52,9 @@ pub(crate) enum Task {
     Operate { action: OperatorAction },
     Signal { name: Token },
     Reply { reply: Rc<Reply>, receipt: Receipt },
-    Timer { claimed: Option<Rc<Saga>>, conditions: Rc<ConditionsOf>, slots: BTreeSet<StepRef> },
-    Release { claimed: Option<Rc<Saga>>, conditions: Rc<ConditionsOf> },
+    Timer { claimed: Option<Rc<Saga>>, conditions: Rc<Conditions>, slots: BTreeSet<StepRef> },
+    Release { claimed: Option<Rc<Saga>>, conditions: Rc<Conditions> },
 }
-
-/// Opaque outside of this file.
-#[derive(Clone, Debug)]
-pub(crate) struct ConditionsOf(Conditions);
 
 impl Work {
     pub(crate) const fn new(saga: SagaId, task: Task) -> Self {
@@ -163,75 +145,6 @@ impl World {
         self.orchestrators[index] = Orchestrator { life, is_down: true, ..Orchestrator::default() };
         let after_ms = self.dice.between(200, 8_000);
         self.agenda.enter(after_ms, Event::OrchestratorUp(index));
-    }
-
-    /// Timers: claims what is due.
-    pub(crate) fn look_for_due(&mut self, index: usize) {
-        if self.orchestrators[index].is_down || !self.database_up {
-            return;
-        }
-        let claimed = self.store.claim(self.agenda.now(), CLAIM_MAX);
-        if claimed.is_empty() {
-            return;
-        }
-        let conditions = self.conditions(index);
-        for saga in claimed {
-            self.counters.count("timer: claims");
-            let (id, conditions) = (saga.id, Rc::new(ConditionsOf(Conditions::clone(&conditions))));
-            let task = Task::Timer { claimed: Some(saga), conditions, slots: BTreeSet::new() };
-            self.orchestrators[index].inputs.push_back(Work::new(id, task));
-        }
-        self.wake(index);
-    }
-
-    /// Lets go what was held by an outage that is over.
-    pub(crate) fn release(&mut self, index: usize) {
-        if self.orchestrators[index].is_down || !self.database_up {
-            return;
-        }
-        let conditions = self.conditions(index);
-        if conditions.blind {
-            return;
-        }
-        let is_over = |by: Option<&Token>| by.is_none_or(|name| !conditions.down.contains(name));
-        for saga in self.store.claim_held(self.agenda.now(), RELEASE_MAX, is_over) {
-            self.counters.count("timer: released");
-            let (id, conditions) = (saga.id, Rc::new(ConditionsOf(Conditions::clone(&conditions))));
-            let task = Task::Release { claimed: Some(saga), conditions };
-            self.orchestrators[index].inputs.push_back(Work::new(id, task));
-            self.wake(index);
-        }
-    }
-
-    /// Gives free places of limited steps to those who wait, and tells again who was given one.
-    pub(crate) fn give_places(&mut self, index: usize) {
-        if self.orchestrators[index].is_down || !self.database_up {
-            return;
-        }
-        let granted = self.store.grant(&self.plays);
-        for (id, step) in granted {
-            self.counters.count("places: granted");
-            let conditions = Rc::new(ConditionsOf(Conditions::default()));
-            let task = Task::Timer { claimed: None, conditions, slots: BTreeSet::from([step]) };
-            self.orchestrators[index].inputs.push_back(Work::new(id, task));
-            self.wake(index);
-        }
-    }
-
-    /// The conditions now, or at most a second ago.
-    fn conditions(&mut self, index: usize) -> Rc<Conditions> {
-        let now = self.agenda.now();
-        if let Some((at, known)) = &self.orchestrators[index].conditions
-            && now.ms_since(*at) < CONDITIONS_TTL_MS
-        {
-            return Rc::clone(known);
-        }
-        let blind = !self.broker_up || self.replies.backlog() > REPLY_BACKLOG_MAX;
-        let is_behind = |service: &&crate::service::Service| service.is_down || service.queue.backlog() > 0;
-        let down = self.services.iter().filter(is_behind).map(|service| service.name().clone()).collect();
-        let conditions = Rc::new(Conditions { blind, down });
-        self.orchestrators[index].conditions = Some((now, Rc::clone(&conditions)));
-        conditions
     }
 
     /// Takes a batch and decides it.
@@ -516,10 +429,10 @@ fn input(work: &Work) -> Option<Input> {
         Task::Start { .. } => None,
         Task::Reply { reply, .. } => Some(Input::Reply(reply.as_ref().into())),
         Task::Timer { conditions, slots, .. } => {
-            let Conditions { blind, down } = conditions.0.clone();
+            let Conditions { blind, down } = Conditions::clone(conditions);
             Some(Input::Timer { blind, down, slots: slots.clone() })
         }
-        Task::Release { conditions, .. } => Some(Input::Release { down: conditions.0.down.clone() }),
+        Task::Release { conditions, .. } => Some(Input::Release { down: conditions.down.clone() }),
         Task::Signal { name } => {
             Some(Input::Signal { name: name.clone(), data: Value::Bool(true), actor: "somebody".to_owned() })
         }
