@@ -66,7 +66,7 @@ mod tests;
 mod work;
 
 pub use config::{Config, Pools};
-pub use database::{Database, is_unavailable};
+pub use database::{Database, is_reusable, is_unavailable};
 pub use error::Error;
 pub use external::{CallOutcome, External, Intent, Prepared};
 pub use handler::{Handler, HandlerError, read_data};

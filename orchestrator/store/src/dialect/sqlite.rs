@@ -75,8 +75,10 @@ pub(super) async fn open(config: &Config, access: Access) -> Result<Connections,
 /// SQLite ends a transaction by itself when the disk is full. The driver's rollback then fails, and it goes on
 /// counting: later transactions would be savepoints of nothing, and what they commit would not be committed.
 async fn keep(connection: &mut SqliteConnection) -> Result<bool, SqlxError> {
-    // What was dropped is rolled back behind our back; the ping waits for it.
-    connection.ping().await?;
+    if connection.is_in_transaction() {
+        // What was dropped is rolled back behind our back; the ping waits for it.
+        connection.ping().await?;
+    }
     Ok(!connection.is_in_transaction())
 }
 

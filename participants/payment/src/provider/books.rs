@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use amends_contract::Timestamp;
-use sea_orm::sqlx::Connection as _;
-use sea_orm::sqlx::sqlite::{SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use amends_participant::is_reusable;
+use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectOptions, ConnectionTrait, Database, DatabaseConnection,
     DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder, Schema, SqliteTransactionMode,
@@ -72,14 +72,8 @@ impl Books {
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Full)
         });
-        // SQLite ends a transaction by itself when the disk is full, and its driver goes on counting: what such a
-        // connection commits would not be committed.
-        let keep = async |connection: &mut SqliteConnection| {
-            connection.ping().await?;
-            Ok(!connection.is_in_transaction())
-        };
-        options.map_sqlx_sqlite_pool_opts(move |pool| {
-            pool.after_release(move |connection, _| Box::pin(keep(connection)))
+        options.map_sqlx_sqlite_pool_opts(|pool| {
+            pool.after_release(|connection, _| Box::pin(is_reusable(connection)))
         });
         let db = Database::connect(options).await?;
         let schema = Schema::new(db.get_database_backend());

@@ -17,6 +17,7 @@ use sea_orm::{
 };
 
 pub(crate) use failure::Failure;
+pub use open::is_reusable;
 
 use crate::{Error, config::Pools};
 

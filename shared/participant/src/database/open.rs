@@ -97,7 +97,9 @@ async fn sqlite_pool(
                 .statement_cache_capacity(STATEMENT_CACHE);
             if read_only { options.pragma("query_only", "1") } else { options }
         })
-        .map_sqlx_sqlite_pool_opts(|pool| pool.after_release(|connection, _| Box::pin(keep(connection))));
+        .map_sqlx_sqlite_pool_opts(|pool| {
+            pool.after_release(|connection, _| Box::pin(is_reusable(connection)))
+        });
     Ok(SeaOrm::connect(options).await?)
 }
 
@@ -106,9 +108,16 @@ async fn sqlite_pool(
 /// SQLite ends a transaction by itself when the disk is full. The driver's rollback then fails, and it goes on
 /// counting; later transactions would be savepoints, and one that is rolled back would leave all behind it
 /// uncommitted although they say otherwise. A new connection counts from zero.
-async fn keep(connection: &mut SqliteConnection) -> Result<bool, SqlxError> {
-    // What was dropped is rolled back behind our back; the ping waits for it.
-    connection.ping().await?;
+///
+/// For a pool's `after_release`; [`Database::connect`](super::Database::connect) sees to it by itself.
+///
+/// # Errors
+/// When the connection is broken.
+pub async fn is_reusable(connection: &mut SqliteConnection) -> Result<bool, SqlxError> {
+    if connection.is_in_transaction() {
+        // What was dropped is rolled back behind our back; the ping waits for it.
+        connection.ping().await?;
+    }
     Ok(!connection.is_in_transaction())
 }
 
