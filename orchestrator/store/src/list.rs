@@ -158,8 +158,8 @@ impl Store {
         limit: u32,
     ) -> Result<Page<SagaRow, SagaId>, Error> {
         let mut rows = Vec::new();
-        for filter in filters.iter().flat_map(SagaFilter::per_status) {
-            let (mut query, id) = filter.select();
+        for part in filters.iter().flat_map(SagaFilter::parts) {
+            let (mut query, id) = part.select();
             if let Some(cursor) = cursor {
                 query = query.filter(id.clone().lt(cursor.uuid()));
             }
@@ -185,12 +185,16 @@ impl Store {
         Ok(self.reader().query_one_raw(statement).await?.as_ref().and_then(row_of))
     }
 
-    /// How many sagas a filter lets through.
+    /// How many sagas a filter lets through; one that moves on meanwhile may count twice.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
     pub async fn count(&self, filter: &SagaFilter) -> Result<u64, Error> {
-        Ok(filter.select().0.count(self.reader()).await?)
+        let mut total = 0;
+        for part in filter.parts() {
+            total += part.select().0.count(self.reader()).await?;
+        }
+        Ok(total)
     }
 
     /// How many sagas there are. It reads an index of all of them: for people, not for loops.
@@ -219,23 +223,49 @@ impl Store {
     }
 }
 
+/// A filter, narrowed down to what one index serves.
+struct Part {
+    filter: SagaFilter,
+    /// Only sagas that have ended.
+    ended: bool,
+}
+
 impl SagaFilter {
-    /// One filter per status, so that each finds its page in the index of that status; together they would
+    /// One part per status, so that each finds its page in the index of that status; together they would
     /// have to sort all sagas of all of them. In the order in which a saga passes through the statuses: one
     /// that moves on meanwhile is found twice, not never.
-    fn per_status(&self) -> Vec<Self> {
+    fn parts(&self) -> Vec<Part> {
         let mut statuses = self.statuses.clone();
+        if self.is_of_definition_alone() {
+            statuses.extend(Status::ALL.into_iter().filter(|status| !status.is_terminal()));
+        }
         statuses.sort_unstable();
         statuses.dedup();
-        match statuses.len() {
-            0 => vec![self.clone()],
-            _ => statuses.into_iter().map(|status| Self { statuses: vec![status], ..self.clone() }).collect(),
+        let part = |statuses, ended| Part { filter: Self { statuses, ..self.clone() }, ended };
+        let mut parts: Vec<Part> = statuses.into_iter().map(|status| part(vec![status], false)).collect();
+        if parts.is_empty() || self.is_of_definition_alone() {
+            parts.push(part(Vec::new(), self.is_of_definition_alone()));
         }
+        parts
     }
 
+    /// Whether the definition is what finds the sagas: those that have ended by its index, the few others by
+    /// their status.
+    fn is_of_definition_alone(&self) -> bool {
+        self.definition.is_some()
+            && self.statuses.is_empty()
+            && self.flags.is_empty()
+            && self.labels.is_empty()
+            && self.failure_code.is_none()
+            && self.failure_step.is_none()
+            && self.open_of.is_none()
+    }
+}
+
+impl Part {
     /// The sagas, and the expression of their id to page by.
     fn select(&self) -> (Select<Entity>, SimpleExpr) {
-        let mut labels = self.labels.iter();
+        let mut labels = self.filter.labels.iter();
         let mut query = Entity::find();
         let mut id = Column::Id.into_expr();
         if let Some((name, value)) = labels.next() {
@@ -254,9 +284,14 @@ impl SagaFilter {
                 .take();
             query = query.filter(Column::Id.in_subquery(labelled));
         }
-        (self.narrow(query, &id), id)
+        if self.ended {
+            query = query.filter(ended());
+        }
+        (self.filter.narrow(query, &id), id)
     }
+}
 
+impl SagaFilter {
     fn narrow(&self, mut query: Select<Entity>, id: &SimpleExpr) -> Select<Entity> {
         if !self.statuses.is_empty() {
             query = query.filter(Column::Status.is_in(self.statuses.iter().map(|status| status.as_str())));
@@ -294,6 +329,13 @@ impl SagaFilter {
         }
         query
     }
+}
+
+/// That a saga has ended, as the index of those that have says it: with values that are not bound, for to a bound
+/// one neither database fits a partial index.
+pub(crate) fn ended() -> SimpleExpr {
+    let terminal = Status::ALL.into_iter().filter(|status| status.is_terminal());
+    Column::Status.into_expr().is_in(terminal.map(|status| SimpleExpr::Constant(status.as_str().into())))
 }
 
 fn is(definition: &DefinitionRef, digest: Digest) -> Condition {
@@ -358,5 +400,44 @@ impl SagaRow {
             saga: Err(Unreadable { id, why }),
             strays: Vec::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::Statement;
+
+    use super::*;
+    use crate::{Access, Config};
+
+    /// How SQLite finds a filter's sagas, part by part.
+    async fn plan(store: &Store, filter: &SagaFilter) -> Vec<String> {
+        let mut lines = Vec::new();
+        for part in filter.parts() {
+            let (query, id) = part.select();
+            let query = query.order_by(id, Order::Desc).limit(10);
+            let Statement { sql, values, .. } = query.build(store.reader().get_database_backend());
+            let values = values.map(|values| values.0).unwrap_or_default();
+            let explain = store.dialect().statement(format!("EXPLAIN QUERY PLAN {sql}"), values);
+            let steps = store.reader().query_all_raw(explain).await.unwrap();
+            let steps = steps.iter().map(|step| step.try_get::<String>("", "detail").unwrap());
+            lines.push(steps.collect::<Vec<_>>().join("; "));
+        }
+        lines
+    }
+
+    #[tokio::test]
+    async fn sagas_of_a_definition_are_found_in_the_order_of_their_ids_without_a_look_at_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("a.db").display());
+        let store = Store::connect(&Config { url, ..Config::default() }, Access::Exclusive).await.unwrap();
+        store.migrate().await.unwrap();
+        let of_order = SagaFilter { definition: Token::new("order").ok(), ..SagaFilter::default() };
+        let by_status = "SEARCH sagas USING INDEX sagas_by_status (status=?)";
+        let ended = "SEARCH sagas USING INDEX sagas_ended (definition_name=?)";
+        assert_eq!(plan(&store, &of_order).await, [by_status, by_status, by_status, ended]);
+        let one_day = SagaFilter { made_from: Some(Timestamp::from_unix_ms(1)), ..of_order };
+        let plan = plan(&store, &one_day).await;
+        assert_eq!(plan[3], "SEARCH sagas USING INDEX sagas_ended (definition_name=? AND id>?)", "{plan:?}");
     }
 }

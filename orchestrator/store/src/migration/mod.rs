@@ -9,6 +9,7 @@ mod m0004_places;
 mod m0005_pauses;
 mod m0006_letter_actions;
 mod m0007_outages;
+mod m0008_growth;
 
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_pauses::Migration),
             Box::new(m0006_letter_actions::Migration),
             Box::new(m0007_outages::Migration),
+            Box::new(m0008_growth::Migration),
         ]
     }
 }
