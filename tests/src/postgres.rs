@@ -19,6 +19,15 @@ use crate::{Process, free_port, patience, process::Launch};
 const USER: &str = "postgres";
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How a cluster keeps what it is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keeping {
+    /// Without fsync, reached over TCP: the machine does not crash within a test, only processes do.
+    Fast,
+    /// As PostgreSQL does by itself, reached over its Unix socket as well.
+    Durable,
+}
+
 /// A running cluster.
 pub struct Cluster {
     // Fields drop in this order: first the server, then its folder.
@@ -26,15 +35,30 @@ pub struct Cluster {
     folder: TempDir,
     programs: PathBuf,
     port: u16,
+    keeping: Keeping,
 }
 
 impl Cluster {
-    /// Makes and starts one.
+    /// Makes and starts one that is fast and would lose data if the machine crashed.
     ///
     /// # Panics
     /// When PostgreSQL is not installed; with the line that installs it.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_keeping(Keeping::Fast)
+    }
+
+    /// Makes and starts one that keeps what it has committed, to be measured. Its URLs lead over its Unix
+    /// socket.
+    ///
+    /// # Panics
+    /// When PostgreSQL is not installed; with the line that installs it.
+    #[must_use]
+    pub fn start_durable() -> Self {
+        Self::start_keeping(Keeping::Durable)
+    }
+
+    fn start_keeping(keeping: Keeping) -> Self {
         let programs = programs();
         let folder =
             tempfile::Builder::new().prefix("amends-postgres-").tempdir().expect("a temporary folder");
@@ -43,7 +67,7 @@ impl Cluster {
             chown(folder.path(), Some(uid), Some(gid)).expect("root may give a folder away");
         }
         let data = folder.path().join("data");
-        // No fsync: the machine does not crash within a test, only processes do.
+        // What initdb wrote is not what is tested.
         let made = as_owner(&programs.join("initdb"), owner)
             .current_dir(folder.path())
             .args([
@@ -61,8 +85,8 @@ impl Cluster {
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
 
         let port = free_port();
-        let process = run(&programs, folder.path(), port);
-        Self { process, folder, programs, port }
+        let process = run(&programs, folder.path(), port, keeping);
+        Self { process, folder, programs, port, keeping }
     }
 
     /// Its process.
@@ -72,7 +96,7 @@ impl Cluster {
 
     /// Starts it again after it was killed, on the same port.
     pub fn start_again(&mut self) {
-        self.process = run(&self.programs, self.folder.path(), self.port);
+        self.process = run(&self.programs, self.folder.path(), self.port, self.keeping);
     }
 
     /// The port it listens on.
@@ -124,7 +148,13 @@ impl Cluster {
     /// The URL of a database on it.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
-        format!("postgres://{USER}@127.0.0.1:{}/{database}", self.port)
+        match self.keeping {
+            Keeping::Fast => format!("postgres://{USER}@127.0.0.1:{}/{database}", self.port),
+            Keeping::Durable => {
+                let socket = self.folder.path().display();
+                format!("postgres://{USER}@localhost:{}/{database}?host={socket}", self.port)
+            }
+        }
     }
 
     /// Makes a database, and gives its URL.
@@ -158,11 +188,18 @@ impl Cluster {
     }
 }
 
-fn run(programs: &Path, folder: &Path, port: u16) -> Process {
+fn run(programs: &Path, folder: &Path, port: u16, keeping: Keeping) -> Process {
     let mut server = as_owner(&programs.join("postgres"), owner());
     server.current_dir(folder).arg("-D").arg(folder.join("data")).arg("-p").arg(port.to_string());
-    server.args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]);
-    server.args(["-c", "fsync=off", "-c", "max_connections=200"]);
+    server.args(["-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200"]);
+    let socket = match keeping {
+        Keeping::Fast => {
+            server.args(["-c", "fsync=off"]);
+            String::new()
+        }
+        Keeping::Durable => folder.display().to_string(),
+    };
+    server.arg("-c").arg(format!("unix_socket_directories={socket}"));
     let mut process = Process::spawn("postgres", server, folder);
     patience::soon("PostgreSQL accepts connections", PATIENCE, || {
         assert!(process.ended().is_none(), "PostgreSQL ended:\n{}", process.tail());

@@ -169,6 +169,16 @@ impl System {
         self.processes.insert(name, Process::start(name, launch, self.folder.path()));
     }
 
+    /// Starts another program in a service's place: it listens where that one would.
+    ///
+    /// # Panics
+    /// When there is no such service.
+    pub fn start_program(&mut self, name: &str, program: &Path, arguments: &[&str]) {
+        let name = known(name);
+        let launch = Launch { program, arguments, env: &[] };
+        self.processes.insert(name, Process::start(name, launch, self.folder.path()));
+    }
+
     /// Waits until a service says that it can do its work.
     ///
     /// # Panics
@@ -261,6 +271,11 @@ impl System {
     pub fn set(&mut self, name: &str, value: &str) {
         self.env.retain(|(known, _)| known != name);
         self.env.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Tells all services nothing of it, so that its default holds, from their next start on.
+    pub fn unset(&mut self, name: &str) {
+        self.env.retain(|(known, _)| known != name);
     }
 
     /// Tells one service something else than the rest, from its next start on; `None` takes it back.
