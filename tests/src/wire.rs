@@ -18,6 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Wire {
     stream: BufReader<TcpStream>,
     inbox: u64,
+    /// Of the last answer.
+    headers: String,
 }
 
 impl Wire {
@@ -29,9 +31,9 @@ impl Wire {
     pub fn connect(url: &str) -> Self {
         let stream = TcpStream::connect(url.trim_start_matches("nats://")).expect("the broker listens");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
-        let mut wire = Self { stream: BufReader::new(stream), inbox: 0 };
+        let mut wire = Self { stream: BufReader::new(stream), inbox: 0, headers: String::new() };
         assert!(wire.line().starts_with("INFO "));
-        wire.send(b"CONNECT {\"verbose\":false,\"pedantic\":false}\r\n");
+        wire.send(b"CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true}\r\n");
         wire
     }
 
@@ -89,7 +91,17 @@ impl Wire {
             .collect()
     }
 
-    fn request(&mut self, subject: &str, body: &[u8]) -> Value {
+    /// The headers of the last answer, as they came.
+    #[must_use]
+    pub fn headers(&self) -> &str {
+        &self.headers
+    }
+
+    /// Asks, and gives the answer; one that is no JSON, or only headers, as the text `raw`.
+    ///
+    /// # Panics
+    /// When nobody answers for long.
+    pub fn request(&mut self, subject: &str, body: &[u8]) -> Value {
         self.inbox += 1;
         let (number, inbox) =
             (self.inbox, format!("_INBOX.amends-tests.{}.{}", std::process::id(), self.inbox));
@@ -102,13 +114,16 @@ impl Wire {
             if line.starts_with("PING") {
                 self.send(b"PONG\r\n");
             } else if line.starts_with("MSG ") || line.starts_with("HMSG ") {
-                let size: usize =
-                    line.split(' ').next_back().and_then(|size| size.parse().ok()).expect("a size");
-                let mut body = vec![0; size + 2];
-                self.stream.read_exact(&mut body).expect("a body of that size");
-                // A status without a body (no responders) has a header only.
-                return serde_json::from_slice(&body)
-                    .unwrap_or_else(|_| json!({ "raw": String::from_utf8_lossy(&body) }));
+                let mut sizes = line.split(' ').rev().map_while(|size| size.parse::<usize>().ok());
+                let size = sizes.next().expect("a size");
+                let header_size =
+                    if line.starts_with("HMSG ") { sizes.next().expect("two sizes") } else { 0 };
+                let mut message = vec![0; size + 2];
+                self.stream.read_exact(&mut message).expect("a message of that size");
+                let (headers, body) = message.split_at(header_size);
+                self.headers = String::from_utf8_lossy(headers).into_owned();
+                return serde_json::from_slice(body)
+                    .unwrap_or_else(|_| json!({ "raw": String::from_utf8_lossy(&message) }));
             } else {
                 assert!(!line.starts_with("-ERR"), "{subject}: {line}");
             }

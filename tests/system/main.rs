@@ -15,6 +15,7 @@ mod demo;
 mod operators;
 mod orders;
 mod outages;
+mod overload;
 mod poison;
 mod python;
 mod rest;

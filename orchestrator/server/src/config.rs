@@ -57,8 +57,15 @@ pub struct ApiConfig {
     pub page_count: u32,
     /// Most rows in one answer of a list: some hundred sagas are a few megabytes.
     pub page_count_max: u32,
-    /// What `Retry-After` says when too much waits, in seconds. A full queue is empty again in about two.
+    /// Least that `Retry-After` says, in seconds. It says in which time what moves will have settled, at the speed of
+    /// the last moments, and up to twice as long, so that those who are refused do not come back in step.
     pub retry_after_s: u32,
+    /// Most that it says before it is spread, in seconds: when nothing has settled for a moment that tells little
+    /// about the next minute.
+    pub retry_after_max_s: u32,
+    /// Most requests, of both listeners and the service subjects, that wait for the end of their saga (`Prefer: wait`,
+    /// `wait_s`); one more is answered at once, with 202. Two thirds of the connections, so that those who do not wait find one.
+    pub waits_max: usize,
     /// How long a known (or unknown) API key is remembered, in milliseconds: so long may a revoked key
     /// still open the door, and so often does a busy one cost a query.
     pub key_cache_ms: u64,
@@ -72,7 +79,8 @@ pub struct ApiConfig {
     /// Most messages, of all sagas, that are read per stream to find those of one: some hundred thousand take a
     /// second.
     pub messages_scanned_max: u64,
-    /// Most requests of the service subjects handled at once; the others wait.
+    /// Most requests of the service subjects handled at once; one more is answered 503. More than may wait for
+    /// the end of their saga, so that the others find room.
     pub service_requests_max: usize,
 }
 
@@ -83,12 +91,14 @@ impl Default for ApiConfig {
             page_count: 50,
             page_count_max: 200,
             retry_after_s: 1,
+            retry_after_max_s: 10,
+            waits_max: 600,
             key_cache_ms: 2_000,
             key_cache_count_max: 10_000,
             dead_letter_preview_bytes: 1_024,
             messages_slack_ms: 10_000,
             messages_scanned_max: 200_000,
-            service_requests_max: 512,
+            service_requests_max: 1_024,
         }
     }
 }

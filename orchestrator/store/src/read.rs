@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use amends_contract::{SagaId, Timestamp};
-use amends_engine::{JournalEntry, Saga};
+use amends_engine::{JournalEntry, Saga, Status};
 use sea_orm::sea_query::Value;
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait as _, DbErr, EntityName as _, EntityTrait as _, QueryFilter as _,
@@ -67,6 +67,25 @@ impl Store {
             Some(row) => Ok(Loaded::new(Timestamp::from_unix_ms(row.try_get("", "now_ms")?), &found)),
             None => Ok(Loaded::empty(self.now().await?)),
         }
+    }
+
+    /// Those of these sagas that have ended.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn ended_of(&self, ids: &[SagaId]) -> Result<Vec<Saga>, Error> {
+        let ended = || Status::ALL.into_iter().filter(|status| status.is_terminal());
+        let pairs: Vec<[Value; 2]> = ids
+            .iter()
+            .flat_map(|id| ended().map(|status| [id.uuid().into(), status.as_str().into()]))
+            .collect();
+        let rows: Vec<&[Value]> = pairs.iter().map(<[Value; 2]>::as_slice).collect();
+        let tail =
+            format!("JOIN {} AS s ON s.id = v.column1 AND s.status = v.column2", saga::Entity.table_name());
+        let head = "SELECT s.id, s.version, s.state FROM";
+        let found =
+            multi::run(self.reader(), self.dialect(), self.config().rows_max, head, &rows, &tail).await?;
+        Ok(found.iter().filter_map(saga_of).filter_map(Result::ok).collect())
     }
 
     /// One saga; `None` when there is none with this id.

@@ -39,6 +39,11 @@ async fn a_key_starts_one_saga_within_a_batch_and_across(db: Database) {
     assert_eq!(answer.answer, r#"{"told":"a"}"#);
     assert_eq!((answer.body_digest, answer.created_at), (Digest::of(b"a"), at(3)));
     assert_eq!(db.store.idempotency(id(2).uuid(), "b").await.unwrap(), None);
+    let asked =
+        [(1, "a"), (1, "x"), (2, "a"), (2, "b")].map(|(owner, key)| (id(owner).uuid(), key.to_owned()));
+    let known = db.store.known_keys(asked.clone()).await.unwrap();
+    assert_eq!(known, [asked[0].clone(), asked[2].clone()].into());
+    assert!(db.store.known_keys([]).await.unwrap().is_empty());
 }
 
 async fn the_key_of_a_saga_that_lost_is_free_again(db: Database) {

@@ -73,6 +73,10 @@ async fn every_filter_narrows(db: Database) {
     other.labels.insert(token("kind"), "b2b".to_owned());
     won(store, start_of(other)).await;
 
+    let mut ended = store.ended_of(&[2, 3, 4, 9].map(id)).await.unwrap();
+    ended.sort_unstable_by_key(|saga| saga.id);
+    assert_eq!(ended.iter().map(|saga| saga.id).collect::<Vec<_>>(), [id(2), id(3)]);
+
     let filter = SagaFilter::default;
     let label = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
     let mut both = label("customer", "c1");

@@ -44,7 +44,7 @@ pub struct ServiceSpec {
     pub metadata: BTreeMap<String, String>,
     /// What it answers; none for one that only shows itself.
     pub endpoints: Vec<Endpoint>,
-    /// Requests handled at once; the others wait.
+    /// Requests handled at once; the others are told so, see [`Request::crowded`].
     pub concurrency_max: usize,
 }
 
@@ -66,6 +66,8 @@ pub struct Request {
     pub traceparent: Option<String>,
     /// Its body.
     pub body: Bytes,
+    /// As many requests are handled as may be: it is to be refused, without any work.
+    pub crowded: bool,
 }
 
 /// What a request is answered.
@@ -77,6 +79,8 @@ pub struct Answer {
     pub content_type: String,
     /// Code and text of an error, as stock tools show them.
     pub error: Option<(u16, String)>,
+    /// When to ask again, in seconds.
+    pub retry_after_s: Option<u32>,
 }
 
 /// Answers requests. It does not panic; a request whose handler does gets no answer.
@@ -117,12 +121,17 @@ impl Broker {
                 }
             };
             while let Some((endpoint, request)) = self.next(&mut incoming, &shutdown).await {
-                let Ok(place) = Arc::clone(&room).acquire_owned().await else { break };
-                let answer = answer(self.clone(), endpoint, request, Arc::clone(&handler));
-                running.spawn(async move {
-                    answer.await;
-                    drop(place);
-                });
+                let place = Arc::clone(&room).try_acquire_owned();
+                let handler = Arc::clone(&handler);
+                let answer = answer(self.clone(), endpoint, request, handler, place.is_err());
+                match place {
+                    Ok(place) => drop(running.spawn(async move {
+                        answer.await;
+                        drop(place);
+                    })),
+                    // Here, so that those who are refused take no memory either.
+                    Err(_) => answer.await,
+                }
             }
             let _ = service.stop().await;
         }
@@ -200,14 +209,24 @@ impl Broker {
     }
 }
 
-async fn answer(broker: Broker, endpoint: String, mut request: service::Request, handler: Handler) {
+async fn answer(
+    broker: Broker,
+    endpoint: String,
+    mut request: service::Request,
+    handler: Handler,
+    crowded: bool,
+) {
     let Some(reply) = request.message.reply.clone() else { return };
     let traceparent = request.message.headers.as_ref().and_then(|headers| headers.get(header::TRACEPARENT));
     let traceparent = traceparent.map(ToString::to_string);
     let body = request.message.payload.clone();
-    let Answer { body, content_type, error } = handler(Request { endpoint, traceparent, body }).await;
+    let asked = Request { endpoint, traceparent, body, crowded };
+    let Answer { body, content_type, error, retry_after_s } = handler(asked).await;
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, plain(&content_type).as_str());
+    if let Some(seconds) = retry_after_s {
+        headers.insert(header::RETRY_AFTER, seconds.to_string().as_str());
+    }
     let Some((code, status)) = error else {
         let _ = request.respond_with_headers(Ok(body), headers).await;
         return;

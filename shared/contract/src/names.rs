@@ -24,6 +24,8 @@ pub mod header {
     pub const CONTENT_TYPE: &str = "Content-Type";
     /// W3C Trace Context.
     pub const TRACEPARENT: &str = "traceparent";
+    /// On answers to requests that were refused for the moment: when to ask again, in seconds.
+    pub const RETRY_AFTER: &str = "Retry-After";
 }
 
 /// The four streams.

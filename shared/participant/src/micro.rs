@@ -34,7 +34,8 @@ impl Micro {
             endpoints: Vec::new(),
             concurrency_max: 1,
         };
-        let nobody = Answer { body: Bytes::new(), content_type: CONTENT_TYPE.to_owned(), error: None };
+        let (body, content_type) = (Bytes::new(), CONTENT_TYPE.to_owned());
+        let nobody = Answer { body, content_type, error: None, retry_after_s: None };
         let handler: Handler = Arc::new(move |_| {
             let nobody = nobody.clone();
             Box::pin(async move { nobody })

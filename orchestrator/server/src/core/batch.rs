@@ -237,7 +237,7 @@ impl Batches {
                 }
                 publication.commands.extend(commands);
                 if write.saga.status().is_terminal() {
-                    self.settled.notify(write.saga.id);
+                    self.settled.notify(&write.saga);
                     if write.saga.parent.is_some() {
                         self.children.ended(&write.saga);
                     }

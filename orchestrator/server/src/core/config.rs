@@ -6,9 +6,23 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LoopsConfig {
-    /// Most submissions and operator actions that may wait for the next commit; one more is answered
-    /// 503. Two seconds' worth at the speed of one small machine: a longer queue only adds latency.
+    /// Most sagas that move at a time, over all orchestrators: commands and replies under way, and starts that
+    /// are being committed. One more start is answered 503. Two to three seconds' worth at the speed of one small
+    /// machine (2,000 sagas a second): what is accepted settles within that time, however much is asked for. Raise it
+    /// with the machines, or where participants take long to answer; what waits for something else does not count.
+    pub moving_max: u64,
+    /// Milliseconds between two looks at what moves, while sagas are started. Each asks the broker once per
+    /// participant; in between every orchestrator knows only its own starts and ends.
+    pub moving_interval_ms: u64,
+    /// Milliseconds after which a participant that asks for nothing and answers nothing is away, so that what lies
+    /// unread before it does not move. Longer than a batch takes under load.
+    pub reader_absent_ms: u64,
+    /// Most submissions that may wait for the next commit; one more is answered 503. Two seconds' worth at
+    /// the speed of one small machine: a longer queue only adds latency.
     pub submissions_max: usize,
+    /// Most operator actions and signals that may wait for the next commit when submissions fill their queue: they
+    /// are about sagas that were accepted.
+    pub actions_max: usize,
     /// Most replies and timers that may wait for the next commit. A full queue stops reading from the
     /// broker, which keeps them for us.
     pub inputs_max: usize,
@@ -65,7 +79,11 @@ pub struct LoopsConfig {
 impl Default for LoopsConfig {
     fn default() -> Self {
         Self {
+            moving_max: 5_000,
+            moving_interval_ms: 200,
+            reader_absent_ms: 5_000,
             submissions_max: 4096,
+            actions_max: 512,
             inputs_max: 4096,
             batch_count_max: 512,
             publishing_max: 4,

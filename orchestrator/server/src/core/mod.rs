@@ -6,6 +6,7 @@
 //! Invariant: what was answered or acknowledged is committed; what is committed and not sent is sent by a
 //! timer.
 
+mod admission;
 mod batch;
 mod calls;
 mod changed;
@@ -23,6 +24,7 @@ mod places;
 mod publish;
 mod redrive;
 mod releases;
+mod repeats;
 mod replies;
 mod schemas;
 mod settled;
@@ -41,9 +43,10 @@ use amends_store::{IdempotencyKey, Store};
 use serde_json::Value;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
+pub use admission::{Overload, OverloadReason};
 pub use calls::{UnknownCall, unknown_calls};
 pub use changed::Changed;
 pub use config::LoopsConfig;
@@ -58,10 +61,8 @@ pub use redrive::RedriveError;
 #[cfg(test)]
 pub(crate) use schemas::checked;
 
+pub(crate) use settled::Watch;
 use work::{StartTask, Task, Work};
-
-/// How often a waiting caller looks into the database, in case another process ended the saga.
-const SETTLED_POLL: Duration = Duration::from_millis(500);
 
 /// The running engine. Cheap to clone.
 #[derive(Clone)]
@@ -71,6 +72,8 @@ pub struct Core {
     definitions: Definitions,
     pauses: PauseList,
     starts: mpsc::Sender<Work>,
+    admission: admission::Admission,
+    repeats: repeats::Repeats,
     settled: settled::Settled,
 }
 
@@ -99,9 +102,9 @@ pub enum Started {
 /// Why nothing was started.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CoreError {
-    /// More submissions wait than may wait.
-    #[error("too many submissions are waiting; try again shortly")]
-    Overloaded,
+    /// There is as much to do as may be.
+    #[error(transparent)]
+    Overloaded(Overload),
     /// The database does not answer, or the process is shutting down. Asking again under the same
     /// idempotency key is safe.
     #[error("the database is not available at the moment; try again shortly")]
@@ -152,10 +155,11 @@ impl Core {
         config: &LoopsConfig,
         shutdown: &CancellationToken,
     ) -> (Self, Loops) {
-        let (starts, starts_queue) = mpsc::channel(config.submissions_max);
+        let (starts, starts_queue) = mpsc::channel(config.submissions_max + config.actions_max);
         let (inputs, inputs_queue) = mpsc::channel(config.inputs_max);
         let (publications, publications_queue) = mpsc::channel(config.publishing_max);
-        let settled = settled::Settled::default();
+        let admission = admission::Admission::new(config);
+        let settled = settled::Settled::new(&admission);
         let events = Arc::new(Notify::new());
         let dead_letters = dead_letters::DeadLetters::of(broker, Stream::Reply);
         let (children, child_loop) = children::Children::new(&store, &definitions, &inputs, config);
@@ -197,12 +201,17 @@ impl Core {
         tasks.spawn(timers.run(shutdown.clone()));
         tasks.spawn(places.run(shutdown.clone()));
         tasks.spawn(releases.run(shutdown.clone()));
-        tasks.spawn(replies::run(broker.clone(), dead_letters, inputs, batch_count_max, shutdown.clone()));
+        let replies = replies::Replies::new(broker, dead_letters, inputs, batch_count_max, &admission);
+        tasks.spawn(replies.run(shutdown.clone()));
+        tasks.spawn(admission::Look::new(&admission, broker, &definitions, config).run(shutdown.clone()));
+        tasks.spawn(settled.clone().look(store.clone(), shutdown.clone()));
+        let (repeats, repeats_loop) = repeats::new(&store, config.submissions_max);
+        tasks.spawn(repeats_loop);
         let copy = dead_letters::copy(broker.clone(), store.clone(), batch_count_max, shutdown.clone());
         tasks.spawn(copy);
         tasks.spawn(outbox.run(shutdown.clone()));
         let (pauses, broker) = (PauseList::default(), broker.clone());
-        let core = Self { store, broker, definitions, pauses, starts, settled };
+        let core = Self { store, broker, definitions, pauses, starts, admission, repeats, settled };
         tasks.spawn(pauses::Pauses::new(core.clone(), config.pause_interval_ms).run(shutdown.clone()));
         let by_event = starts::Starts { core: core.clone(), broker: core.broker.clone(), batch_count_max };
         tasks.spawn(by_event.run(shutdown.clone()));
@@ -232,11 +241,25 @@ impl Core {
     /// # Errors
     /// [`CoreError`] when nothing was started.
     pub async fn start(&self, start: Start) -> Result<Started, CoreError> {
+        let admitted = self.admission.enter().map_err(CoreError::Overloaded)?;
         let Start { id, definition, begin, idempotency } = start;
         let (answer, answered) = oneshot::channel();
         let task = Task::Start(Box::new(StartTask { definition, begin, idempotency, answer }));
         self.submit(Work::new(id, task))?;
-        answered.await.unwrap_or(Err(CoreError::Unavailable))
+        let started = answered.await.unwrap_or(Err(CoreError::Unavailable))?;
+        if matches!(started, Started::Started(_)) {
+            admitted.started();
+        }
+        Ok(started)
+    }
+
+    /// Whether a saga was started under this key: whoever asks again is owed the first answer, whatever is refused
+    /// by now.
+    ///
+    /// # Errors
+    /// When the database does not answer, or too many ask.
+    pub async fn is_started(&self, owner: Uuid, key: &str) -> Result<bool, CoreError> {
+        self.repeats.is_started(owner, key).await
     }
 
     /// Puts an operator's action to a saga; returns its state after the commit.
@@ -271,7 +294,7 @@ impl Core {
         let (answer, answered) = oneshot::channel();
         let task = Task::Operate { input: Box::new(input), answer };
         self.submit(Work::new(id, task)).map_err(|error| match error {
-            CoreError::Overloaded => OperateError::Overloaded,
+            CoreError::Overloaded(_) => OperateError::Overloaded,
             CoreError::Unavailable | CoreError::Engine(_) => OperateError::Unavailable,
         })?;
         answered.await.unwrap_or(Err(OperateError::Unavailable))
@@ -279,26 +302,22 @@ impl Core {
 
     /// Waits at most `within` for the saga to end; `None` when it has not, or there is none.
     pub async fn settled(&self, id: SagaId, within: Duration) -> Option<Saga> {
-        let deadline = Instant::now() + within;
-        let notify = self.settled.watch(id);
-        let saga = loop {
-            let saga = self.store.load(&[id]).await.ok().and_then(|loaded| loaded.sagas.into_iter().next());
-            match saga {
-                Some(saga) if saga.status().is_terminal() => break Some(saga),
-                _ if Instant::now() >= deadline => break None,
-                _ => {}
-            }
-            let poll = deadline.min(Instant::now() + SETTLED_POLL);
-            let _ = tokio::time::timeout_at(poll, notify.notified()).await;
-        };
-        drop(notify);
-        self.settled.unwatch(id);
-        saga
+        let watch = self.settled.watch(id);
+        let saga = self.store.load(&[id]).await.ok().and_then(|loaded| loaded.sagas.into_iter().next());
+        match saga.filter(|saga| saga.status().is_terminal()) {
+            Some(saga) => Some(saga),
+            None => watch.end(within).await.map(Arc::unwrap_or_clone),
+        }
+    }
+
+    /// Begins to wait for the end of a saga that is not started yet.
+    pub(crate) fn watch(&self, id: SagaId) -> Watch {
+        self.settled.watch(id)
     }
 
     fn submit(&self, work: Work) -> Result<(), CoreError> {
         self.starts.try_send(work).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => CoreError::Overloaded,
+            mpsc::error::TrySendError::Full(_) => CoreError::Overloaded(self.admission.queue_is_full()),
             mpsc::error::TrySendError::Closed(_) => CoreError::Unavailable,
         })
     }

@@ -11,6 +11,7 @@ use metrics::counter;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::admission::Admission;
 use super::dead_letters::DeadLetters;
 use super::work::{Receipt, Task, Work};
 
@@ -28,28 +29,45 @@ pub(crate) fn consumer_spec(broker: &Broker, batch_count_max: usize) -> Consumer
     }
 }
 
-/// Runs until shutdown.
-pub(crate) async fn run(
+/// The loop's parts.
+pub(crate) struct Replies {
     broker: Broker,
     dead_letters: DeadLetters,
     inputs: mpsc::Sender<Work>,
     batch_count_max: usize,
-    shutdown: CancellationToken,
-) {
-    let mut consumer = broker.consumer(consumer_spec(&broker, batch_count_max));
-    while let Some(deliveries) = consumer.next(&shutdown).await {
-        let mut dead = Vec::new();
-        for delivery in deliveries {
-            counter!("amends_replies_received_total").increment(1);
-            let (works, rejects) = read(delivery, &broker);
-            dead.extend(rejects);
-            for work in works {
-                if inputs.send(work).await.is_err() {
-                    return; // shutting down: not acknowledged, so it comes again
+    admission: Admission,
+}
+
+impl Replies {
+    pub(crate) fn new(
+        broker: &Broker,
+        dead_letters: DeadLetters,
+        inputs: mpsc::Sender<Work>,
+        batch_count_max: usize,
+        admission: &Admission,
+    ) -> Self {
+        let (broker, admission) = (broker.clone(), admission.clone());
+        Self { broker, dead_letters, inputs, batch_count_max, admission }
+    }
+
+    /// Runs until shutdown.
+    pub(crate) async fn run(self, shutdown: CancellationToken) {
+        let mut consumer = self.broker.consumer(consumer_spec(&self.broker, self.batch_count_max));
+        while let Some(deliveries) = consumer.next(&shutdown).await {
+            let mut dead = Vec::new();
+            for delivery in deliveries {
+                counter!("amends_replies_received_total").increment(1);
+                let (works, rejects) = read(delivery, &self.broker);
+                self.admission.read(works.len() + rejects.len());
+                dead.extend(rejects);
+                for work in works {
+                    if self.inputs.send(work).await.is_err() {
+                        return; // shutting down: not acknowledged, so it comes again
+                    }
                 }
             }
+            self.dead_letters.set_aside(dead).await;
         }
-        dead_letters.set_aside(dead).await;
     }
 }
 

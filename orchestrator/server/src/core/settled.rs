@@ -1,47 +1,129 @@
-//! Tells waiting callers that a saga has ended.
+//! Tells waiting callers that a saga has ended, and how.
 //!
-//! Only a hint: whoever waits also looks into the database now and then, since another process may have
-//! ended the saga.
+//! Whoever ends a saga in this process tells them at once. A saga that another process has ended is found by a look
+//! into the database, one for all who have waited for a while.
+//!
+//! Invariant: a caller who goes away leaves nothing behind; an ended saga is kept for nobody.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use amends_contract::SagaId;
-use tokio::sync::Notify;
+use amends_engine::Saga;
+use amends_store::Store;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
-#[derive(Clone, Default)]
+use super::admission::Admission;
+
+/// How long a caller waits before the database is asked for its saga, and how often it is asked then.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+#[derive(Clone)]
 pub(crate) struct Settled {
-    /// Weak, so that a caller who goes away leaves nothing behind but an entry for the next sweep.
-    waiting: Arc<Mutex<HashMap<SagaId, Vec<std::sync::Weak<Notify>>>>>,
+    waiting: Arc<Mutex<HashMap<SagaId, Waiting>>>,
+    /// Somebody waits who was not there before.
+    wake: Arc<Notify>,
+    admission: Admission,
+}
+
+struct Waiting {
+    since: Instant,
+    callers: Vec<oneshot::Sender<Arc<Saga>>>,
+}
+
+/// A caller's wait for one saga.
+pub(crate) struct Watch {
+    settled: Settled,
+    saga: SagaId,
+    end: oneshot::Receiver<Arc<Saga>>,
 }
 
 impl Settled {
-    /// A notification for the end of the saga; it is remembered if it comes before it is awaited.
-    pub(crate) fn watch(&self, saga: SagaId) -> Arc<Notify> {
-        let notify = Arc::new(Notify::new());
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = waiting.entry(saga).or_default();
-        entry.retain(|other| other.strong_count() > 0);
-        entry.push(Arc::downgrade(&notify));
-        notify
+    pub(crate) fn new(admission: &Admission) -> Self {
+        Self { waiting: Arc::default(), wake: Arc::default(), admission: admission.clone() }
     }
 
-    /// Forgets the callers of this saga who have gone away.
-    pub(crate) fn unwatch(&self, saga: SagaId) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Begins to wait for the end of the saga; best before it begins, so that it cannot be missed.
+    pub(crate) fn watch(&self, saga: SagaId) -> Watch {
+        let (tell, end) = oneshot::channel();
+        let mut waiting = self.waiting();
+        let is_first = waiting.is_empty();
+        let entry =
+            waiting.entry(saga).or_insert_with(|| Waiting { since: Instant::now(), callers: Vec::new() });
+        entry.callers.push(tell);
+        drop(waiting);
+        if is_first {
+            self.wake.notify_one();
+        }
+        Watch { settled: self.clone(), saga, end }
+    }
+
+    /// The saga has ended, by a commit of this process.
+    pub(crate) fn notify(&self, saga: &Saga) {
+        self.admission.ended();
+        self.tell(saga);
+    }
+
+    fn tell(&self, saga: &Saga) {
+        let Some(Waiting { callers, .. }) = self.waiting().remove(&saga.id) else { return };
+        let saga = Arc::new(saga.clone());
+        for caller in callers {
+            let _ = caller.send(Arc::clone(&saga));
+        }
+    }
+
+    fn forget_the_gone(&self, saga: SagaId) {
+        let mut waiting = self.waiting();
         if let Some(entry) = waiting.get_mut(&saga) {
-            entry.retain(|other| other.strong_count() > 0);
-            if entry.is_empty() {
+            entry.callers.retain(|caller| !caller.is_closed());
+            if entry.callers.is_empty() {
                 waiting.remove(&saga);
             }
         }
     }
 
-    /// The saga has ended.
-    pub(crate) fn notify(&self, saga: SagaId) {
-        let entry = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&saga);
-        for notify in entry.into_iter().flatten().filter_map(|weak| weak.upgrade()) {
-            notify.notify_one();
-        }
+    /// Looks for sagas that others have ended, until shutdown.
+    pub(crate) async fn look(self, store: Store, shutdown: CancellationToken) {
+        let look = async {
+            loop {
+                if self.waiting().is_empty() {
+                    self.wake.notified().await;
+                }
+                sleep(LOOK_EVERY).await;
+                let ids = self.awaited_for_long();
+                match store.ended_of(&ids).await {
+                    Ok(sagas) => sagas.iter().for_each(|saga| self.tell(saga)),
+                    Err(error) => tracing::debug!(%error, "waiting callers wait for the database, too"),
+                }
+            }
+        };
+        let _ = shutdown.run_until_cancelled(look).await;
+    }
+
+    fn awaited_for_long(&self) -> Vec<SagaId> {
+        let waiting = self.waiting();
+        let for_long = waiting.iter().filter(|(_, entry)| entry.since.elapsed() >= LOOK_EVERY);
+        for_long.map(|(saga, _)| *saga).collect()
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashMap<SagaId, Waiting>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Watch {
+    /// The saga as it ended; `None` when it has not within that time.
+    pub(crate) async fn end(mut self, within: Duration) -> Option<Arc<Saga>> {
+        tokio::time::timeout(within, &mut self.end).await.ok()?.ok()
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.end.close();
+        self.settled.forget_the_gone(self.saga);
     }
 }

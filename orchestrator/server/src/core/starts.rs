@@ -19,7 +19,7 @@ use futures::future::join_all;
 use metrics::counter;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{MissedTickBehavior, sleep};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -116,14 +116,22 @@ impl Starts {
             // What is under way at the shutdown is not acknowledged; the key sees to it that it is not lost or
             // done twice.
             let Some(results) = stop.run_until_cancelled(starts).await else { return };
+            let mut must_wait = false;
             for ((_, receipt), result) in events.into_iter().zip(results) {
                 match result {
                     Ok(()) => receipt.done(),
-                    Err(Trouble::Again) => receipt.again_after(AGAIN_MS),
+                    Err(Trouble::Again) => {
+                        must_wait = true;
+                        receipt.again_after(AGAIN_MS);
+                    }
                     Err(Trouble::Dead(reason)) => dead.push((receipt, reason)),
                 }
             }
             dead_letters.set_aside(dead).await;
+            if must_wait {
+                // The others would fare no better: they wait in the stream, unread.
+                let _ = stop.run_until_cancelled(sleep(Duration::from_millis(AGAIN_MS))).await;
+            }
         }
     }
 
@@ -187,7 +195,7 @@ impl Starts {
                     .increment(1);
                 Ok(())
             }
-            Err(CoreError::Overloaded | CoreError::Unavailable) => Err(Trouble::Again),
+            Err(CoreError::Overloaded(_) | CoreError::Unavailable) => Err(Trouble::Again),
             Err(CoreError::Engine(why)) => Err(dead("invalid-input", why)),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{ApiConfig, Config};
@@ -22,6 +23,8 @@ pub(super) struct Inner {
     pub(super) horizon_s: u64,
     /// Whether the service subjects are answered.
     pub(super) service_subjects: bool,
+    /// Requests that may hold their answer back until a saga has ended.
+    pub(super) waits: Arc<Semaphore>,
     /// Ends waits, so that shutting down need not sit them out.
     pub(super) shutdown: CancellationToken,
 }
@@ -32,7 +35,18 @@ impl App {
         let (api, shutdown) = (config.api.clone(), shutdown.clone());
         let (in_flight, horizon_s) = (InFlight::default(), config.horizon_s);
         let service_subjects = config.service_subjects;
-        Self(Arc::new(Inner { core, door, api, in_flight, horizon_s, service_subjects, shutdown }))
+        let waits = Arc::new(Semaphore::new(api.waits_max.min(Semaphore::MAX_PERMITS)));
+        Self(Arc::new(Inner { core, door, api, in_flight, horizon_s, service_subjects, waits, shutdown }))
+    }
+
+    /// What `Retry-After` says, in seconds: when what keeps the caller out is over, as far as that is known, or up to
+    /// twice as long, so that all who are refused do not come back in step.
+    pub(super) fn retry_after_s(&self, over_in_ms: Option<u64>) -> u32 {
+        let ApiConfig { retry_after_s, retry_after_max_s, .. } = self.api;
+        let least = retry_after_s.max(1);
+        let over_in_s = over_in_ms.map_or(least, |ms| u32::try_from(ms.div_ceil(1_000)).unwrap_or(u32::MAX));
+        let over_in_s = over_in_s.clamp(least, retry_after_max_s.max(least));
+        rand::random_range(over_in_s..=over_in_s.saturating_mul(2))
     }
 }
 

@@ -30,7 +30,10 @@ pub(super) fn of_store(app: &App, error: Error) -> Problem {
 /// A saga was not started.
 pub(super) fn of_start(app: &App, error: &CoreError) -> Problem {
     match error {
-        CoreError::Overloaded => overloaded(app, &error.to_string()),
+        CoreError::Overloaded(overload) => {
+            let retry_after_s = app.retry_after_s(overload.settles_in_ms);
+            Problem::unavailable("overloaded", error.to_string(), retry_after_s)
+        }
         CoreError::Unavailable => unavailable(app, &format!("{error}, under the same Idempotency-Key")),
         CoreError::Engine(why) => {
             Problem::bad_request("invalid-input", "the definition cannot take this input")
@@ -50,7 +53,9 @@ pub(super) fn of_operate(app: &App, error: &OperateError) -> Problem {
         OperateError::UnknownDefinition(_) => {
             Problem::new(StatusCode::CONFLICT, "definition-unknown", error.to_string())
         }
-        OperateError::Overloaded => overloaded(app, &error.to_string()),
+        OperateError::Overloaded => {
+            Problem::unavailable("overloaded", error.to_string(), app.retry_after_s(None))
+        }
         OperateError::Unavailable => unavailable(app, &error.to_string()),
         OperateError::Failed(_) => Problem::internal(error),
     }
@@ -90,9 +95,5 @@ pub(super) fn of_signal(app: &App, error: &OperateError) -> Problem {
 }
 
 fn unavailable(app: &App, detail: &str) -> Problem {
-    Problem::unavailable("unavailable", detail, app.api.retry_after_s)
-}
-
-fn overloaded(app: &App, detail: &str) -> Problem {
-    Problem::unavailable("overloaded", detail, app.api.retry_after_s)
+    Problem::unavailable("unavailable", detail, app.retry_after_s(None))
 }

@@ -65,8 +65,7 @@ async fn serve_on(
     let _stop_both = stop.clone().drop_guard();
     let app = App::new(core, config, shutdown);
     let public_router = public_router(app.clone());
-    let services = services::Services::new(admin::without_keys(app.clone()), &config.admin);
-    let services = services.run(app.clone(), broker.clone(), stop.clone());
+    let services = services::Services::new(&app, &config.admin).run(broker.clone(), stop.clone());
     let admin_router = admin_router(app, &health);
     let public = serve_listener(public, public_router, &config.http, stop.clone());
     let admin = serve_listener(admin, admin_router, &config.admin, stop.clone());

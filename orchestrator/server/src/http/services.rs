@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use uuid::Uuid;
 
+use super::admin;
 use super::app::App;
 use super::auth::Caller;
 use crate::idempotency::Key;
@@ -60,18 +61,19 @@ impl Operation {
 /// Answers requests by the routes of the admin API. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Services {
+    app: App,
     routes: Router,
 }
 
 impl Services {
-    /// By these routes, which ask for no API key.
-    pub(super) fn new(routes: Router, config: &HttpConfig) -> Self {
-        Self { routes: with_layers(routes, config) }
+    /// By the admin API's routes, which ask for no API key here.
+    pub(super) fn new(app: &App, config: &HttpConfig) -> Self {
+        Self { app: app.clone(), routes: with_layers(admin::without_keys(app.clone()), config) }
     }
 
     /// Answers requests until the shutdown.
-    pub(super) async fn run(self, app: App, broker: Broker, shutdown: CancellationToken) {
-        if !app.service_subjects {
+    pub(super) async fn run(self, broker: Broker, shutdown: CancellationToken) {
+        if !self.app.service_subjects {
             return;
         }
         let names = broker.names().clone();
@@ -86,10 +88,9 @@ impl Services {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             metadata: [("prefix".to_owned(), names.prefix().to_string())].into(),
             endpoints: Operation::ALL.into_iter().map(endpoint).collect(),
-            concurrency_max: app.api.service_requests_max,
+            concurrency_max: self.app.api.service_requests_max,
         };
         // The handler lives as long as the loop below, and with it the core.
-        drop(app);
         let handler: Handler = Arc::new(move |asked| {
             let services = self.clone();
             Box::pin(async move { services.answer(asked).await })
@@ -99,7 +100,8 @@ impl Services {
 
     /// Answers one request.
     pub(super) async fn answer(&self, asked: Asked) -> Answer {
-        let response = match request(&asked) {
+        let asked = if asked.crowded { Err(self.crowded()) } else { request(&asked) };
+        let response = match asked {
             Ok(request) => {
                 let answered: Result<Response, Infallible> = self.routes.clone().oneshot(request).await;
                 answered.unwrap_or_else(|never| match never {})
@@ -107,11 +109,19 @@ impl Services {
             Err(problem) => problem.into_response(),
         };
         let status = response.status();
+        let retry_after_s = response.headers().get(header::RETRY_AFTER);
+        let retry_after_s = retry_after_s.and_then(|it| it.to_str().ok()).and_then(|it| it.parse().ok());
         let content_type = response.headers().get(header::CONTENT_TYPE);
         let content_type = content_type.and_then(|it| it.to_str().ok()).unwrap_or_default().to_owned();
         let body = to_bytes(response.into_body(), ANSWER_BYTES_MAX).await.unwrap_or_default();
         let error = (!status.is_success()).then(|| (status.as_u16(), what_is_wrong(status, &body)));
-        Answer { body, content_type, error }
+        Answer { body, content_type, error, retry_after_s }
+    }
+
+    fn crowded(&self) -> Problem {
+        let detail = "as many requests are being answered as may be, and this one was not looked at; try again after \
+                      the seconds that Retry-After says";
+        Problem::unavailable("overloaded", detail, self.app.retry_after_s(None))
     }
 }
 

@@ -13,13 +13,15 @@ use amends_service::{Json, Problem};
 use amends_store::{IdempotencyKey, StoredAnswer};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use metrics::counter;
 use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
 use super::app::App;
 use super::auth::Caller;
 use super::{beginning, errors, prefer, tags};
-use crate::core::{Start, Started};
+use crate::core::{CoreError, Start, Started, Watch};
 use crate::idempotency::{Answer, Key};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -82,8 +84,7 @@ pub(super) async fn submit(
     let id = new_id();
     let Submission { definition, input, start_at, meaning } = submission;
     if let Err(problem) = beginning::check(app, &definition, start_at, id.made_at()) {
-        let known = app.core.store().idempotency(owner, key.as_str()).await;
-        known.map_err(|error| errors::of_store(app, error))?.ok_or(problem)?;
+        owed(app, owner, &key, problem).await?;
     }
     let answer = accepted(id, &input);
     let idempotency = IdempotencyKey {
@@ -95,7 +96,15 @@ pub(super) async fn submit(
     // Most keys are new, so the commit itself finds out: looking first would cost each order a query.
     let begin = Begin { start_at, ..Begin::from(input) };
     let start = Start { id, definition, begin, idempotency: Some(idempotency) };
-    let started = app.core.start(start).await.map_err(|error| errors::of_start(app, &error))?;
+    let wait = wait.and_then(|within| Wait::begin(app, id, within));
+    let started = match app.core.start(start).await {
+        Ok(started) => started,
+        Err(error @ CoreError::Overloaded(_)) => {
+            owed(app, owner, &key, errors::of_start(app, &error)).await?;
+            Started::DuplicateKey
+        }
+        Err(error) => return Err(errors::of_start(app, &error)),
+    };
     let (id, answer, replayed) = match started {
         Started::Started(saga) => (saga.id, answer, false),
         Started::DuplicateKey => {
@@ -107,20 +116,31 @@ pub(super) async fn submit(
 
     let mut response = match wait {
         None => render(answer),
-        Some(within) => match end(app, id, within).await {
-            Some(saga) => {
-                (StatusCode::OK, [(header::ETAG, tags::of(&saga))], Json(settled(&saga))).into_response()
-            }
-            None => render(answer),
-        },
+        Some(wait) => {
+            let applied = prefer::applied(wait.within);
+            let mut response = match wait.end(app, id).await {
+                Some(saga) => {
+                    (StatusCode::OK, [(header::ETAG, tags::of(&saga))], Json(settled(&saga))).into_response()
+                }
+                None => render(answer),
+            };
+            response.headers_mut().insert(prefer::APPLIED, applied);
+            response
+        }
     };
-    if let Some(wait) = wait {
-        response.headers_mut().insert(prefer::APPLIED, prefer::applied(wait));
-    }
     if replayed {
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }
     Ok(response)
+}
+
+/// Whoever has been accepted under the key is owed that answer; everybody else gets the problem.
+async fn owed(app: &App, owner: Uuid, key: &Key, problem: Problem) -> Result<(), Problem> {
+    match app.core.is_started(owner, key.as_str()).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(problem),
+        Err(error) => Err(errors::of_start(app, &error)),
+    }
 }
 
 async fn first_answer(
@@ -148,11 +168,40 @@ fn in_flight(app: &App) -> Problem {
         .with_header(header::RETRY_AFTER, HeaderValue::from(app.api.retry_after_s))
 }
 
-/// The saga once it has ended; `None` when that takes longer, or we are shutting down.
-async fn end(app: &App, id: SagaId, within: Duration) -> Option<Saga> {
-    tokio::select! {
-        saga = app.core.settled(id, within) => saga,
-        () = app.shutdown.cancelled() => None,
+/// A caller's wait, with its place among those who may wait.
+struct Wait {
+    within: Duration,
+    id: SagaId,
+    watch: Watch,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Wait {
+    /// Waits for the saga with this id, from before it begins, so that its end cannot be missed. `None` when too many
+    /// wait: it is only a preference, and the answer comes at once.
+    fn begin(app: &App, id: SagaId, within: Duration) -> Option<Self> {
+        let Ok(place) = Arc::clone(&app.waits).try_acquire_owned() else {
+            counter!("amends_waits_declined_total").increment(1);
+            return None;
+        };
+        Some(Self { within, id, watch: app.core.watch(id), _place: place })
+    }
+
+    /// The saga once it has ended, which may be another that was started before; `None` when that takes longer, or we
+    /// are shutting down.
+    async fn end(self, app: &App, id: SagaId) -> Option<Arc<Saga>> {
+        let end = async {
+            if id == self.id {
+                self.watch.end(self.within).await
+            } else {
+                drop(self.watch);
+                app.core.settled(id, self.within).await.map(Arc::new)
+            }
+        };
+        tokio::select! {
+            saga = end => saga,
+            () = app.shutdown.cancelled() => None,
+        }
     }
 }
 

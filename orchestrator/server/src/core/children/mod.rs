@@ -259,7 +259,7 @@ impl Children {
         match answered.await.ok()? {
             Ok(Started::Started(saga)) => Some(Ok(*saga)),
             Err(CoreError::Engine(message)) => Some(Err(message)),
-            Ok(Started::DuplicateKey) | Err(CoreError::Overloaded | CoreError::Unavailable) => None,
+            Ok(Started::DuplicateKey) | Err(CoreError::Overloaded(_) | CoreError::Unavailable) => None,
         }
     }
 

@@ -10,6 +10,7 @@ mod children;
 mod dead_letters;
 mod idempotency;
 mod orders;
+mod overload;
 mod places;
 mod requests;
 mod schemas;

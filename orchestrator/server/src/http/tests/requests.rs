@@ -154,17 +154,3 @@ async fn beside_the_routes_is_nothing() {
     assert_eq!(problem(&answer), "405 method-not-allowed []");
     assert!(answer.headers.contains_key(header::ALLOW));
 }
-
-#[tokio::test]
-async fn a_full_queue_says_when_to_come_back() {
-    let world = World::with(|config| config.loops.submissions_max = 1).await;
-    let bodies: Vec<Value> = (0..50).map(|_| order("c-1", 1)).collect();
-    let keys: Vec<String> = (0..50).map(|number| format!("k{number}")).collect();
-    let asked = keys.iter().zip(&bodies).map(|(key, body)| world.order(key, body));
-    let answers = futures::future::join_all(asked).await;
-    let refused: Vec<_> = answers.iter().filter(|answer| answer.status != StatusCode::ACCEPTED).collect();
-    assert!(!refused.is_empty() && refused.len() < answers.len(), "{}", refused.len());
-    for answer in refused {
-        assert_eq!((problem(answer).as_str(), answer.header("retry-after")), ("503 overloaded []", "1"));
-    }
-}

@@ -4,12 +4,16 @@ use amends_broker::{Answer, Request};
 use amends_service::HttpConfig;
 use serde_json::{Value, json};
 
-use super::super::admin::without_keys;
 use super::super::services::Services;
 use super::world::{World, order};
 
 async fn ask(services: &Services, operation: &str, body: &str) -> (Value, Answer) {
-    let request = Request { endpoint: operation.to_owned(), traceparent: None, body: body.to_owned().into() };
+    let request = Request {
+        endpoint: operation.to_owned(),
+        traceparent: None,
+        body: body.to_owned().into(),
+        crowded: false,
+    };
     let answer = services.answer(request).await;
     let body = serde_json::from_slice(&answer.body).unwrap_or_default();
     (body, answer)
@@ -37,7 +41,7 @@ fn start(key: &str) -> Value {
 }
 
 async fn services(world: &World) -> Services {
-    Services::new(without_keys(world.app.clone()), &HttpConfig::on_port(0))
+    Services::new(&world.app, &HttpConfig::on_port(0))
 }
 
 #[tokio::test]
