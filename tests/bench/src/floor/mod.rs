@@ -130,6 +130,13 @@ struct Setup {
 
 /// Runs it to its end and looks through its books.
 ///
+/// What it leaves out is what the product has above it: nothing is sent again and no timer runs; after a
+/// crash nobody goes on, for running sagas are read from memory alone; an order comes from this process,
+/// not over HTTP; the definition is code, without expressions, retries, deadlines, signals or operators;
+/// messages are no CloudEvents, carry no trace, no id for the broker's duplicate window, and are not
+/// validated; undos do not ask for their action, there are no tombstones or fences; no events, logs or
+/// metrics; a poisoned message or a broker that is down ends the run.
+///
 /// # Errors
 /// When the broker or a database fails, or the books do not balance.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Report> {

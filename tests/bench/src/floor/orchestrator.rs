@@ -17,7 +17,7 @@ use super::{
     Arguments, Setup,
     meter::{Meter, now_ms},
     pipe::{Sink, Source},
-    saga::{Command, Outcome, Reply, Saga, Step, json},
+    saga::{Body, Outcome, Saga, Step, json},
     store::{SagaRow, Store},
 };
 
@@ -111,12 +111,13 @@ impl<'a> Orchestrator<'a> {
     }
 
     fn take(&mut self, batch: &mut Batch, message: Message) -> anyhow::Result<()> {
-        let reply: Reply<'_> = serde_json::from_slice(&message.payload)?;
+        let reply: Body<'_> = serde_json::from_slice(&message.payload)?;
+        let outcome = reply.outcome.context("a reply without an outcome")?;
         // A reply to what is settled is a duplicate: acknowledged, and that is all.
         if let Some(saga) = self.sagas.get_mut(&reply.sagaid)
-            && saga.take(reply.sagastep, reply.outcome)
+            && saga.take(reply.sagastep, outcome)
         {
-            batch.decided(reply.sagaid, saga, reply.id, Some(reply.outcome))?;
+            batch.decided(reply.sagaid, saga, reply.id, reply.outcome)?;
             if saga.step.is_none() {
                 batch.settled.push(saga.began);
                 self.sagas.remove(&reply.sagaid);
@@ -140,13 +141,14 @@ impl Batch {
         let entry = json(&Entry { at, input, outcome, sends: saga.step, status })?;
         self.rows.push(SagaRow { id, version, status, state: json(saga)?, entry, at });
         if let Some(step) = saga.step {
-            let command = Command {
+            let command = Body {
                 specversion: "1.0",
                 id: &format!("{id}/{}/do/1", step.name()),
                 source: "orchestrator",
                 sagaid: id,
                 sagastep: step,
                 time: at,
+                outcome: None,
                 data: saga.order,
             };
             self.outputs.push((step.subject(), json(&command)?.into()));

@@ -9,7 +9,7 @@ use super::{
     Setup,
     meter::now_ms,
     pipe::{Sink, Source},
-    saga::{Command, Outcome, Participant, Reply, decide, json},
+    saga::{Body, Outcome, Participant, decide, json},
     store::{EffectRow, Store},
 };
 
@@ -47,22 +47,15 @@ pub(super) async fn run(
 
 /// The effect of a command, and the reply to it.
 fn effect(participant: Participant, body: &[u8]) -> anyhow::Result<EffectRow> {
-    let command: Command<'_> = serde_json::from_slice(body)?;
+    let command: Body<'_> = serde_json::from_slice(body)?;
     let (outcome, at) = (decide(&command), now_ms());
-    let reply = Reply {
-        specversion: "1.0",
-        id: &format!("{}/reply", command.id),
-        source: participant.name(),
-        sagaid: command.sagaid,
-        sagastep: command.sagastep,
-        time: at,
-        outcome,
-        data: command.data,
-    };
+    let id = format!("{}/reply", command.id);
+    let (source, time) = (participant.name(), at);
+    let reply = Body { id: &id, source, time, outcome: Some(outcome), ..command };
     // The last part is the number of the sending: all sendings have one effect.
-    let (id, _) = command.id.rsplit_once('/').context("a command's id ends with its number")?;
+    let (effect, _) = command.id.rsplit_once('/').context("a command's id ends with its number")?;
     Ok(EffectRow {
-        id: id.to_owned(),
+        id: effect.to_owned(),
         saga: command.sagaid,
         kind: if outcome == Outcome::Rejected { "decline" } else { command.sagastep.name() },
         amount: i64::try_from(command.data.amount_minor)?,

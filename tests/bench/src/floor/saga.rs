@@ -43,15 +43,8 @@ pub(super) enum Step {
 }
 
 impl Step {
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::ReserveStock => "reserve-stock",
-            Self::ChargePayment => "charge-payment",
-            Self::ConfirmStock => "confirm-stock",
-            Self::SendConfirmation => "send-confirmation",
-            Self::ReleaseStock => "release-stock",
-            Self::SendRejection => "send-rejection",
-        }
+    pub(super) fn name(self) -> &'static str {
+        self.subject().rsplit('.').next().unwrap_or_default()
     }
 
     pub(super) const fn subject(self) -> &'static str {
@@ -94,29 +87,17 @@ pub(super) struct Order<'a> {
     pub(super) card: &'a str,
 }
 
-/// Orchestrator to participant, about 300 bytes as JSON.
+/// A command, or with an outcome the reply to it; about 300 bytes as JSON.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Command<'a> {
+pub(super) struct Body<'a> {
     pub(super) specversion: &'a str,
     pub(super) id: &'a str,
     pub(super) source: &'a str,
     pub(super) sagaid: Uuid,
     pub(super) sagastep: Step,
     pub(super) time: i64,
-    #[serde(borrow)]
-    pub(super) data: Order<'a>,
-}
-
-/// Participant to orchestrator, about 300 bytes as JSON.
-#[derive(Serialize, Deserialize)]
-pub(super) struct Reply<'a> {
-    pub(super) specversion: &'a str,
-    pub(super) id: &'a str,
-    pub(super) source: &'a str,
-    pub(super) sagaid: Uuid,
-    pub(super) sagastep: Step,
-    pub(super) time: i64,
-    pub(super) outcome: Outcome,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) outcome: Option<Outcome>,
     #[serde(borrow)]
     pub(super) data: Order<'a>,
 }
@@ -157,7 +138,7 @@ impl Saga {
 }
 
 /// What a participant makes of a command.
-pub(super) fn decide(command: &Command<'_>) -> Outcome {
+pub(super) fn decide(command: &Body<'_>) -> Outcome {
     match command.sagastep {
         Step::ChargePayment if command.data.card == DECLINED => Outcome::Rejected,
         _ => Outcome::Succeeded,
