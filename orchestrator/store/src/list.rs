@@ -351,7 +351,7 @@ fn label_is(name: &str, value: &str) -> Condition {
 }
 
 /// The lowest id that can be made at this moment (RFC 9562, 5.7: 48 bits of milliseconds come first).
-fn first_id(at: Timestamp) -> Uuid {
+pub(crate) fn first_id(at: Timestamp) -> Uuid {
     const MS_MAX: u64 = (1 << 48) - 1;
     let ms = Ord::min(u64::try_from(at.unix_ms()).unwrap_or_default(), MS_MAX);
     Uuid::from_u128(u128::from(ms) << 80)

@@ -39,6 +39,7 @@ mod pauses;
 mod places;
 mod postgres;
 mod races;
+mod retention;
 mod sagas;
 mod speed;
 mod tcp;

@@ -81,6 +81,11 @@ impl Dialect {
         LockClause { dialect: self, table, skip_locked: true }
     }
 
+    /// Whether rows are locked by who looks at them, so that the transaction has to go on until they are changed.
+    pub(crate) const fn locks_rows(self) -> bool {
+        matches!(self, Self::Postgres)
+    }
+
     /// How a transaction that writes begins. A deferred one of SQLite fails at once when it turns to
     /// writing while another writes, whatever the busy timeout says.
     pub(crate) const fn begin_writing(self) -> TransactionOptions {

@@ -9,6 +9,7 @@ pub(crate) mod api_key;
 pub(crate) mod dead_letter;
 pub(crate) mod definition;
 pub(crate) mod definition_pause;
+pub(crate) mod deleted_saga;
 pub(crate) mod idempotency;
 pub(crate) mod journal;
 pub(crate) mod letter_action;

@@ -10,6 +10,7 @@ mod m0005_pauses;
 mod m0006_letter_actions;
 mod m0007_outages;
 mod m0008_growth;
+mod m0009_retention;
 
 use std::time::Duration;
 
@@ -34,6 +35,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_letter_actions::Migration),
             Box::new(m0007_outages::Migration),
             Box::new(m0008_growth::Migration),
+            Box::new(m0009_retention::Migration),
         ]
     }
 }
