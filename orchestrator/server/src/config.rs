@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use amends_service::HttpConfig;
 use serde::{Deserialize, Serialize};
 
-use crate::core::LoopsConfig;
+use crate::core::{LoopsConfig, RetentionConfig};
 
 /// Settings of the orchestrator.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -29,6 +29,8 @@ pub struct Config {
     pub api: ApiConfig,
     /// Limits of the loops.
     pub loops: LoopsConfig,
+    /// How sagas are deleted whose time is over. For how long they are kept says each definition.
+    pub retention: RetentionConfig,
 }
 
 impl Default for Config {
@@ -42,6 +44,7 @@ impl Default for Config {
             service_subjects: true,
             api: ApiConfig::default(),
             loops: LoopsConfig::default(),
+            retention: RetentionConfig::default(),
         }
     }
 }

@@ -35,6 +35,8 @@ pub async fn run(
     // The listeners stop first, then the loops, so that what was let in is committed.
     let loops_stop = CancellationToken::new();
     let (core, mut loops) = Core::spawn(store, definitions, &broker, &config.loops, &loops_stop);
+    let events_s = nats.streams.limits(amends_contract::Stream::Event).max_age_s;
+    loops.retain(&core, &config.retention, (config.horizon_s, events_s), &loops_stop);
     let served = {
         let serving = http::serve(&config, core, &broker, &shutdown);
         tokio::pin!(serving);

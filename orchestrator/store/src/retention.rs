@@ -112,9 +112,8 @@ impl Store {
         let rows: Vec<&[Value]> = rows.iter().map(<[Value; 2]>::as_slice).collect();
         let (table, lock) = (saga::Entity.table_name(), self.dialect().lock_free_rows("s"));
         let head = "SELECT s.id, s.version, s.state FROM";
-        let tail = format!(
-            "JOIN {table} AS s ON s.id = v.column1 AND s.version = v.column2 ORDER BY s.id {lock}"
-        );
+        let tail =
+            format!("JOIN {table} AS s ON s.id = v.column1 AND s.version = v.column2 ORDER BY s.id {lock}");
         let (dialect, rows_max) = (self.dialect(), self.config().rows_max);
         // Where rows are locked, they are until they are gone; elsewhere the deletion looks again.
         let locked = if dialect.locks_rows() { Some(self.begin().await?) } else { None };
@@ -135,8 +134,8 @@ impl Store {
         let mut deleted = BTreeMap::new();
         let sagas: Vec<Uuid> = sagas.iter().map(|id| id.uuid()).collect();
         for chunk in sagas.chunks(self.config().rows_max.max(1)) {
-            let query = deleted_saga::Entity::find()
-                .filter(deleted_saga::Column::Id.is_in(chunk.iter().copied()));
+            let query =
+                deleted_saga::Entity::find().filter(deleted_saga::Column::Id.is_in(chunk.iter().copied()));
             for row in query.all(self.reader()).await? {
                 if let (Ok(id), Ok(status)) = (SagaId::new(row.id), row.status.parse()) {
                     deleted.insert(id, status);
@@ -184,11 +183,7 @@ impl Taken {
     ///
     /// # Errors
     /// Nothing is deleted on [`Error::Unavailable`] and the others; after [`Error::OutcomeUnknown`] it may be.
-    pub async fn delete(
-        self,
-        which: &BTreeSet<SagaId>,
-        remembered_from: Timestamp,
-    ) -> Result<usize, Error> {
+    pub async fn delete(self, which: &BTreeSet<SagaId>, remembered_from: Timestamp) -> Result<usize, Error> {
         let Self { store, locked, loaded } = self;
         let may_go = |saga: &&Saga| which.contains(&saga.id) && saga.status().is_terminal();
         let chosen: Vec<&Saga> = loaded.sagas.iter().filter(may_go).collect();
@@ -222,8 +217,10 @@ impl Deletion<'_> {
     async fn run(&self, sagas: &[&Saga], remembered_from: Timestamp, now: Timestamp) -> Result<usize, DbErr> {
         let keys: Vec<[Value; 2]> = sagas.iter().map(|saga| key(saga.id, saga.version)).collect();
         let keys: Vec<&[Value]> = keys.iter().map(<[Value; 2]>::as_slice).collect();
-        let head =
-            format!("DELETE FROM {} WHERE (id, version) IN (SELECT column1, column2 FROM", saga::Entity.table_name());
+        let head = format!(
+            "DELETE FROM {} WHERE (id, version) IN (SELECT column1, column2 FROM",
+            saga::Entity.table_name()
+        );
         // The sagas first: who lost one to a late input leaves what hangs on it alone.
         let gone = self.run_multi(&head, &keys, ") RETURNING id, status").await?;
         let gone: Vec<(Uuid, String)> = gone

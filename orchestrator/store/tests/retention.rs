@@ -48,7 +48,8 @@ async fn delete(store: &Store, sagas: &[EndedSaga]) -> usize {
 async fn sagas_in(db: &Database, (table, column): (&str, &str)) -> BTreeSet<SagaId> {
     let outside = db.outside().await;
     let sql = format!("SELECT DISTINCT {column} AS saga FROM {table}");
-    let rows = outside.query_all_raw(Statement::from_string(outside.get_database_backend(), sql)).await.unwrap();
+    let rows =
+        outside.query_all_raw(Statement::from_string(outside.get_database_backend(), sql)).await.unwrap();
     rows.iter().map(|row| SagaId::new(row.try_get("", "saga").unwrap()).unwrap()).collect()
 }
 
@@ -145,7 +146,9 @@ async fn a_saga_that_cannot_be_read_stays(db: Database) {
 
 async fn of_those_that_participants_remember_something_is_left(db: Database) {
     let store = &db.store;
-    for (saga, end) in started(store, 1..=4).await.iter().zip([completed, compensated, completed, compensated]) {
+    for (saga, end) in
+        started(store, 1..=4).await.iter().zip([completed, compensated, completed, compensated])
+    {
         won(store, next(saga, end)).await;
     }
     let listed = listed(store).await;

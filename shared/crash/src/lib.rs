@@ -17,6 +17,8 @@ pub const AFTER_PUBLISH: &str = "after_publish";
 pub const BEFORE_ACK: &str = "before_ack";
 /// A batch is handled in part, and nothing of it is committed.
 pub const MID_BATCH: &str = "mid_batch";
+/// Sagas are in the archive, and not deleted yet.
+pub const AFTER_ARCHIVE: &str = "after_archive";
 
 /// Aborts if the environment's `AMENDS_CRASH_POINT` is `<name>`, or `<name>:<n>` on the n-th passing.
 #[cfg(feature = "crash-points")]

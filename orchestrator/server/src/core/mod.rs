@@ -7,6 +7,7 @@
 //! timer.
 
 mod admission;
+mod archive;
 mod batch;
 mod calls;
 mod changed;
@@ -26,6 +27,7 @@ mod redrive;
 mod releases;
 mod repeats;
 mod replies;
+mod retention;
 mod schemas;
 mod settled;
 mod starts;
@@ -58,6 +60,9 @@ pub use messages::{MessagesError, SagaMessage, SagaMessages, outcome_of};
 pub use participants::ParticipantState;
 pub use pauses::{PauseList, ResumeError};
 pub use redrive::RedriveError;
+pub use retention::RetentionConfig;
+#[cfg(test)]
+pub(crate) use retention::{Memory, Retention};
 #[cfg(test)]
 pub(crate) use schemas::checked;
 

@@ -13,6 +13,7 @@ mod orders;
 mod overload;
 mod places;
 mod requests;
+mod retention;
 mod schemas;
 mod services;
 mod signals;
