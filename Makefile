@@ -7,7 +7,7 @@ ARGS   ?=
 # Built for themselves, with optimisation, and with the engine's planted bugs, which nothing that ships has.
 PROOFS  = amends-simulation amends-model
 
-.PHONY: help demo test sim chaos soak bench model mutants check fmt lint nats-server
+.PHONY: help demo test sim chaos soak bench bench-full model mutants check fmt lint nats-server
 .DEFAULT_GOAL := help
 
 help: ## what there is to make
@@ -35,9 +35,12 @@ soak: ## one run of MINUTES=n; SEED=n says which
 	@$(CARGO) build --locked --quiet --package amends --features crash-points
 	@SEED="$(SEED)" MINUTES="$(or $(MINUTES),20)" $(CARGO) run --locked --quiet --package amends-chaos
 
-bench: ## how fast it is: the floor and Amends in one run; ONLY=<parts of names>, ARGS=--list
+bench: ## how fast it is, beside the floor: 20 minutes; ONLY=<parts of names>, RUNS=3 for medians, ARGS=--list
 	@$(CARGO) build --locked --quiet --release --package amends --package amends-bench
-	@ONLY="$(ONLY)" $(CARGO) run --locked --quiet --release --package amends-bench -- run $(ARGS)
+	@ONLY="$(ONLY)" RUNS="$(or $(RUNS),1)" $(CARGO) run --locked --quiet --release --package amends-bench -- run $(ARGS)
+
+bench-full: ## what takes long as well: two million stored, overload, idle, a start among 100,000 open sagas
+	@$(MAKE) --no-print-directory bench ARGS="--full $(ARGS)"
 
 check: lint ## format, clippy with warnings denied, and the rules of the code (no servers needed)
 	$(CARGO) fmt --all --check

@@ -20,7 +20,8 @@ pub(crate) struct Percentiles {
     pub(crate) p50_ms: f64,
     pub(crate) p95_ms: f64,
     pub(crate) p99_ms: f64,
-    pub(crate) max_ms: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) max_ms: Option<f64>,
 }
 
 impl Latency {
@@ -39,7 +40,7 @@ impl Latency {
             p50_ms: at(0.5),
             p95_ms: at(0.95),
             p99_ms: at(0.99),
-            max_ms: self.0.max() as f64 / 1_000.0,
+            max_ms: Some(self.0.max() as f64 / 1_000.0),
         }
     }
 }

@@ -8,15 +8,22 @@
 #![allow(clippy::print_stdout, reason = "it is a program for people")]
 
 mod books;
+mod copy;
 mod door;
+mod flood;
+mod floor_run;
 mod latency;
 mod load;
+mod measured;
 mod meters;
+mod ordeal;
 mod orders;
 pub mod participant;
 mod proc;
+mod ratios;
 mod report;
 pub mod run;
 mod saga;
 mod settings;
+mod stored;
 mod world;

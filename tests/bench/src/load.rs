@@ -51,6 +51,14 @@ pub(crate) trait Watch {
     fn ended(&mut self);
 }
 
+/// Nothing is looked at.
+pub(crate) struct Unwatched;
+
+impl Watch for Unwatched {
+    fn begun(&mut self) {}
+    fn ended(&mut self) {}
+}
+
 /// What was seen.
 #[derive(Debug)]
 pub(crate) struct Seen {

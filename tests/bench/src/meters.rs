@@ -37,7 +37,8 @@ pub(crate) struct Watched {
 }
 
 impl Watched {
-    fn with_children(&self) -> bool {
+    /// PostgreSQL works in processes of its own for each connection.
+    pub(crate) fn with_children(&self) -> bool {
         self.part == Part::Database
     }
 }

@@ -28,11 +28,18 @@ pub(crate) enum Fate {
 pub(crate) struct Orders {
     /// Before the number in every idempotency key: no two runs share one.
     run: String,
+    /// Whether a request to the service subject waits for the end.
+    waits: bool,
 }
 
 impl Orders {
     pub(crate) fn new(run: &str) -> Self {
-        Self { run: run.to_owned() }
+        Self { run: run.to_owned(), waits: true }
+    }
+
+    /// Whose requests are answered as soon as the order is accepted.
+    pub(crate) fn unawaited(run: &str) -> Self {
+        Self { run: run.to_owned(), waits: false }
     }
 
     /// What is to become of the `number`-th.
@@ -54,10 +61,11 @@ impl Orders {
     pub(crate) fn as_request(&self, number: u64) -> Vec<u8> {
         let mut body = Vec::with_capacity(512);
         let key = self.key(number);
-        let _ = write!(
-            body,
-            r#"{{"definition":"order","idempotency_key":"{key}","wait_s":{WAIT_S},"actor":"amends-bench","input":{{"#
-        );
+        let _ = write!(body, r#"{{"definition":"order","idempotency_key":"{key}","actor":"amends-bench","#);
+        if self.waits {
+            let _ = write!(body, r#""wait_s":{WAIT_S},"#);
+        }
+        body.extend_from_slice(br#""input":{"#);
         order(&mut body, number);
         let total = total(number);
         let _ = write!(body, r#","total":{{"amount":{total},"currency":"EUR"}}}}}}"#);

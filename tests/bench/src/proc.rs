@@ -31,6 +31,11 @@ pub(crate) fn peak_kib(pid: u32, with_children: bool) -> u64 {
     children.chain([pid]).map(|pid| status_kib(pid, "VmHWM:")).max().unwrap_or(0)
 }
 
+/// How much memory it has now, in KiB.
+pub(crate) fn resident_kib(pid: u32) -> u64 {
+    status_kib(pid, "VmRSS:")
+}
+
 /// The peak counts from now on.
 pub(crate) fn forget_peak(pid: u32) {
     // 5 resets the peak (proc(5)). Not ours to reset: then it counts from the start.

@@ -4,32 +4,45 @@
 
 use std::{
     path::PathBuf,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use clap::Args;
 
 pub use crate::world::Places;
 use crate::{
-    books,
+    books, floor_run,
     load::{Amount, Load, Pace},
+    measured::Measured,
     meters::Meters,
+    ordeal,
     orders::Orders,
-    report::{self, Measured},
-    settings::{self, Setting},
+    report,
+    settings::{self, Loop, Setting, Share},
+    stored,
     world::{Database, Kind, Layout, Way, World},
 };
 
 /// What is to be measured.
-#[derive(Args, Clone, Debug, Default)]
+#[derive(Args, Clone, Debug)]
 pub struct Arguments {
     /// Only settings whose names contain one of these, separated by commas.
     #[arg(long, env = "ONLY", default_value = "", hide_env_values = true)]
     only: String,
+    /// How often each is run; medians are shown.
+    #[arg(long, env = "RUNS", default_value_t = 1)]
+    runs: u32,
+    /// The settings that take long, too.
+    #[arg(long)]
+    full: bool,
+    /// Divides the numbers of orders and of sagas in the store, for a quick look that proves little.
+    #[arg(long, default_value_t = 1)]
+    divide: u32,
     /// Shows the names of the settings, and measures nothing.
     #[arg(long)]
     list: bool,
-    /// Where the data of the runs lies; a folder on a disk, since what is measured is durable.
+    /// Where the data of the runs lies; a folder on a disk, since what is measured is durable. PostgreSQL's lies in
+    /// the system's folder for temporary files, whatever this says.
     #[arg(long, env = "BENCH_DATA", default_value_os_t = std::env::temp_dir())]
     data: PathBuf,
 }
@@ -39,26 +52,41 @@ pub struct Arguments {
 /// # Errors
 /// When it cannot be measured.
 pub async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
-    let chosen: Vec<_> =
-        settings::all().into_iter().filter(|setting| is_chosen(&arguments.only, &setting.name())).collect();
+    let share = Share { divisor: arguments.divide };
+    let mut chosen = settings::usual(share);
+    if arguments.full || !arguments.only.trim().is_empty() {
+        chosen.extend(settings::long(share));
+    }
+    chosen.retain(|setting| is_chosen(&arguments.only, &setting.name()));
     if arguments.list {
         report::list(&chosen);
         return Ok(true);
     }
     if chosen.is_empty() {
-        anyhow::bail!("no setting is called like {:?}; --list shows them all", arguments.only);
+        anyhow::bail!("no setting is called like {:?}; --list --full shows them all", arguments.only);
     }
     let places = Places { program: std::env::current_exe()?, data: arguments.data.clone() };
-    report::machine(&places);
-    let mut measured = Vec::new();
-    for setting in &chosen {
-        let one = measure(setting, &places).await?;
-        report::tell(&one);
-        measured.push(one);
+    let about = report::machine(&places);
+    let (mut runs, started) = (Vec::new(), Instant::now());
+    for number in 1..=arguments.runs.max(1) {
+        for setting in &chosen {
+            // Whoever waits wants to see what goes wrong at once, and the others' figures all the same.
+            let measured = measure(setting, &places).await.unwrap_or_else(|error| {
+                Measured::of_facts(&setting.name(), &[], vec![format!("it could not be measured: {error:#}")])
+            });
+            report::tell(&measured, number);
+            runs.push(measured);
+        }
     }
-    report::summary(&measured);
-    report::write(&measured, &places)?;
-    Ok(measured.iter().all(|measured| measured.wrong.is_empty()))
+    let of = |setting: &Setting| {
+        let name = setting.name();
+        let runs: Vec<_> = runs.iter().filter(|run| run.name == name).cloned().collect();
+        Measured::median(&runs)
+    };
+    let medians: Vec<_> = chosen.iter().map(of).collect();
+    report::summary(&medians, arguments.runs.max(1), started.elapsed());
+    report::write(&about, &medians, &runs, &places)?;
+    Ok(runs.iter().all(|run| run.wrong.is_empty()))
 }
 
 fn is_chosen(only: &str, name: &str) -> bool {
@@ -66,39 +94,52 @@ fn is_chosen(only: &str, name: &str) -> bool {
     wanted.peek().is_none() || wanted.any(|part| name.contains(part))
 }
 
-/// A small closed loop with one thing of each kind, to see that all of it works: gives what was wrong.
+async fn measure(setting: &Setting, places: &Places) -> anyhow::Result<Measured> {
+    let name = setting.name();
+    match *setting {
+        Setting::Floor { database, acks, in_flight, amount } => {
+            floor_run::run(&name, database, acks, in_flight, amount, places).await
+        }
+        Setting::Loop(of) => load(&of, places).await,
+        Setting::Overload { database, lasts } => ordeal::overload(&name, database, lasts, places).await,
+        Setting::Idle { database, lasts } => ordeal::idle(&name, database, lasts, places).await,
+        Setting::Opening { database, open } => ordeal::opening(&name, database, open, places).await,
+    }
+}
+
+async fn load(of: &Loop, places: &Places) -> anyhow::Result<Measured> {
+    let mut world = World::start(of.layout, places).await?;
+    if of.stored > 0 {
+        stored::fill(&mut world, of.stored).await?;
+    }
+    let mut door = world.door(of.way, true).await?;
+    let run = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
+    let orders = Orders::new(&format!("bench-{run:x}"));
+    let mut meters = Meters::new(world.watched(), &world.system.client, &world.broker);
+    let seen = Load::new(&mut door, &orders, 0, of.pace, of.amount).run(&mut meters).await?;
+    let costs = meters.costs().await?;
+    let mut measured = Measured::of_load(&of.name(), seen, &costs);
+    measured.wrong.extend(books::findings(&world, []).await?);
+    Ok(measured)
+}
+
+/// A small closed loop in which all parts take part, to see that they work: gives what was wrong.
 ///
 /// # Errors
 /// When it cannot be carried out.
 pub async fn miniature(places: &Places) -> anyhow::Result<Vec<String>> {
     let layout = Layout { kind: Kind::Books, database: Database::Sqlite, orchestrators: 1 };
-    let amount = Amount { warm_up: 4, counted: 20, longest: std::time::Duration::from_secs(60) };
-    let setting = Setting { layout, way: Way::Subject, pace: Pace::Closed(4), amount };
-    let measured = measure(&setting, places).await?;
-    let mut wrong = measured.wrong.clone();
+    let amount = Amount { warm_up: 4, counted: 20, longest: Duration::from_secs(60) };
+    let of = Loop { layout, way: Way::Subject, pace: Pace::Closed(4), amount, stored: 0 };
+    let mut measured = load(&of, places).await?;
     if measured.sagas < amount.counted {
-        wrong.push(format!("only {} of {} orders ended", measured.sagas, amount.counted));
+        measured.wrong.push(format!("only {} of {} orders ended", measured.sagas, amount.counted));
     }
-    for (what, count) in [
-        ("messages", measured.messages_per_saga.values().sum::<f64>()),
-        ("commits", measured.commits_per_saga.values().sum::<f64>()),
-    ] {
-        if count <= 0.0 {
-            wrong.push(format!("no {what} were counted"));
+    for (what, counts) in [("messages", &measured.messages_per_saga), ("commits", &measured.commits_per_saga)]
+    {
+        if counts.values().sum::<f64>() <= 0.0 {
+            measured.wrong.push(format!("no {what} were counted"));
         }
     }
-    Ok(wrong)
-}
-
-async fn measure(setting: &Setting, places: &Places) -> anyhow::Result<Measured> {
-    let mut world = World::start(setting.layout, places).await?;
-    let mut door = world.door(setting.way, true).await?;
-    let run = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
-    let orders = Orders::new(&format!("bench-{run:x}"));
-    let mut meters = Meters::new(world.watched(), &world.system.client, &world.broker);
-    let load = Load::new(&mut door, &orders, 0, setting.pace, setting.amount);
-    let seen = load.run(&mut meters).await?;
-    let costs = meters.costs().await?;
-    let findings = books::findings(&world, []).await?;
-    Ok(Measured::new(setting, seen, costs, findings))
+    Ok(measured.wrong)
 }

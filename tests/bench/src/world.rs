@@ -106,10 +106,7 @@ impl World {
         };
         let broker = Broker::observe(&config, "amends-bench").await?;
         broker.connected().await;
-        let since = Timestamp::from_unix_ms(
-            std::time::UNIX_EPOCH.elapsed().map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(0)),
-        );
-        Ok(Self { system, layout, broker, cluster, since, program: places.program.clone() })
+        Ok(Self { system, layout, broker, cluster, since: now(), program: places.program.clone() })
     }
 
     /// Starts everything that is not there yet, and fills the shelves of a shop.
@@ -126,6 +123,11 @@ impl World {
                 self.system.restock(&Orders::sku(index), STOCK).await;
             }
         }
+    }
+
+    /// What is there already does not count.
+    pub(crate) fn now_it_begins(&mut self) {
+        self.since = now();
     }
 
     /// Starts one service.
@@ -205,6 +207,11 @@ impl World {
     pub(crate) fn database_url(&self, owner: &str) -> &str {
         self.system.setting(&format!("AMENDS_{}__DATABASE__URL", owner.to_uppercase()))
     }
+}
+
+fn now() -> Timestamp {
+    let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+    Timestamp::from_unix_ms(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 fn is_outside(name: &str) -> bool {

@@ -57,6 +57,14 @@ impl Door {
         }
     }
 
+    /// How many requests wait for a connection of ours.
+    pub(crate) fn backlog(&self) -> usize {
+        match self {
+            Self::Subject(_) => 0,
+            Self::Rest(door) => door.backlog(),
+        }
+    }
+
     /// Hands over what was pushed.
     pub(crate) async fn flush(&mut self) -> anyhow::Result<()> {
         match self {

@@ -70,6 +70,10 @@ impl Rest {
         Ok(())
     }
 
+    pub(crate) fn backlog(&self) -> usize {
+        self.waiting.len()
+    }
+
     fn hand_out(&mut self) {
         while !self.waiting.is_empty() {
             let Some(worker) = self.idle.pop().or_else(|| self.grow()) else { return };
