@@ -53,6 +53,25 @@ async fn run(db: &DatabaseConnection, sql: &str, values: Vec<Value>) {
     assert!(changed > 0, "{sql} changes nothing");
 }
 
+/// Deletes a saga with all that hangs on it, as if it had never been.
+pub(crate) async fn delete(db: &DatabaseConnection, saga: &str) {
+    let statements = [
+        "DELETE FROM sagas WHERE id = $1",
+        "DELETE FROM journal WHERE saga_id = $1",
+        "DELETE FROM saga_labels WHERE saga_id = $1",
+        "DELETE FROM idempotency WHERE saga_id = $1",
+    ];
+    for sql in statements {
+        run(db, sql, vec![value(saga)]).await;
+    }
+}
+
+/// Leaves what an orchestrator leaves of a saga that it has deleted.
+pub(crate) async fn remember_as_deleted(db: &DatabaseConnection, saga: &str) {
+    let sql = "INSERT INTO deleted_sagas (id, status, deleted_at_ms) VALUES ($1, 'completed', 1)";
+    run(db, sql, vec![value(saga)]).await;
+}
+
 /// A change of the journal entries of a saga: from each entry to the one that takes its place.
 fn journal(name: &'static str, invariant: Invariant, saga: &str, change: fn(Json) -> Json) -> Plant {
     let id = Uuid::from_str(saga).expect("a saga's id");

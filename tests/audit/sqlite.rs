@@ -88,6 +88,7 @@ async fn every_violation_that_is_planted_is_found_and_named() {
         assert!(named, "{name}: {invariant} should name {saga:?}:\n{report}");
     }
     expected(&day, &Copy::of(&original), &broker).await;
+    deleted(&day, &Copy::of(&original), &broker).await;
     streams(&day, &original, &broker).await;
 }
 
@@ -110,6 +111,25 @@ async fn expected(day: &Day, books: &Copy, broker: &str) {
     let accepted = [day.order.parse().expect("a saga's id")].into();
     let all = Expectations { accepted, accepted_is_all: true, ..settled() };
     assert!(of(all, Invariant::I12).await >= 8, "orders that nobody has placed");
+}
+
+/// A saga that is gone is a loss, unless it was deleted because its time was over.
+async fn deleted(day: &Day, books: &Copy, broker: &str) {
+    let settled = || Expectations {
+        accepted: [day.order.parse().expect("a saga's id")].into(),
+        ..Expectations::settled()
+    };
+    let db = books.open("orchestrator").await;
+    plants::delete(&db, &day.order).await;
+    let report = books.report(broker, &settled()).await;
+    for invariant in [Invariant::L1, Invariant::I6] {
+        assert!(report.of(invariant).any(|finding| finding.saga.is_some()), "{invariant}:\n{report}");
+    }
+    plants::remember_as_deleted(&db, &day.order).await;
+    db.close().await.expect("the copy can be closed");
+    let report = books.report(broker, &settled()).await;
+    assert!(report.is_clean(), "{report}");
+    assert_eq!(report.counters.deleted, 1, "{report}");
 }
 
 /// What can only be planted into the streams themselves: that comes last, for there is one broker.

@@ -21,6 +21,8 @@ pub struct Counters {
     pub parked: u64,
     /// Those that are under way.
     pub open: u64,
+    /// Sagas that were deleted when their time was over, and that participants remember: of those nothing is checked.
+    pub deleted: u64,
     /// Sagas whose definition this version does not know: their order of steps is not checked.
     pub unknown_definitions: u64,
     /// Journal entries.
@@ -84,6 +86,7 @@ impl Counters {
             ("abandoned", self.abandoned),
             ("parked", self.parked),
             ("open", self.open),
+            ("deleted", self.deleted),
             ("unknown definitions", self.unknown_definitions),
             ("journal entries", self.entries),
             ("effects", self.effects),

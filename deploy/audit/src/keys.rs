@@ -115,7 +115,9 @@ async fn accepted(sources: &Opened, expectations: &Expectations, report: &mut Re
         let unreadable = loaded.unreadable.iter().map(|row| row.id);
         let there: std::collections::BTreeSet<_> =
             loaded.sagas.iter().map(|saga| saga.id).chain(unreadable).collect();
-        for id in chunk.iter().filter(|id| !there.contains(*id)) {
+        let missing: Vec<SagaId> = chunk.iter().filter(|id| !there.contains(*id)).copied().collect();
+        let deleted = sources.store.deleted_among(&missing).await?;
+        for id in missing.iter().filter(|id| !deleted.contains_key(id)) {
             let what = "it was accepted, and is not there".to_owned();
             report.saga(Invariant::L1, *id, what, "the caller's log, and the table of sagas".to_owned());
         }

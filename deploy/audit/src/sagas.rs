@@ -6,7 +6,7 @@
 //!
 //! Invariant: one page in memory; a saga that moves on is no finding.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use amends_contract::SagaId;
@@ -73,6 +73,11 @@ async fn page_of(
     ids.sort_unstable();
     ids.dedup();
     records::own_tables(sources, &ids, &mut records).await?;
+    // Behind the list of sagas: whoever is deleted is in one of the two.
+    let unknown: Vec<SagaId> = ids.iter().filter(|id| !sagas.contains_key(id)).copied().collect();
+    let deleted: BTreeSet<SagaId> = sources.store.deleted_among(&unknown).await?.into_keys().collect();
+    report.counters.deleted += deleted.len() as u64;
+    ids.retain(|id| !deleted.contains(id));
     let none = Records::default();
     for id in ids {
         let records = records.get(&id).unwrap_or(&none);
@@ -104,6 +109,10 @@ async fn again(
     let row = sources.store.saga_row(id).await?;
     let saga = match row {
         Some(row) => Some(read(verifier, id, Some(row)).await?),
+        // Its time was over between the two looks.
+        None if sources.store.deleted_among(&[id]).await?.contains_key(&id) => {
+            return Ok(Report::new(usize::MAX));
+        }
         None => None,
     };
     let range = Range { low: id, high: after(id) };
@@ -165,7 +174,7 @@ fn judge(scene: &Scene<'_>, read: &Read, records: &Records) -> Report {
     report
 }
 
-/// A saga that no orchestrator knows, and of which participants have rows.
+/// A saga that no orchestrator knows or has deleted, and of which participants have rows.
 fn stranger(scene: &Scene<'_>, id: SagaId, records: &Records) -> Report {
     let mut report = Report::new(usize::MAX);
     if scene.expectations.strangers.contains(&id) || !is_remembered(scene, id) {

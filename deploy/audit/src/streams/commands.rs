@@ -57,6 +57,10 @@ impl Suspects {
         }
         let letters = letters(sources).await?;
         suspects.retain(|_, suspect| !letters.contains(&(suspect.participant.clone(), suspect.seq)));
+        // With its saga went the journal that would tell.
+        let sagas: Vec<SagaId> = suspects.keys().map(|effect| effect.saga).collect();
+        let deleted = sources.store.deleted_among(&sagas).await?;
+        suspects.retain(|effect, _| !deleted.contains_key(&effect.saga));
         let mut left = Vec::new();
         for (effect, suspect) in suspects {
             let rows = rows(sources, &suspect.participant, std::slice::from_ref(&effect)).await?;
@@ -114,10 +118,12 @@ async fn published(
     let ids: Vec<SagaId> = stored.iter().map(|stored| stored.command.effect.saga).collect();
     let loaded = sources.store.load(&ids).await?;
     let sagas: BTreeMap<SagaId, &Saga> = loaded.sagas.iter().map(|saga| (saga.id, saga)).collect();
+    let missing: Vec<SagaId> = ids.into_iter().filter(|id| !sagas.contains_key(id)).collect();
+    let deleted = sources.store.deleted_among(&missing).await?;
     for Stored { seq, command, .. } in stored {
         let saga = command.effect.saga;
         let unreadable = loaded.unreadable.iter().any(|row| row.id == saga);
-        if unreadable || expectations.strangers.contains(&saga) {
+        if unreadable || expectations.strangers.contains(&saga) || deleted.contains_key(&saga) {
             continue;
         }
         if let Some(what) = differs(command, sagas.get(&saga).copied()) {
