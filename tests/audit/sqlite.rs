@@ -116,16 +116,16 @@ async fn expected(day: &Day, books: &Copy, broker: &str) {
 /// A saga that is gone is a loss, unless it was deleted because its time was over.
 async fn deleted(day: &Day, books: &Copy, broker: &str) {
     let settled = || Expectations {
-        accepted: [day.order.parse().expect("a saga's id")].into(),
+        accepted: [day.undone.parse().expect("a saga's id")].into(),
         ..Expectations::settled()
     };
     let db = books.open("orchestrator").await;
-    plants::delete(&db, &day.order).await;
+    plants::delete(&db, &day.undone).await;
     let report = books.report(broker, &settled()).await;
     for invariant in [Invariant::L1, Invariant::I6] {
         assert!(report.of(invariant).any(|finding| finding.saga.is_some()), "{invariant}:\n{report}");
     }
-    plants::remember_as_deleted(&db, &day.order).await;
+    plants::remember_as_deleted(&db, &day.undone).await;
     db.close().await.expect("the copy can be closed");
     let report = books.report(broker, &settled()).await;
     assert!(report.is_clean(), "{report}");
