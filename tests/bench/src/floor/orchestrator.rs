@@ -81,7 +81,7 @@ impl<'a> Orchestrator<'a> {
     ) -> anyhow::Result<()> {
         while self.settled < total {
             let starts = (total - self.started).min(self.arguments.in_flight - self.sagas.len());
-            let messages = if starts > 0 { source.take_ready().await? } else { source.take().await? };
+            let messages = if starts > 0 { source.take_ready()? } else { source.take().await? };
             let mut batch = Batch::default();
             for _ in 0..starts {
                 self.start(&mut batch)?;
