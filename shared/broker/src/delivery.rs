@@ -17,7 +17,7 @@ use std::{
 };
 
 use amends_contract::{Timestamp, header};
-use async_nats::{HeaderMap, Message, Subject, jetstream::AckKind};
+use async_nats::{HeaderMap, HeaderValue, Message, Subject, jetstream::AckKind};
 use bytes::Bytes;
 use metrics::{Counter, counter};
 use tokio::sync::{mpsc, oneshot};
@@ -31,14 +31,13 @@ pub struct Delivery {
     pub subject: String,
     /// The body: the whole message.
     pub body: Bytes,
-    /// The headers, the first value of each. They only help.
-    pub headers: BTreeMap<String, String>,
     /// Its number in the stream.
     pub stream_seq: u64,
     /// How often it has been delivered, this time included; above 1 it may have been handled before.
     pub delivered: u64,
     /// When the broker stored it, by the broker's clock.
     pub stored_at: Timestamp,
+    headers: Option<HeaderMap>,
     answers: Option<Answers>,
 }
 
@@ -49,7 +48,7 @@ impl Delivery {
         Self {
             subject: subject.to_owned(),
             body,
-            headers: BTreeMap::new(),
+            headers: None,
             stream_seq: 1,
             delivered: 1,
             stored_at: Timestamp::from_unix_ms(0),
@@ -57,15 +56,19 @@ impl Delivery {
         }
     }
 
+    /// The same with one more header, for tests.
+    #[must_use]
+    pub fn with_header(mut self, name: &str, value: &str) -> Self {
+        self.headers.get_or_insert_default().insert(name, value);
+        self
+    }
+
     /// Reads what the client hands over; `None` for what is no message of a stream.
     pub(crate) fn read(message: Message, queue: &AckQueue, gone: &Arc<AtomicBool>) -> Option<Self> {
         let reply = message.reply?;
         let address = AckAddress::read(&reply)?;
         let mut delivery = Self::new(&message.subject, message.payload, &address, reply, queue, gone);
-        let headers = message.headers.iter().flat_map(HeaderMap::iter);
-        delivery.headers = headers
-            .filter_map(|(name, values)| Some((name.to_string(), values.first()?.to_string())))
-            .collect();
+        delivery.headers = message.headers;
         Some(delivery)
     }
 
@@ -81,7 +84,7 @@ impl Delivery {
         Self {
             subject: subject.to_owned(),
             body,
-            headers: BTreeMap::new(),
+            headers: None,
             stream_seq: address.stream_seq,
             delivered: address.delivered,
             stored_at: address.stored_at,
@@ -98,7 +101,14 @@ impl Delivery {
     /// The W3C trace context it came with.
     #[must_use]
     pub fn traceparent(&self) -> Option<&str> {
-        self.headers.get(header::TRACEPARENT).map(String::as_str)
+        self.headers.as_ref()?.get(header::TRACEPARENT).map(HeaderValue::as_str)
+    }
+
+    /// The headers, the first value of each. They only help.
+    #[must_use]
+    pub fn headers(&self) -> BTreeMap<String, String> {
+        let headers = self.headers.iter().flat_map(HeaderMap::iter);
+        headers.filter_map(|(name, values)| Some((name.to_string(), values.first()?.to_string()))).collect()
     }
 
     /// Says that it need not come again. Fire and forget: nothing waits, and the answer may get lost.

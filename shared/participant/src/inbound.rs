@@ -69,7 +69,7 @@ fn dead_letter(
         reason,
         (names.stream(Stream::Command), delivery.stream_seq),
         delivery.subject.clone(),
-        delivery.headers.clone(),
+        delivery.headers(),
         &delivery.body,
     ))
 }

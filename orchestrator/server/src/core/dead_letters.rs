@@ -67,7 +67,7 @@ impl DeadLetters {
             reason,
             (self.stream.clone(), delivery.stream_seq),
             delivery.subject.clone(),
-            delivery.headers.clone(),
+            delivery.headers(),
             &delivery.body,
         );
         Outgoing {
@@ -115,7 +115,7 @@ fn read(delivery: &Delivery, broker: &Broker) -> DeadLetter {
                 DeadReason::from(&error),
                 (broker.names().stream(Stream::Dead), delivery.stream_seq),
                 delivery.subject.clone(),
-                delivery.headers.clone(),
+                delivery.headers(),
                 &delivery.body,
             )
         },

@@ -49,8 +49,8 @@ async fn a_delivery_carries_what_was_published() {
     assert_eq!(delivery.subject, "amends.cmd.inventory.reserve-stock");
     assert_eq!(delivery.body, "body");
     assert_eq!(delivery.traceparent(), Some(traceparent));
-    let headers: Vec<_> =
-        delivery.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let headers = delivery.headers();
+    let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     assert_eq!(
         headers,
         [("Content-Type", "text/plain"), ("Nats-Msg-Id", "id"), ("traceparent", traceparent)]

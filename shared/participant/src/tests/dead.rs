@@ -77,7 +77,7 @@ async fn a_dead_letter_keeps_all_that_fits(db: TestDb) {
     let bench = db.bench().await;
     let mut delivery = bench.raw(SUBJECT, b"garbage");
     delivery.stored_at = amends_contract::Timestamp::from_unix_ms(1_234);
-    delivery.headers.insert("some".to_owned(), "header".to_owned());
+    delivery = delivery.with_header("some", "header");
     bench.deliver(vec![delivery]).await;
     bench.broker.until("it is acknowledged", |broker| broker.is_acked(1).then_some(())).await;
     let letter = dead_letters(&bench).remove(0);
@@ -104,8 +104,7 @@ async fn a_dead_letter_is_published_before_its_message_is_acknowledged(db: TestD
 async fn a_dead_letter_too_large_for_the_broker_is_cut(db: TestDb) {
     let bench = db.bench().await;
     bench.broker.limit(20_000);
-    let mut headers = bench.raw(SUBJECT, b"garbage");
-    headers.headers.insert("large".to_owned(), "x".repeat(30_000));
+    let headers = bench.raw(SUBJECT, b"garbage").with_header("large", &"x".repeat(30_000));
     let body = bench.raw(SUBJECT, &vec![b'x'; 30_000]);
     bench.deliver(vec![headers, body]).await;
     let both = |broker: &crate::testing::Played| (broker.is_acked(1) && broker.is_acked(2)).then_some(());
