@@ -17,6 +17,7 @@ use thiserror::Error;
 use amends_crash as crash;
 
 use crate::{
+    bulk,
     calls::Call,
     core::Core,
     database::{Failure, dialect},
@@ -118,12 +119,16 @@ async fn within(core: &Core, tx: &DatabaseTransaction, tasks: &[Task]) -> Result
     let decisions: Vec<Decision> = tasks.iter().map(|task| look(core, task, &rows, now)).collect();
     lock(core, tx, tasks, &decisions).await?;
     let mut batch = Batch { core, tx, now, rows, writes: Writes::default() };
+    let mut at_once = bulk::run(&mut batch, tasks, &decisions).await?;
     let mut done = Vec::with_capacity(tasks.len());
-    for (index, (task, decision)) in tasks.iter().zip(decisions).enumerate() {
-        if index == tasks.len() / 2 {
+    for (place, (task, decision)) in tasks.iter().zip(decisions).enumerate() {
+        if place == tasks.len() / 2 {
             crash::point(crash::MID_BATCH);
         }
-        done.push(step::take(&mut batch, task, decision).await?);
+        done.push(match at_once.remove(&place) {
+            Some(done) => done,
+            None => step::take(&mut batch, task, decision).await?,
+        });
     }
     let has_events = !batch.writes.events.is_empty();
     match batch.write().await? {

@@ -65,7 +65,7 @@ impl Core {
     pub(crate) fn external(&self, command: &str) -> Option<&Arc<dyn External>> {
         match self.routes.get(command) {
             Some(Route::External(external)) => Some(external),
-            Some(Route::Handler(_)) | None => None,
+            Some(Route::Handler(_) | Route::Bulk(_)) | None => None,
         }
     }
 }

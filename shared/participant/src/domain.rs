@@ -10,7 +10,7 @@ use futures::FutureExt;
 use sea_orm::DatabaseTransaction;
 
 use crate::{
-    External, Handler, HandlerError, Intent, Prepared, Undone, Work,
+    BulkHandler, External, Handler, HandlerError, Intent, Prepared, Undone, Work,
     core::Core,
     reply::{self, Unsendable},
 };
@@ -29,6 +29,18 @@ impl Scope<'_> {
         let mut work = self.work();
         let result = AssertUnwindSafe(handler.handle(&mut work, self.command)).catch_unwind().await;
         (result.unwrap_or_else(|panic| Err(panicked(&*panic))), work.into_events())
+    }
+
+    /// A bulk handler's answer to this command alone.
+    pub(crate) async fn handle_alone(
+        &self,
+        handler: &dyn BulkHandler,
+    ) -> (Result<Outcome, HandlerError>, Vec<Event>) {
+        let (result, mut events) = handle_many(handler, vec![self.work()]).await;
+        let result = result.and_then(|mut outcomes| {
+            outcomes.pop().ok_or_else(|| HandlerError::Internal("it gave no outcome".to_owned()))
+        });
+        (result, events.pop().unwrap_or_default())
     }
 
     pub(crate) async fn prepare(
@@ -54,6 +66,25 @@ impl Scope<'_> {
     fn work(&self) -> Work<'_> {
         Work::new(self.db, self.now, &self.core.name, self.command, self.undone)
     }
+}
+
+/// A bulk handler's outcomes, and the events of each work, in their order.
+///
+/// # Errors
+/// Also when it panicked, or gave more or fewer outcomes than there are works.
+pub(crate) async fn handle_many(
+    handler: &dyn BulkHandler,
+    mut works: Vec<Work<'_>>,
+) -> (Result<Vec<Outcome>, HandlerError>, Vec<Vec<Event>>) {
+    let result = AssertUnwindSafe(handler.handle(&mut works)).catch_unwind().await;
+    let result = result.unwrap_or_else(|panic| Err(panicked(&*panic))).and_then(|outcomes| {
+        if outcomes.len() == works.len() {
+            return Ok(outcomes);
+        }
+        let (given, wanted) = (outcomes.len(), works.len());
+        Err(HandlerError::Internal(format!("it gave {given} outcomes for {wanted} commands")))
+    });
+    (result, works.into_iter().map(Work::into_events).collect())
 }
 
 /// A panic as an error.

@@ -30,6 +30,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod batch;
+mod bulk;
 mod calls;
 mod config;
 mod core;
@@ -53,7 +54,7 @@ mod post;
 mod purge;
 mod recover;
 mod reply;
-mod rows;
+pub mod rows;
 mod run;
 mod runner;
 mod settle;
@@ -69,7 +70,7 @@ pub use config::{Config, Pools};
 pub use database::{Database, is_reusable, is_unavailable};
 pub use error::Error;
 pub use external::{CallOutcome, External, Intent, Prepared};
-pub use handler::{Handler, HandlerError, read_data};
+pub use handler::{BulkHandler, Handler, HandlerError, read_data};
 pub use outbox::emit;
 pub use participant::{Locks, Participant};
 pub use work::{Undone, Work};

@@ -11,7 +11,7 @@ use sea_orm::{DatabaseTransaction, DbErr};
 use sea_orm_migration::MigrationTrait;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Config, Database, Error, External, Handler, core::Core, migration, run};
+use crate::{BulkHandler, Config, Database, Error, External, Handler, core::Core, migration, run};
 
 /// Locks the rows that a batch will touch, in one order, before its first handler, or its first intent.
 ///
@@ -30,6 +30,7 @@ pub trait Locks: Send + Sync + 'static {
 #[derive(Clone)]
 pub(crate) enum Route {
     Handler(Arc<dyn Handler>),
+    Bulk(Arc<dyn BulkHandler>),
     External(Arc<dyn External>),
 }
 
@@ -57,6 +58,12 @@ impl Participant {
     #[must_use]
     pub fn on(self, command: &str, handler: impl Handler) -> Self {
         self.route(command, Route::Handler(Arc::new(handler)))
+    }
+
+    /// Handles all commands of that name in a batch (or undoes with them) at once, in the service's own database.
+    #[must_use]
+    pub fn on_bulk(self, command: &str, handler: impl BulkHandler) -> Self {
+        self.route(command, Route::Bulk(Arc::new(handler)))
     }
 
     /// Handles a command (or undoes with it) by a call to something outside the database.

@@ -1,4 +1,4 @@
-//! Many rows in one statement.
+//! Many rows in one statement, for the SDK's own tables and for those of bulk handlers.
 //!
 //! Rows are a `VALUES` list whose columns are `column1`, `column2`, ... on both databases. It is filled up
 //! with NULL rows to the next power of two, so that few different statements exist and each is prepared
@@ -9,16 +9,20 @@ use sea_orm::{ConnectionTrait, DbErr, Statement, sea_query::Value};
 use crate::database::dialect;
 
 /// Most rows of one statement: a power of two, and at twelve columns far below what both databases take.
-pub(crate) const COUNT_MAX: usize = 256;
+pub const COUNT_MAX: usize = 256;
 
-/// `ids` filled up with the last of them to the next power of two.
-pub(crate) fn padded(ids: &[String]) -> impl Iterator<Item = String> {
+/// `ids` filled up with the last of them to the next power of two, for an `IN` whose statement stays prepared.
+pub fn padded(ids: &[String]) -> impl Iterator<Item = String> {
     let fill = ids.last().cloned().into_iter().cycle();
     ids.iter().cloned().chain(fill).take(ids.len().next_power_of_two().min(ids.len() * 2))
 }
 
-/// Inserts rows where nothing is in their way; answers how many.
-pub(crate) async fn insert(
+/// Inserts rows, all of one width, into `columns` of `table` where nothing is in their way; answers how many. The
+/// first column must not be NULL.
+///
+/// # Errors
+/// What the database says.
+pub async fn insert(
     db: &impl ConnectionTrait,
     table: &str,
     columns: &[&str],
@@ -31,8 +35,12 @@ pub(crate) async fn insert(
     run(db, &head, rows, "WHERE v.column1 IS NOT NULL ON CONFLICT DO NOTHING").await
 }
 
-/// Runs `<head> FROM (VALUES ...) AS v <tail>`; answers how many rows were touched.
-pub(crate) async fn update(
+/// Runs `<head> FROM (VALUES ...) AS v <tail>` over rows of one width; answers how many rows were touched. The tail
+/// must pass over rows whose first column is NULL, as a join on it does.
+///
+/// # Errors
+/// What the database says.
+pub async fn update(
     db: &impl ConnectionTrait,
     head: &str,
     rows: Vec<Vec<Value>>,

@@ -116,6 +116,10 @@ async fn run(batch: &mut Batch<'_>, task: &Task) -> Result<Done, DbErr> {
             let (result, events) = scope.handle(&**handler).await;
             settle(batch, task, savepoint, result, events).await
         }
+        Some(Route::Bulk(handler)) => {
+            let (result, events) = scope.handle_alone(&**handler).await;
+            settle(batch, task, savepoint, result, events).await
+        }
         Some(Route::External(external)) => {
             let (result, events) = scope.prepare(&**external).await;
             match result {
@@ -160,15 +164,26 @@ async fn settle(
             } else {
                 savepoint.commit().await?;
             }
-            batch.writes.events.extend(events);
-            record(batch, task, State::Final, &outcome, body.clone());
-            Ok(Done::Reply { body, outcome: outcome.name() })
+            Ok(handled(batch, task, &outcome, body, events))
         }
         Verdict::NotYet { outcome, why } => {
             savepoint.rollback().await?;
             Ok(not_yet(batch, task, outcome, &why))
         }
     }
+}
+
+/// Domain code came to a final outcome: it is recorded with what happened.
+pub(crate) fn handled(
+    batch: &mut Batch<'_>,
+    task: &Task,
+    outcome: &Outcome,
+    body: Vec<u8>,
+    events: Vec<Event>,
+) -> Done {
+    batch.writes.events.extend(events);
+    record(batch, task, State::Final, outcome, body.clone());
+    Done::Reply { body, outcome: outcome.name() }
 }
 
 /// No outcome: nothing is recorded, and who asked is told. A waiting undo goes on waiting.
@@ -225,7 +240,7 @@ fn call(batch: &mut Batch<'_>, task: &Task, data: Value, undone: Option<Undone>)
 }
 
 /// What the inbox knows of the action that an undo undoes.
-fn undone(batch: &Batch<'_>, task: &Task) -> Result<Option<Undone>, HandlerError> {
+pub(crate) fn undone(batch: &Batch<'_>, task: &Task) -> Result<Option<Undone>, HandlerError> {
     let Some(action) = &task.command.undoes else {
         return Ok(None);
     };

@@ -49,6 +49,12 @@ impl<'a> Work<'a> {
         self.db
     }
 
+    /// What is to be done.
+    #[must_use]
+    pub const fn command(&self) -> &'a Command {
+        self.command
+    }
+
     /// The database's clock, read once for the batch.
     #[must_use]
     pub const fn now(&self) -> Timestamp {

@@ -22,6 +22,7 @@ macro_rules! on_both_databases {
 }
 
 mod batches;
+mod bulk;
 mod calls;
 mod dead;
 mod events;

@@ -66,6 +66,8 @@ pub(crate) fn service(world: World) -> Participant {
     Participant::new("test")
         .on("do", Doer)
         .on("undo", Undoer)
+        .on_bulk("do-many", super::bulk::ManyDoer)
+        .on_bulk("undo-many", super::bulk::ManyUndoer)
         .on_external("call", world.caller(false))
         .on_external("call-back", world.caller(true))
         .migrations(migrations)
@@ -92,7 +94,11 @@ pub(crate) fn call(number: u64) -> Command {
 }
 
 pub(crate) fn undo(action: &Command) -> Command {
-    let name = if action.address.command == "call" { "call-back" } else { "undo" };
+    let name = match action.address.command.as_str() {
+        "call" => "call-back",
+        "do-many" => "undo-many",
+        _ => "undo",
+    };
     crate::testing::undo_of(action, name)
 }
 
@@ -192,7 +198,7 @@ impl Handler for Undoer {
 }
 
 /// Everything a handler can do but succeed.
-async fn misbehave(work: &Work<'_>, wish: &str) -> Result<Option<Outcome>, HandlerError> {
+pub(crate) async fn misbehave(work: &Work<'_>, wish: &str) -> Result<Option<Outcome>, HandlerError> {
     Ok(Some(match wish {
         "succeed" => return Ok(None),
         "reject" => rejected("no", "because"),

@@ -3,9 +3,10 @@
 //! Invariant: no command does more than the floor's, so that what is above the floor is the engine's and the SDK's.
 
 use amends_contract::{Command, Outcome};
-use amends_participant::{Handler, HandlerError, Work};
+use amends_participant::{BulkHandler, HandlerError, Work, rows};
 use async_trait::async_trait;
-use sea_orm::{EntityTrait as _, Set};
+use sea_orm::sea_query::Value;
+use sea_orm::{EntityName as _, IdenStatic as _, Iterable as _};
 use serde_json::json;
 
 use super::effect;
@@ -29,22 +30,38 @@ pub(super) enum Enter {
 }
 
 #[async_trait]
-impl Handler for Enter {
-    async fn handle(&self, work: &mut Work<'_>, command: &Command) -> Result<Outcome, HandlerError> {
-        if matches!(self, Self::Charge) && command.data["token"] == DECLINED_TOKEN {
-            let message = "the card is declined".to_owned();
-            return Ok(Outcome::Rejected { code: DECLINED.to_owned(), message });
+impl BulkHandler for Enter {
+    async fn handle(&self, works: &mut [Work<'_>]) -> Result<Vec<Outcome>, HandlerError> {
+        let outcomes: Vec<Outcome> = works.iter().map(|work| self.outcome(work.command())).collect();
+        let done = works.iter().zip(&outcomes);
+        let done = done.filter(|(_, outcome)| !matches!(outcome, Outcome::Rejected { .. }));
+        let entered = done.map(|(work, _)| {
+            let command = work.command();
+            let (id, name) = (command.effect.to_string(), command.address.command.to_string());
+            vec![id.into(), name.into(), work.now().unix_ms().into()]
+        });
+        let entered: Vec<Vec<Value>> = entered.collect();
+        let expected = entered.len() as u64;
+        let Some(work) = works.first() else { return Ok(outcomes) };
+        let table = effect::Entity.table_name();
+        let columns = effect::Column::iter().map(|column| column.as_str()).collect::<Vec<_>>();
+        match rows::insert(work.db(), table, &columns, entered).await? {
+            count if count == expected => Ok(outcomes),
+            count => Err(HandlerError::Internal(format!("{count} of {expected} effects were entered"))),
         }
-        let row = effect::ActiveModel {
-            id: Set(command.effect.to_string()),
-            command: Set(command.address.command.to_string()),
-            made_at_ms: Set(work.now().unix_ms()),
-        };
-        effect::Entity::insert(row).exec_without_returning(work.db()).await?;
-        Ok(match self {
+    }
+}
+
+impl Enter {
+    fn outcome(self, command: &Command) -> Outcome {
+        match self {
+            Self::Charge if command.data["token"] == DECLINED_TOKEN => {
+                let message = "the card is declined".to_owned();
+                Outcome::Rejected { code: DECLINED.to_owned(), message }
+            }
             Self::Action | Self::Charge => Outcome::Succeeded { output: json!({}) },
             Self::Reservation => Outcome::Succeeded { output: json!({ "reservation_id": command.effect }) },
             Self::Undo => Outcome::Undone { output: json!({}) },
-        })
+        }
     }
 }

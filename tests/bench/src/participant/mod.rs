@@ -64,15 +64,15 @@ impl Who {
         let participant = Participant::new(self.name()).migrations(migration::all);
         match self {
             Self::Inventory => participant
-                .on("reserve-stock", Enter::Reservation)
-                .on("release-stock", Enter::Undo)
-                .on("confirm-stock", Enter::Action),
+                .on_bulk("reserve-stock", Enter::Reservation)
+                .on_bulk("release-stock", Enter::Undo)
+                .on_bulk("confirm-stock", Enter::Action),
             Self::Payment => {
-                participant.on("charge-payment", Enter::Charge).on("refund-payment", Enter::Undo)
+                participant.on_bulk("charge-payment", Enter::Charge).on_bulk("refund-payment", Enter::Undo)
             }
-            Self::Notification => {
-                participant.on("send-confirmation", Enter::Action).on("send-rejection", Enter::Action)
-            }
+            Self::Notification => participant
+                .on_bulk("send-confirmation", Enter::Action)
+                .on_bulk("send-rejection", Enter::Action),
         }
     }
 }
