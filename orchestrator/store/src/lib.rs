@@ -31,7 +31,7 @@ mod strays;
 mod text;
 
 pub use api_keys::{ApiKey, NewApiKey};
-pub use commit::{CommitResult, IdempotencyKey, Outage, Write};
+pub use commit::{CommitResult, Committed, IdempotencyKey, Outage, Write};
 pub use config::{Access, Config};
 pub use dead_letters::{DeadLetterFilter, DeadLetterRow, LetterState};
 pub use definitions::StoredDefinition;

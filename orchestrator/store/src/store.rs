@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use amends_contract::Timestamp;
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbErr, TransactionTrait as _};
@@ -48,7 +49,21 @@ impl Store {
         migration::check(self.reader()).await
     }
 
-    /// The database's clock.
+    /// The database's clock, as cheaply as it can be had: that of SQLite is this machine's, and needs no query.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when it does not answer.
+    pub async fn clock(&self) -> Result<Timestamp, Error> {
+        match self.dialect() {
+            Dialect::Sqlite => {
+                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                Ok(Timestamp::from_unix_ms(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)))
+            }
+            Dialect::Postgres => self.now().await,
+        }
+    }
+
+    /// What the database says that its clock shows.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when it does not answer.

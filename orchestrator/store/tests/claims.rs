@@ -68,7 +68,7 @@ async fn the_longest_due_come_first(db: Database) {
         }
         start_of(saga)
     };
-    db.store.commit(vec![due(1, 30), due(2, 10), due(3, 20)]).await.unwrap();
+    db.store.commit(&[due(1, 30), due(2, 10), due(3, 20)]).await.unwrap();
     let far = 500 * 365 * 86_400_000;
     let mut later = due(4, 0);
     if let amends_engine::ActionState::InFlight(flight) = &mut later.saga.steps[0].action {
@@ -98,7 +98,7 @@ async fn sagas_of_an_unknown_definition_are_left_to_others(db: Database) {
         saga.digest = Digest::of(b"newer");
         start_of(saga)
     };
-    db.store.commit(vec![newer(1), newer(2), start_of(crate::sagas::saga(3))]).await.unwrap();
+    db.store.commit(&[newer(1), newer(2), start_of(crate::sagas::saga(3))]).await.unwrap();
     let except = [Digest::of(b"newer"), Digest::of(b"another")];
     let ours = db.store.claim_due(10, HOUR_MS, &except).await.unwrap();
     assert_eq!(ids(&ours), [id(3)].into());

@@ -29,7 +29,7 @@ async fn winners_and_losers_share_a_batch(db: Database) {
         next(&saga(77), |_| {}), // never was
         next(&sagas[0], completed),
     ];
-    let results = db.store.commit(batch).await.unwrap();
+    let results = db.store.commit(&batch).await.unwrap();
     use CommitResult::{Conflict, Won};
     assert_eq!(results, [Won, Conflict, Conflict, Won, Conflict, Won]);
     for (number, version) in [(1, 2), (2, 2), (3, 1), (4, 2), (9, 1)] {
@@ -39,14 +39,15 @@ async fn winners_and_losers_share_a_batch(db: Database) {
 }
 
 async fn an_empty_batch_is_no_transaction(db: Database) {
-    assert_eq!(db.store.commit(Vec::new()).await.unwrap(), []);
+    assert_eq!(db.store.commit(&[] as &[amends_store::Write]).await.unwrap(), [] as [CommitResult; 0]);
     let loaded = db.store.load(&[]).await.unwrap();
     assert!(loaded.sagas.is_empty() && loaded.now.unix_ms() > crate::sagas::EPOCH_MS - 365 * 86_400_000);
 }
 
 async fn a_batch_larger_than_a_statement_is_still_one_commit(db: Database) {
     let sagas = started(&db.store, 0..700).await;
-    let results = db.store.commit(sagas.iter().map(|saga| next(saga, completed)).collect()).await.unwrap();
+    let results =
+        db.store.commit(&sagas.iter().map(|saga| next(saga, completed)).collect::<Vec<_>>()).await.unwrap();
     assert_eq!(results, [CommitResult::Won; 700]);
     let ids: Vec<SagaId> = sagas.iter().map(|saga| saga.id).collect();
     let loaded = db.store.load(&ids).await.unwrap();
@@ -67,7 +68,7 @@ async fn only_winners_leave_journal_labels_and_events(db: Database) {
     again.saga.labels.insert(crate::sagas::token("second"), "try".to_owned());
     again.events[0].id.push_str("-again");
     for write in [late, again] {
-        assert_eq!(db.store.commit(vec![write]).await.unwrap(), [CommitResult::Conflict]);
+        assert_eq!(db.store.commit(&[write]).await.unwrap(), [CommitResult::Conflict]);
     }
     let events = db.store.unpublished_events(10).await.unwrap();
     assert_eq!(
@@ -83,7 +84,7 @@ async fn only_winners_leave_journal_labels_and_events(db: Database) {
 async fn one_saga_twice_in_a_batch_wins_once(db: Database) {
     let sagas = started(&db.store, [1]).await;
     let batch = vec![next(&sagas[0], |_| {}), next(&sagas[0], completed), start(2), start(2)];
-    let results = db.store.commit(batch).await.unwrap();
+    let results = db.store.commit(&batch).await.unwrap();
     use CommitResult::{Conflict, Won};
     assert_eq!(results, [Won, Conflict, Won, Conflict]);
     assert_eq!(assert_gapless(&db.store, id(1)).await.status().as_str(), "running");
@@ -95,7 +96,7 @@ async fn a_write_that_contradicts_itself_is_poison(db: Database) {
     let mut stranger = start(2);
     stranger.entry.saga = id(3);
     for write in [skipping, stranger] {
-        let error = db.store.commit(vec![start(4), write]).await.unwrap_err();
+        let error = db.store.commit(&[start(4), write]).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Poison, "{error}");
     }
     assert_eq!(db.store.saga(id(4)).await.unwrap(), None);
@@ -112,7 +113,7 @@ async fn a_row_that_the_database_refuses_is_found_by_halving(db: Database) {
     let mut parts = vec![sagas.iter().map(|saga| next(saga, completed)).collect::<Vec<_>>()];
     let mut refused = Vec::new();
     while let Some(mut part) = parts.pop() {
-        match db.store.commit(part.clone()).await {
+        match db.store.commit(&part).await {
             Ok(results) => assert!(results.iter().all(|result| *result == CommitResult::Won)),
             Err(error) if error.is_poison() && part.len() > 1 => {
                 let second = part.split_off(part.len() / 2);

@@ -28,19 +28,19 @@ async fn a_commit_whose_answer_is_lost_is_unknown_and_can_be_looked_up() {
     let batch = || vec![next(&sagas[0], completed), start(2)];
 
     relay.cut(Cut::AfterCommit);
-    let error = store.commit(batch()).await.unwrap_err();
+    let error = store.commit(&batch()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{error}");
     // The answer may be lost before the server has finished.
     let loaded =
         soon(async || store.load(&[id(1), id(2)]).await.ok().filter(|all| all.sagas.len() == 2)).await;
     let versions: Vec<(SagaId, u64)> = loaded.sagas.iter().map(|saga| (saga.id, saga.version)).collect();
     assert!(versions.contains(&(id(1), 2)) && versions.contains(&(id(2), 1)), "{versions:?}");
-    assert_eq!(store.commit(batch()).await.unwrap(), [CommitResult::Conflict; 2]);
+    assert_eq!(store.commit(&batch()).await.unwrap(), [CommitResult::Conflict; 2]);
 
     relay.cut(Cut::BeforeCommit);
-    let error = store.commit(vec![start(3)]).await.unwrap_err();
+    let error = store.commit(&[start(3)]).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{error}");
-    let result = soon(async || store.commit(vec![start(3)]).await.ok()).await;
+    let result = soon(async || store.commit(&[start(3)]).await.ok()).await;
     assert_eq!(result, [CommitResult::Won]);
     for number in 1..=3 {
         assert_gapless(&store, id(number)).await;
@@ -55,7 +55,7 @@ async fn a_commit_passes_over_connections_that_died_unnoticed() {
     let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                 WHERE datname = current_database() AND pid <> pg_backend_pid()";
     outside.execute_unprepared(kill).await.unwrap();
-    assert_eq!(db.store.commit(vec![start(2)]).await.unwrap(), [CommitResult::Won]);
+    assert_eq!(db.store.commit(&[start(2)]).await.unwrap(), [CommitResult::Won]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -63,10 +63,10 @@ async fn text_that_postgres_cannot_store_is_poison_of_its_row_only() {
     let db = Database::postgres().await;
     let mut write = start(1);
     write.idempotency = Some(crate::sagas::key(1, "\0"));
-    let error = db.store.commit(vec![start(2), write.clone()]).await.unwrap_err();
+    let error = db.store.commit(&[start(2), write.clone()]).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Poison, "{error}");
-    assert!(db.store.commit(vec![write]).await.unwrap_err().is_poison());
-    assert_eq!(db.store.commit(vec![start(2)]).await.unwrap(), [CommitResult::Won]);
+    assert!(db.store.commit(&[write]).await.unwrap_err().is_poison());
+    assert_eq!(db.store.commit(&[start(2)]).await.unwrap(), [CommitResult::Won]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -75,23 +75,23 @@ async fn a_sqlite_file_that_somebody_keeps_locked_is_unavailable() {
     let store = db.with(|config| config.busy_timeout_ms = 1).await;
     let outside = db.outside().await;
     outside.execute_unprepared("BEGIN EXCLUSIVE").await.unwrap();
-    let error = store.commit(vec![start(1)]).await.unwrap_err();
+    let error = store.commit(&[start(1)]).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     // Readers go on, whoever writes.
     assert_eq!(store.saga(id(1)).await.unwrap(), None);
     outside.execute_unprepared("COMMIT").await.unwrap();
-    assert_eq!(store.commit(vec![start(1)]).await.unwrap(), [CommitResult::Won]);
+    assert_eq!(store.commit(&[start(1)]).await.unwrap(), [CommitResult::Won]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_goes_on_without_its_caller() {
     let db = Database::sqlite().await;
     let store = db.store.clone();
-    let caller = tokio::spawn(async move { store.commit((1..=50).map(start).collect()).await });
+    let caller = tokio::spawn(async move { store.commit(&(1..=50).map(start).collect::<Vec<_>>()).await });
     caller.abort();
     let _ = caller.await;
     // Either it was never begun, or it is there whole.
-    let result = db.store.commit(vec![start(100)]).await.unwrap();
+    let result = db.store.commit(&[start(100)]).await.unwrap();
     assert_eq!(result, [CommitResult::Won]);
     let ids: Vec<SagaId> = (1..=50).map(id).collect();
     let loaded = db.store.load(&ids).await.unwrap();

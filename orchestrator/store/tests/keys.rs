@@ -26,9 +26,9 @@ async fn a_key_starts_one_saga_within_a_batch_and_across(db: Database) {
         keyed(4, 2, "a"), // another caller's key is another key
         start(5),
     ];
-    let results = db.store.commit(batch).await.unwrap();
+    let results = db.store.commit(&batch).await.unwrap();
     assert_eq!(results, [Won, DuplicateKey, Won, Won, Won]);
-    let results = db.store.commit(vec![keyed(6, 1, "b"), keyed(7, 1, "c")]).await.unwrap();
+    let results = db.store.commit(&[keyed(6, 1, "b"), keyed(7, 1, "c")]).await.unwrap();
     assert_eq!(results, [DuplicateKey, Won]);
     for lost in [1, 6] {
         assert_eq!(db.store.saga(id(lost)).await.unwrap(), None);
@@ -48,16 +48,16 @@ async fn a_key_starts_one_saga_within_a_batch_and_across(db: Database) {
 
 async fn the_key_of_a_saga_that_lost_is_free_again(db: Database) {
     started(&db.store, [1]).await;
-    let results = db.store.commit(vec![keyed(1, 1, "a"), keyed(2, 1, "b")]).await.unwrap();
+    let results = db.store.commit(&[keyed(1, 1, "a"), keyed(2, 1, "b")]).await.unwrap();
     assert_eq!(results, [CommitResult::Conflict, CommitResult::Won]);
     assert_eq!(db.store.idempotency(id(1).uuid(), "a").await.unwrap(), None);
-    assert_eq!(db.store.commit(vec![keyed(3, 1, "a")]).await.unwrap(), [CommitResult::Won]);
+    assert_eq!(db.store.commit(&[keyed(3, 1, "a")]).await.unwrap(), [CommitResult::Won]);
 }
 
 async fn a_start_that_is_tried_again_after_an_unknown_outcome_is_no_duplicate(db: Database) {
-    assert_eq!(db.store.commit(vec![keyed(1, 1, "a")]).await.unwrap(), [CommitResult::Won]);
+    assert_eq!(db.store.commit(&[keyed(1, 1, "a")]).await.unwrap(), [CommitResult::Won]);
     // The caller does not know that it won: it must be told to look, not that somebody else has the key.
-    assert_eq!(db.store.commit(vec![keyed(1, 1, "a")]).await.unwrap(), [CommitResult::Conflict]);
+    assert_eq!(db.store.commit(&[keyed(1, 1, "a")]).await.unwrap(), [CommitResult::Conflict]);
     assert_eq!(db.store.saga(id(1)).await.unwrap(), Some(saga(1)));
     assert_eq!(db.store.idempotency(id(1).uuid(), "a").await.unwrap().unwrap().saga, id(1));
 }

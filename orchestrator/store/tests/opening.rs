@@ -70,7 +70,7 @@ async fn a_second_orchestrator_on_one_sqlite_file_is_refused() {
     won(&shared, start(1)).await;
     let reading = Store::connect(&db.config, Access::ReadOnly).await.unwrap();
     assert!(reading.saga(crate::sagas::id(1)).await.unwrap().is_some());
-    reading.commit(vec![start(2)]).await.unwrap_err();
+    reading.commit(&[start(2)]).await.unwrap_err();
 
     // The lock goes with the last clone.
     let Database { store, config, _folder } = db;
@@ -116,7 +116,7 @@ async fn tables_that_are_missing_name_the_remedy() {
     let folder = tempfile::tempdir().unwrap();
     let config = Config { url: format!("sqlite://{}/new.db", folder.path().display()), ..Config::default() };
     let store = Store::connect(&config, Access::Exclusive).await.unwrap();
-    for error in [store.check_schema().await.unwrap_err(), store.commit(vec![start(1)]).await.unwrap_err()] {
+    for error in [store.check_schema().await.unwrap_err(), store.commit(&[start(1)]).await.unwrap_err()] {
         assert_eq!(error.kind(), ErrorKind::Schema, "{error}");
         assert!(error.to_string().contains("amends migrate"), "{error}");
     }

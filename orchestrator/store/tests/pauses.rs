@@ -44,7 +44,7 @@ async fn sagas_are_found_that_are_to_pause(db: Database) {
     sagas[2].definition.name = token("other");
     sagas[3].paused = Some(Paused { since: at(4), by: PausedBy::Operator });
     sagas[4].phase = Phase::Backward;
-    db.store.commit(sagas.into_iter().map(start_of).collect()).await.unwrap();
+    db.store.commit(&sagas.into_iter().map(start_of).collect::<Vec<_>>()).await.unwrap();
     db.store.say_definition_pause((&token("order"), None), true, "ada", "because").await.unwrap();
     let mut pause = only_pause(&db).await;
     let find = async |pause: &DefinitionPause, status, after| {

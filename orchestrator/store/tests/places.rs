@@ -95,7 +95,7 @@ async fn places_are_given_in_order_up_to_the_limit(db: Database) {
 async fn givers_at_the_same_time_keep_the_limit(db: Database) {
     const SAGAS: u32 = 60;
     const LIMIT: u32 = 7;
-    db.store.commit((1..=SAGAS).map(|number| start_of(waiting(number))).collect()).await.unwrap();
+    db.store.commit(&(1..=SAGAS).map(|number| start_of(waiting(number))).collect::<Vec<_>>()).await.unwrap();
     let backend = if db.config.url.starts_with("sqlite") { DbBackend::Sqlite } else { DbBackend::Postgres };
     let store = db.with(|config| config.writers_max = 4).await;
     let tasks = (0..4).map(|_| {
@@ -139,7 +139,7 @@ async fn each_version_has_its_own_limit(db: Database) {
         start_of(saga)
     };
     let writes = vec![version(1, 1), version(2, 1), version(3, 9), version(4, 2), version(5, 2)];
-    db.store.commit(writes).await.unwrap();
+    db.store.commit(&writes).await.unwrap();
     // The first version's one place is taken; the second may have three in all. The ninth is not known here.
     let known = limit(&[(1, 1), (2, 3)]);
     assert_eq!(whose(&db.store.give_places(&known, 10).await.unwrap()), [id(1), id(4), id(5)]);

@@ -50,7 +50,7 @@ async fn hammer(store: Store, ids: Vec<SagaId>, seed: u64, rounds: u32) -> usize
     for _ in 0..rounds {
         let loaded = store.load(&numbers.some(&ids)).await.unwrap();
         let writes: Vec<Write> = numbers.some(&loaded.sagas).iter().map(|saga| next(saga, |_| {})).collect();
-        let results = store.commit(writes).await.unwrap();
+        let results = store.commit(&writes).await.unwrap();
         wins += results.iter().filter(|result| **result == CommitResult::Won).count();
     }
     wins
@@ -87,8 +87,8 @@ async fn one_key_has_one_winner_among_many(db: Database) {
                 .collect();
             let mut won = Vec::new();
             for part in writes.chunks(20) {
-                for (write, result) in part.iter().zip(store.commit(part.to_vec()).await.unwrap()) {
-                    match result {
+                for (write, committed) in part.iter().zip(store.commit(part).await.unwrap()) {
+                    match committed.result {
                         CommitResult::Won => won.push(write.clone()),
                         CommitResult::DuplicateKey => {}
                         CommitResult::Conflict => panic!("a new saga met its own id"),

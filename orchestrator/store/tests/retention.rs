@@ -83,7 +83,7 @@ async fn a_saga_goes_with_all_that_hangs_on_it(db: Database) {
         write.idempotency = Some(key(number, "first"));
     }
     let sagas: Vec<_> = keyed.iter().map(|write| write.saga.clone()).collect();
-    let results = store.commit(keyed).await.unwrap();
+    let results = store.commit(&keyed).await.unwrap();
     assert_eq!(results, [CommitResult::Won; 3]);
     for saga in &sagas[..2] {
         won(store, next(saga, completed)).await;

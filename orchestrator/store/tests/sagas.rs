@@ -136,7 +136,7 @@ pub(crate) fn key(owner: u32, key: &str) -> IdempotencyKey {
 /// Commits one write that must win; returns the saga.
 pub(crate) async fn won(store: &Store, write: Write) -> Saga {
     let saga = write.saga.clone();
-    assert_eq!(store.commit(vec![write]).await.unwrap(), [CommitResult::Won]);
+    assert_eq!(store.commit(&[write]).await.unwrap(), [CommitResult::Won]);
     saga
 }
 
@@ -144,7 +144,7 @@ pub(crate) async fn won(store: &Store, write: Write) -> Saga {
 pub(crate) async fn started(store: &Store, numbers: impl IntoIterator<Item = u32>) -> Vec<Saga> {
     let writes: Vec<Write> = numbers.into_iter().map(start).collect();
     let sagas = writes.iter().map(|write| write.saga.clone()).collect();
-    let results = store.commit(writes).await.unwrap();
+    let results = store.commit(&writes).await.unwrap();
     assert!(results.iter().all(|result| *result == CommitResult::Won), "{results:?}");
     sagas
 }

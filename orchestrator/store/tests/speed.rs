@@ -48,7 +48,7 @@ async fn measure(name: &str, db: Database) {
     for transition in 0..=TRANSITIONS {
         let begun = Instant::now();
         for batch in &batches {
-            db.store.commit(batch.clone()).await.unwrap();
+            db.store.commit(batch).await.unwrap();
         }
         let seconds = begun.elapsed().as_secs_f64();
         println!("{name}: transition {transition}: {:.0} rows/s", f64::from(SAGAS) / seconds);

@@ -52,12 +52,12 @@ async fn a_server_over_tcp_may_go_and_come_back() {
 
     let number = port.number;
     drop(port);
-    let error = soon(async || store.commit(vec![start(301)]).await.err()).await;
+    let error = soon(async || store.commit(&[start(301)]).await.err()).await;
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     assert_eq!(store.now().await.unwrap_err().kind(), ErrorKind::Unavailable);
 
     let _port = Port::open(number).await;
-    let result = soon(async || store.commit(vec![start(302)]).await.ok()).await;
+    let result = soon(async || store.commit(&[start(302)]).await.ok()).await;
     assert_eq!(result, [CommitResult::Won]);
     assert_gapless(&store, id(302)).await;
     store.close().await;

@@ -10,10 +10,10 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use amends_contract::{DeadReason, SagaId};
+use amends_contract::{DeadReason, SagaId, Timestamp};
 use amends_crash as crash;
 use amends_engine::Saga;
-use amends_store::{CommitResult, ErrorKind, Store, Write};
+use amends_store::{CommitResult, Committed, ErrorKind, Store, Write};
 use metrics::{counter, histogram};
 use tokio::sync::{Notify, mpsc};
 
@@ -23,6 +23,7 @@ use super::dead_letters::DeadLetters;
 use super::decide::{Decided, decide, poison, started};
 use super::definitions::Definitions;
 use super::publish::Publication;
+use super::recent::Recent;
 use super::settled::Settled;
 use super::work::{Receipt, Task, Work};
 use super::{CoreError, OperateError, Started};
@@ -39,6 +40,8 @@ pub(crate) struct Batches {
     pub(crate) store: Store,
     pub(crate) definitions: Definitions,
     pub(crate) settled: Settled,
+    /// Sagas as this loop left them.
+    pub(crate) recent: Recent,
     pub(crate) dead_letters: DeadLetters,
     pub(crate) publications: mpsc::Sender<Publication>,
     /// Is told of the ends of sagas that are steps of others.
@@ -47,6 +50,25 @@ pub(crate) struct Batches {
     pub(crate) events: Arc<Notify>,
     /// Wakes the loop that gives places.
     pub(crate) places: Arc<Notify>,
+}
+
+/// What was decided about a batch.
+#[derive(Default)]
+struct Made {
+    pending: Vec<Pending>,
+    publication: Publication,
+    dead: Vec<(Arc<Receipt>, DeadReason)>,
+}
+
+impl Made {
+    fn take(&mut self, decided: Decided) {
+        match decided {
+            Decided::Write { work, write, commands } => {
+                self.pending.push(Pending { work, write: *write, commands });
+            }
+            other => finish(other, &mut self.publication, &mut self.dead),
+        }
+    }
 }
 
 /// A write and what it leads to.
@@ -58,7 +80,7 @@ struct Pending {
 
 impl Batches {
     /// Runs until both queues are closed and empty.
-    pub(crate) async fn run(self, mut inputs: mpsc::Receiver<Work>, mut starts: mpsc::Receiver<Work>) {
+    pub(crate) async fn run(mut self, mut inputs: mpsc::Receiver<Work>, mut starts: mpsc::Receiver<Work>) {
         let mut deferred = VecDeque::new();
         loop {
             let batch = self.take(&mut deferred, &mut inputs, &mut starts).await;
@@ -117,47 +139,101 @@ impl Batches {
     }
 
     /// Carries one batch through; returns what is to be tried again.
-    async fn process(&self, mut batch: Vec<Work>) -> Vec<Work> {
+    async fn process(&mut self, mut batch: Vec<Work>) -> Vec<Work> {
         let mut sagas = claimed(&mut batch);
-        let ids: Vec<SagaId> = batch
-            .iter()
-            .filter(|work| !sagas.contains_key(&work.saga))
-            .filter(|work| !matches!(work.task, Task::Start(_)) || work.uncertain)
-            .map(|work| work.saga)
-            .collect();
-        let loaded = match self.store.load(&ids).await {
-            Ok(loaded) => loaded,
-            Err(error) => return self.database_failed(batch, &error, Vec::new()).await,
-        };
-        sagas.extend(loaded.sagas.into_iter().map(|saga| (saga.id, saga)));
-        self.learn_definitions(&sagas).await;
-        let unreadable: HashSet<SagaId> = loaded.unreadable.into_iter().map(|row| row.id).collect();
-        let mut publication = Publication::default();
-        let mut dead = Vec::new();
-        let mut pending = Vec::new();
-        for work in batch {
-            let saga = sagas.remove(&work.saga);
-            let definition =
-                saga.as_ref().and_then(|saga| self.definitions.get(&saga.definition, saga.digest));
-            let decided = if unreadable.contains(&work.saga) {
-                poison(work, "the saga's row cannot be read".to_owned())
-            } else {
-                decide(work, saga, definition.as_ref(), loaded.now)
-            };
-            match decided {
-                Decided::Write { work, write, commands } => {
-                    pending.push(Pending { work, write: *write, commands });
+        let mut made = Made::default();
+        let (known, unknown) = self.recall(batch, &mut sagas);
+        let mut unread = unknown;
+        if !known.is_empty() {
+            match self.store.clock().await {
+                Ok(now) => {
+                    self.learn_definitions(&sagas).await;
+                    unread.extend(self.decide_remembered(known, &mut sagas, now, &mut made));
                 }
-                other => finish(other, &mut publication, &mut dead),
+                Err(error) => {
+                    unread.extend(known);
+                    return self.database_failed(unread, &error, Vec::new()).await;
+                }
             }
         }
-        let again = self.commit(pending, &mut publication, &mut dead).await;
+        let mut again = Vec::new();
+        if !unread.is_empty() {
+            again = self.read_and_decide(unread, sagas, &mut made).await;
+        }
+        let Made { pending, mut publication, mut dead } = made;
+        again.extend(self.commit(pending, &mut publication, &mut dead).await);
         if !publication.is_empty() {
             // Closed only when the process is going down; then nothing is acknowledged and all comes again.
             let _ = self.publications.send(publication).await;
         }
         self.dead_letters.set_aside(dead).await;
         again
+    }
+
+    /// Parts what can be decided without a look into the database (the saga is new, or is remembered, and then
+    /// put among `sagas`) from what cannot.
+    fn recall(&mut self, batch: Vec<Work>, sagas: &mut HashMap<SagaId, Saga>) -> (Vec<Work>, Vec<Work>) {
+        batch.into_iter().partition(|work| {
+            let remembered = self.recent.take(work.saga);
+            match &work.task {
+                _ if sagas.contains_key(&work.saga) => false,
+                _ if work.uncertain => false,
+                Task::Start(_) => true,
+                _ => remembered.is_some_and(|saga| sagas.insert(saga.id, saga).is_none()),
+            }
+        })
+    }
+
+    /// Decides about new and remembered sagas. What would change nothing is returned, to be decided about what
+    /// the database says: only a commit that wins proves that what we remember is the newest.
+    fn decide_remembered(
+        &self,
+        works: Vec<Work>,
+        sagas: &mut HashMap<SagaId, Saga>,
+        now: Timestamp,
+        made: &mut Made,
+    ) -> Vec<Work> {
+        let mut doubtful = Vec::new();
+        for work in works {
+            let saga = sagas.remove(&work.saga);
+            let is_new = saga.is_none();
+            let definition =
+                saga.as_ref().and_then(|saga| self.definitions.get(&saga.definition, saga.digest));
+            match decide(work, saga, definition.as_ref(), now) {
+                decided if is_new || matches!(decided, Decided::Write { .. }) => made.take(decided),
+                decided => doubtful.push(decided.into_work()),
+            }
+        }
+        doubtful
+    }
+
+    /// Reads the sagas that did not come with their timers, and decides; returns what is to be tried again.
+    async fn read_and_decide(
+        &self,
+        works: Vec<Work>,
+        mut sagas: HashMap<SagaId, Saga>,
+        made: &mut Made,
+    ) -> Vec<Work> {
+        let ids: Vec<SagaId> =
+            works.iter().map(|work| work.saga).filter(|id| !sagas.contains_key(id)).collect();
+        let loaded = match self.store.load(&ids).await {
+            Ok(loaded) => loaded,
+            Err(error) => return self.database_failed(works, &error, Vec::new()).await,
+        };
+        sagas.extend(loaded.sagas.into_iter().map(|saga| (saga.id, saga)));
+        self.learn_definitions(&sagas).await;
+        let unreadable: HashSet<SagaId> = loaded.unreadable.into_iter().map(|row| row.id).collect();
+        for work in works {
+            let saga = sagas.remove(&work.saga);
+            let definition =
+                saga.as_ref().and_then(|saga| self.definitions.get(&saga.definition, saga.digest));
+            made.take(if unreadable.contains(&work.saga) {
+                poison(work, "the saga's row cannot be read".to_owned())
+            } else {
+                decide(work, saga, definition.as_ref(), loaded.now)
+            });
+        }
+        Vec::new()
     }
 
     /// Looks for definitions that another process has stored, if a saga here needs one.
@@ -177,7 +253,7 @@ impl Batches {
     }
 
     async fn commit(
-        &self,
+        &mut self,
         pending: Vec<Pending>,
         publication: &mut Publication,
         dead: &mut Vec<(Arc<Receipt>, DeadReason)>,
@@ -189,9 +265,9 @@ impl Batches {
             if part.is_empty() {
                 continue;
             }
-            let writes: Vec<Write> = part.iter().map(|pending| pending.write.clone()).collect();
+            let writes: Vec<&Write> = part.iter().map(|pending| &pending.write).collect();
             crash::point(crash::MID_BATCH);
-            match self.store.commit(writes).await {
+            match self.store.commit(&writes).await {
                 Ok(results) => {
                     crash::point(crash::AFTER_COMMIT);
                     counter!("amends_commits_total").increment(1);
@@ -221,28 +297,24 @@ impl Batches {
 
     /// What follows from one row's result; returns a loser, to be tried again.
     fn conclude(
-        &self,
+        &mut self,
         pending: Pending,
-        result: CommitResult,
+        committed: Committed,
         publication: &mut Publication,
     ) -> Option<Work> {
         let Pending { mut work, write, commands } = pending;
-        match (result, work.task) {
+        match (committed.result, work.task) {
             (CommitResult::Won, task) => {
+                let saga = Arc::new(write.saga);
                 if !write.events.is_empty() {
                     self.events.notify_one();
                 }
-                if write.saga.places().next().is_some() {
+                if saga.places().next().is_some() {
                     self.places.notify_one();
                 }
                 publication.commands.extend(commands);
-                if write.saga.status().is_terminal() {
-                    self.settled.notify(&write.saga);
-                    if write.saga.parent.is_some() {
-                        self.children.ended(&write.saga);
-                    }
-                }
-                succeed(task, Some(write.saga), publication);
+                self.left(&saga, committed.state_bytes);
+                succeed(task, saga, publication);
                 None
             }
             (CommitResult::DuplicateKey, Task::Start(task)) => {
@@ -257,6 +329,17 @@ impl Batches {
                 forget_claimed(&mut work);
                 if work.tries > self.config.conflict_tries_max { give_up(work) } else { Some(work) }
             }
+        }
+    }
+
+    /// Tells who waits for the saga's end, or remembers it for its next input.
+    fn left(&mut self, saga: &Arc<Saga>, state_bytes: usize) {
+        if !saga.status().is_terminal() {
+            return self.recent.keep(saga, state_bytes);
+        }
+        self.settled.notify(saga);
+        if saga.parent.is_some() {
+            self.children.ended(saga);
         }
     }
 
@@ -325,18 +408,21 @@ fn give_up(work: Work) -> Option<Work> {
 }
 
 /// Tells whoever waits that the input is dealt with.
-fn succeed(task: Task, saga: Option<Saga>, publication: &mut Publication) {
+fn succeed(task: Task, saga: Arc<Saga>, publication: &mut Publication) {
     match task {
         Task::Reply { receipt, .. } => publication.receipts.push(receipt),
         Task::Timer(_) | Task::Child(_) => {}
-        Task::Start(task) => {
-            if let Some(saga) = saga {
-                let _ = task.answer.send(Ok(started(saga)));
-            }
-        }
-        Task::Operate { answer, .. } => {
-            let _ = answer.send(saga.ok_or(OperateError::NotFound));
-        }
+        Task::Start(task) => drop(task.answer.send(Ok(started(saga)))),
+        Task::Operate { answer, .. } => drop(answer.send(Ok(Arc::unwrap_or_clone(saga)))),
+    }
+}
+
+/// The same where there is no saga (any more).
+fn missed(task: Task, publication: &mut Publication) {
+    match task {
+        Task::Reply { receipt, .. } => publication.receipts.push(receipt),
+        Task::Timer(_) | Task::Child(_) | Task::Start(_) => {}
+        Task::Operate { answer, .. } => drop(answer.send(Err(OperateError::NotFound))),
     }
 }
 
@@ -347,7 +433,11 @@ fn finish(decided: Decided, publication: &mut Publication, dead: &mut Vec<(Arc<R
         Decided::Nothing { work, saga, commands } => {
             counter!("amends_inputs_ignored_total").increment(1);
             publication.commands.extend(commands);
-            succeed(work.task, saga.map(|saga| *saga), publication);
+            if let Some(saga) = saga {
+                succeed(work.task, saga, publication);
+            } else {
+                missed(work.task, publication);
+            }
         }
         Decided::Refused { work, why } => {
             if let Task::Operate { answer, .. } = work.task {

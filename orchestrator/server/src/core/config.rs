@@ -28,6 +28,9 @@ pub struct LoopsConfig {
     pub inputs_max: usize,
     /// Most sagas in one commit. Beyond some hundreds a larger batch only adds latency.
     pub batch_count_max: usize,
+    /// Bytes of sagas remembered between two of their inputs, roughly; one that is not remembered is read again.
+    /// An order takes some 8 KiB while it moves: enough for two thousand of them. 0 turns it off.
+    pub recent_bytes_max: usize,
     /// Batches being published while the next one is decided.
     pub publishing_max: usize,
     /// Milliseconds between two looks for sagas whose time has come. It bounds how late a timer fires;
@@ -86,6 +89,7 @@ impl Default for LoopsConfig {
             actions_max: 512,
             inputs_max: 4096,
             batch_count_max: 512,
+            recent_bytes_max: 16 * 1024 * 1024,
             publishing_max: 4,
             timer_interval_ms: 200,
             timer_count_max: 512,

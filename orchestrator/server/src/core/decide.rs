@@ -16,7 +16,7 @@ pub(crate) enum Decided {
     /// Commit, then send; the work is kept for its answer, or to be tried again.
     Write { work: Work, write: Box<Write>, commands: Vec<Command> },
     /// Nothing changes; perhaps the open commands are sent again. Then the work is finished.
-    Nothing { work: Work, saga: Option<Box<Saga>>, commands: Vec<Command> },
+    Nothing { work: Work, saga: Option<Arc<Saga>>, commands: Vec<Command> },
     /// The caller is told no.
     Refused { work: Work, why: OperateError },
     /// A reply that belongs nowhere.
@@ -25,6 +25,20 @@ pub(crate) enum Decided {
     Later { work: Work },
     /// A start that cannot be.
     Unstartable { work: Work, error: CoreError },
+}
+
+impl Decided {
+    /// What it was decided about.
+    pub(crate) fn into_work(self) -> Work {
+        match self {
+            Self::Write { work, .. }
+            | Self::Nothing { work, .. }
+            | Self::Refused { work, .. }
+            | Self::Unroutable { work, .. }
+            | Self::Later { work }
+            | Self::Unstartable { work, .. } => work,
+        }
+    }
 }
 
 /// Decides. `saga` is its newest committed state, `definition` the one it is pinned to.
@@ -46,7 +60,7 @@ pub(crate) fn decide(
         // An earlier try of this very start was committed without our hearing of it.
         (Some(saga), Some(definition), Task::Start(_)) => {
             let commands = amends_engine::open_commands(&saga, definition);
-            Decided::Nothing { work, saga: Some(Box::new(saga)), commands }
+            Decided::Nothing { work, saga: Some(Arc::new(saga)), commands }
         }
         (None, _, Task::Operate { .. }) => Decided::Refused { work, why: OperateError::NotFound },
         (None, _, Task::Reply { reply, .. }) => {
@@ -66,7 +80,7 @@ pub(crate) fn decide(
 
 fn decide_input(work: Work, saga: Saga, definition: &Definition, now: Timestamp) -> Decided {
     let Some(input) = input_of(&work, definition) else {
-        return Decided::Nothing { work, saga: Some(Box::new(saga)), commands: Vec::new() };
+        return Decided::Nothing { work, saga: Some(Arc::new(saga)), commands: Vec::new() };
     };
     let expected_version = saga.version;
     match amends_engine::handle(saga, input, now, definition) {
@@ -79,7 +93,7 @@ fn decide_input(work: Work, saga: Saga, definition: &Definition, now: Timestamp)
                 Task::Timer(_) | Task::Child(_) => false,
             };
             let commands = if again { amends_engine::open_commands(&saga, definition) } else { Vec::new() };
-            Decided::Nothing { work, saga: Some(Box::new(saga)), commands }
+            Decided::Nothing { work, saga: Some(Arc::new(saga)), commands }
         }
         Ok(transition) => write(work, transition, expected_version),
         Err(Error::Refused { why, allowed, .. }) => {
@@ -153,6 +167,6 @@ fn without_definition(work: Work, saga: &Saga) -> Decided {
 }
 
 /// The answer to a start that is committed.
-pub(crate) fn started(saga: Saga) -> Started {
-    Started::Started(Box::new(saga))
+pub(crate) const fn started(saga: Arc<Saga>) -> Started {
+    Started::Started(saga)
 }

@@ -23,6 +23,7 @@ mod participants;
 mod pauses;
 mod places;
 mod publish;
+mod recent;
 mod redrive;
 mod releases;
 mod repeats;
@@ -31,6 +32,8 @@ mod retention;
 mod schemas;
 mod settled;
 mod starts;
+#[cfg(test)]
+mod tests;
 mod timers;
 mod work;
 
@@ -99,7 +102,7 @@ pub struct Start {
 #[derive(Debug)]
 pub enum Started {
     /// It is committed and will settle.
-    Started(Box<Saga>),
+    Started(Arc<Saga>),
     /// The caller's key has been used before; nothing was started.
     DuplicateKey,
 }
@@ -174,6 +177,7 @@ impl Core {
             store: store.clone(),
             definitions: definitions.clone(),
             settled: settled.clone(),
+            recent: recent::Recent::new(config.recent_bytes_max),
             dead_letters: dead_letters.clone(),
             publications,
             children: children.clone(),

@@ -62,16 +62,15 @@ impl Settled {
     }
 
     /// The saga has ended, by a commit of this process.
-    pub(crate) fn notify(&self, saga: &Saga) {
+    pub(crate) fn notify(&self, saga: &Arc<Saga>) {
         self.admission.ended();
         self.tell(saga);
     }
 
-    fn tell(&self, saga: &Saga) {
+    fn tell(&self, saga: &Arc<Saga>) {
         let Some(Waiting { callers, .. }) = self.waiting().remove(&saga.id) else { return };
-        let saga = Arc::new(saga.clone());
         for caller in callers {
-            let _ = caller.send(Arc::clone(&saga));
+            let _ = caller.send(Arc::clone(saga));
         }
     }
 
@@ -95,7 +94,7 @@ impl Settled {
                 sleep(LOOK_EVERY).await;
                 let ids = self.awaited_for_long();
                 match store.ended_of(&ids).await {
-                    Ok(sagas) => sagas.iter().for_each(|saga| self.tell(saga)),
+                    Ok(sagas) => sagas.into_iter().for_each(|saga| self.tell(&Arc::new(saga))),
                     Err(error) => tracing::debug!(%error, "waiting callers wait for the database, too"),
                 }
             }

@@ -2,12 +2,15 @@
 //!
 //! Invariant: rows are in the order of their ids, so that two batches lock what they share in one order.
 
+use std::borrow::Borrow;
 use std::collections::HashSet;
+use std::fmt::Display;
 
 use amends_contract::Event;
 use amends_engine::Saga;
 use sea_orm::IdenStatic;
 use sea_orm::sea_query::Value;
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::{IdempotencyKey, Write};
@@ -45,6 +48,8 @@ pub(super) struct Batch {
     pub(super) len: usize,
     /// In the order of their ids.
     pub(super) rows: Vec<Row>,
+    /// Of the states as JSON, in bytes, in the caller's order.
+    pub(super) sizes: Vec<usize>,
 }
 
 /// One write.
@@ -72,39 +77,41 @@ pub(super) struct Key {
 impl Batch {
     /// # Errors
     /// [`Error::Poison`] for a write that contradicts itself or cannot be written as JSON.
-    pub(super) fn new(writes: Vec<Write>) -> Result<Self, Error> {
+    pub(super) fn new(writes: &[impl Borrow<Write>]) -> Result<Self, Error> {
         let len = writes.len();
         let mut seen = HashSet::with_capacity(len);
         let mut rows = Vec::with_capacity(len);
-        for (place, write) in writes.into_iter().enumerate() {
+        let mut sizes = vec![0; len];
+        let mut json = Json::default();
+        for (place, write) in writes.iter().map(Borrow::borrow).enumerate() {
             // A second write of a saga was decided on a version that the first one is about to change.
             if seen.insert(write.saga.id) {
-                rows.push(Row::new(place, &write)?);
+                let state = json.of(&write.saga).map_err(|error| poison(&write.saga, &error))?;
+                let entry = json.of(&write.entry).map_err(|error| poison(&write.saga, &error))?;
+                sizes[place] = state.len();
+                rows.push(Row::new(place, write, state, entry)?);
             }
         }
         rows.sort_unstable_by_key(|row| row.id);
-        Ok(Self { len, rows })
+        Ok(Self { len, rows, sizes })
     }
 }
 
 impl Row {
-    fn new(place: usize, write: &Write) -> Result<Self, Error> {
+    fn new(place: usize, write: &Write, state: String, entry_json: String) -> Result<Self, Error> {
         let Write { saga, expected_version, entry, events, idempotency } = write;
-        let poison = |why: String| Error::Poison { why: format!("saga {}: {why}", saga.id) };
         if expected_version.checked_add(1) != Some(saga.version)
             || entry.seq != saga.version
             || entry.saga != saga.id
         {
-            return Err(poison(format!(
+            let why = format!(
                 "version {} after {expected_version} with the journal entry {}/{}",
                 saga.version, entry.saga, entry.seq
-            )));
+            );
+            return Err(poison(saga, &why));
         }
         let id = saga.id.uuid();
         let is_new = *expected_version == 0;
-        let json = |error: serde_json::Error| poison(error.to_string());
-        let state = serde_json::to_string(saga).map_err(json)?;
-        let entry_json = serde_json::to_string(entry).map_err(json)?;
         let mut columns =
             if is_new { fixed(saga).to_vec() } else { vec![id.into(), int(*expected_version).into()] };
         columns.extend(changing(saga, state));
@@ -122,6 +129,24 @@ impl Row {
             key: idempotency.as_ref().map(|key| Key::new(key, id, at_ms)),
         })
     }
+}
+
+/// Writes JSON into one buffer that has grown to the size it needs, so that each text is allocated once.
+#[derive(Default)]
+struct Json {
+    buffer: Vec<u8>,
+}
+
+impl Json {
+    fn of(&mut self, value: &impl Serialize) -> serde_json::Result<String> {
+        self.buffer.clear();
+        serde_json::to_writer(&mut self.buffer, value)?;
+        Ok(String::from_utf8_lossy(&self.buffer).into_owned())
+    }
+}
+
+fn poison(saga: &Saga, why: &impl Display) -> Error {
+    Error::Poison { why: format!("saga {}: {why}", saga.id) }
 }
 
 impl Key {

@@ -11,6 +11,7 @@ mod claim;
 
 pub use claim::Outage;
 
+use std::borrow::Borrow;
 use std::panic::resume_unwind;
 use std::time::Duration;
 
@@ -63,6 +64,21 @@ pub enum CommitResult {
     DuplicateKey,
 }
 
+/// A write's result, and how many bytes the saga's state has as JSON.
+#[derive(Clone, Copy, Debug)]
+pub struct Committed {
+    /// What became of it.
+    pub result: CommitResult,
+    /// Of the state that was to be written.
+    pub state_bytes: usize,
+}
+
+impl PartialEq<CommitResult> for Committed {
+    fn eq(&self, result: &CommitResult) -> bool {
+        self.result == *result
+    }
+}
+
 impl Store {
     /// Commits the writes in one transaction; the results are in the same order. Once begun, it runs to
     /// its end even if the caller goes away.
@@ -71,15 +87,19 @@ impl Store {
     /// Nothing is committed on [`Error::Unavailable`] (try again later), [`Error::Poison`] (one of the
     /// rows is to blame: halve the batch and try again) and the others; after [`Error::OutcomeUnknown`]
     /// the sagas must be loaded to know.
-    pub async fn commit(&self, writes: Vec<Write>) -> Result<Vec<CommitResult>, Error> {
+    pub async fn commit(&self, writes: &[impl Borrow<Write>]) -> Result<Vec<Committed>, Error> {
         if writes.is_empty() {
             return Ok(Vec::new());
         }
         let batch = Batch::new(writes)?;
+        let sizes = batch.sizes.clone();
         let store = self.clone();
         let commit = async move { store.commit_batch(&batch).await };
         match tokio::spawn(commit.in_current_span()).await {
-            Ok(result) => result,
+            Ok(results) => {
+                let each = results?.into_iter().zip(sizes);
+                Ok(each.map(|(result, state_bytes)| Committed { result, state_bytes }).collect())
+            }
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => resume_unwind(panic),
                 Err(error) => Err(Error::OutcomeUnknown(DbErr::Custom(error.to_string()))),

@@ -44,7 +44,7 @@ fn commits(bencher: Bencher<'_, '_>, batch: usize, url: String) {
 }
 
 async fn commit(store: &Store, writes: Vec<Write>) {
-    let results = store.commit(writes).await.unwrap();
+    let results = store.commit(&writes).await.unwrap();
     assert!(results.iter().all(|result| *result == CommitResult::Won));
 }
 

@@ -257,7 +257,7 @@ impl Children {
         let task = Task::Start(Box::new(StartTask { definition, begin, idempotency: None, answer }));
         self.inputs.send(Work::new(id, task)).await.ok()?;
         match answered.await.ok()? {
-            Ok(Started::Started(saga)) => Some(Ok(*saga)),
+            Ok(Started::Started(saga)) => Some(Ok(Arc::unwrap_or_clone(saga))),
             Err(CoreError::Engine(message)) => Some(Err(message)),
             Ok(Started::DuplicateKey) | Err(CoreError::Overloaded(_) | CoreError::Unavailable) => None,
         }

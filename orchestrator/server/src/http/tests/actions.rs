@@ -1,5 +1,6 @@
 //! What an operator does to a saga: what each action needs, and what it shows afterwards.
 
+use amends_engine::{Input, OperatorAction, PausedBy};
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
@@ -121,4 +122,22 @@ async fn an_abandoned_saga_says_so_for_ever() {
     );
     assert_eq!(world.get(&format!("/v1/orders/{id}"), &[]).await.body["status"], "abandoned");
     assert_eq!(problem(&act(&world, &id, json!({ "action": "retry-now" })).await), "409 refused []");
+}
+
+/// What this process remembers of a saga is not believed where it would say no: another may have gone on with it.
+#[tokio::test]
+async fn what_another_process_did_is_seen_even_if_the_saga_is_remembered() {
+    let world = World::new().await;
+    let id = world.order("k1", &order("c-1", 1)).await.id();
+    let saga = world.core.store().saga(id.parse().unwrap()).await.unwrap().unwrap();
+    let action = OperatorAction::Pause { by: PausedBy::Operator };
+    let (actor, reason) = ("somebody else".to_owned(), "because".to_owned());
+    world.commit(saga, Input::Operator { action, actor, reason }).await;
+    let resumed = act(&world, &id, json!({ "action": "resume" })).await;
+    assert_eq!(resumed.status, StatusCode::OK, "{resumed:?}");
+    let saga = world.core.store().saga(id.parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!((saga.version, saga.paused), (3, None));
+    // And what it committed itself it remembers: the same action is refused by what it knows now.
+    let again = act(&world, &id, json!({ "action": "resume" })).await;
+    assert_eq!(again.status, StatusCode::CONFLICT, "{again:?}");
 }

@@ -104,7 +104,7 @@ impl Family {
         assert!(transition.outputs.iter().any(|output| matches!(output, Output::Send(_))));
         let (saga, entry) = (transition.saga, transition.entry);
         let write = Write { saga, expected_version: 0, entry, events: Vec::new(), idempotency: None };
-        self.world.core.store().commit(vec![write]).await.unwrap();
+        self.world.core.store().commit(&[write]).await.unwrap();
         id
     }
 

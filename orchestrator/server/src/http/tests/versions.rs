@@ -87,7 +87,7 @@ pub(super) async fn start(store: &Store, definition: &Definition) -> SagaId {
         events: Vec::new(),
         idempotency: None,
     };
-    assert_eq!(store.commit(vec![write]).await.unwrap(), [CommitResult::Won]);
+    assert_eq!(store.commit(&[write]).await.unwrap(), [CommitResult::Won]);
     id
 }
 

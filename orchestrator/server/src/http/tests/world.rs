@@ -208,8 +208,8 @@ impl World {
             events: events.collect(),
             idempotency: None,
         };
-        let results = self.core.store().commit(vec![write]).await.unwrap();
-        assert!(matches!(results[0], CommitResult::Won | CommitResult::Conflict));
+        let results = self.core.store().commit(&[write]).await.unwrap();
+        assert!(matches!(results[0].result, CommitResult::Won | CommitResult::Conflict));
     }
 }
 
