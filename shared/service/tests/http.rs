@@ -356,6 +356,70 @@ async fn what_takes_too_long_is_cut_off_and_nothing_of_it_stays() {
     assert_eq!(end.recv().await, None, "every clone of the router is dropped");
 }
 
+/// The seconds of a refusal that has to have a word when to come back.
+fn retry_after(answer: &str) -> u32 {
+    let line = answer.lines().find(|line| line.to_ascii_lowercase().starts_with("retry-after: "));
+    line.and_then(|line| line[13..].trim().parse().ok()).unwrap_or_else(|| panic!("{answer}"))
+}
+
+#[tokio::test]
+async fn beyond_all_connections_one_is_told_when_to_come_back() {
+    let config = HttpConfig { connections_max: 1, ..config() };
+    let (address, shutdown, served) =
+        server(Router::new().route("/", get(|| async { "here" })), config).await;
+    let ask = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+    let mut first = TcpStream::connect(address).await.unwrap();
+    first.write_all(ask).await.unwrap();
+    let mut answer = [0; 12];
+    first.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+
+    let mut second = TcpStream::connect(address).await.unwrap();
+    second.write_all(ask).await.unwrap();
+    let mut answer = String::new();
+    second.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("application/problem+json"), "{answer}");
+    assert!(retry_after(&answer) >= 1 && answer.contains(r#""code":"overloaded""#), "{answer}");
+    // One place is free again as soon as the server has seen that its client is gone.
+    drop(first);
+    let answer = loop {
+        let mut third = TcpStream::connect(address).await.unwrap();
+        third.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        third.read_to_string(&mut answer).await.unwrap();
+        if !answer.starts_with("HTTP/1.1 503") {
+            break answer;
+        }
+    };
+    assert!(answer.ends_with("here"), "{answer}");
+    shutdown.cancel();
+    served.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn beyond_all_requests_one_is_told_when_to_come_back_and_health_is_answered() {
+    let (entered, mut entries) = tokio::sync::mpsc::channel(1);
+    let release = CancellationToken::new();
+    let gate = release.clone();
+    let slow = get(move || async move {
+        entered.send(()).await.unwrap();
+        gate.cancelled().await;
+    });
+    let health = Health::new("test", &CancellationToken::new());
+    let router = Router::new().route("/slow", slow).merge(health.router().split_for_parts().0);
+    let router = with_layers(router, &HttpConfig { requests_max: 1, ..config() });
+    let running = tokio::spawn(router.clone().oneshot(get_path("/slow")));
+    entries.recv().await.unwrap();
+    let refused = router.clone().oneshot(get_path("/slow")).await.unwrap();
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(refused.headers()[header::RETRY_AFTER].to_str().unwrap().parse::<u32>().unwrap() >= 1);
+    assert_eq!(json_of(refused).await["code"], "overloaded");
+    assert_eq!(router.clone().oneshot(get_path("/readyz")).await.unwrap().status(), StatusCode::OK);
+    release.cancel();
+    assert_eq!(running.await.unwrap().unwrap().status(), StatusCode::OK);
+    assert_eq!(router.oneshot(get_path("/readyz")).await.unwrap().status(), StatusCode::OK);
+}
+
 #[tokio::test]
 async fn a_sender_of_too_much_sees_the_answer() {
     let (address, shutdown, served) = server(router(), config()).await;

@@ -12,9 +12,18 @@ use crate::problem::Limits;
 pub struct HttpConfig {
     /// `host:port`; port 0 takes a free one.
     pub listen: String,
-    /// Most connections at a time; further ones wait in the system's queue. Below the 1,024 file
+    /// Most connections at a time; a request on one more is answered 503. Below the 1,024 file
     /// descriptors that a process usually has, since databases and broker need some, too.
     pub connections_max: usize,
+    /// Most connections beyond that on which somebody is being refused; further ones wait in the system's queue.
+    pub refusals_max: usize,
+    /// Longest time for a refusal, in milliseconds.
+    pub refusal_timeout_ms: u64,
+    /// Most requests at a time; one more is answered 503, unless it asks for the process's health. More than
+    /// connections, so that only those who ask for many things on one connection (HTTP/2) meet it.
+    pub requests_max: usize,
+    /// Longest head of a request, in bytes, and most that is buffered of a connection; a longer head is answered 431.
+    pub head_bytes_max: usize,
     /// Longest time for a request's head to arrive, and for an idle connection to be kept, in
     /// milliseconds. Longer than the 60 s for which balancers keep idle connections, so that we are never the
     /// first to close one.
@@ -36,6 +45,10 @@ impl HttpConfig {
         Self {
             listen: format!("127.0.0.1:{port}"),
             connections_max: 900,
+            refusals_max: 64,
+            refusal_timeout_ms: 2_000,
+            requests_max: 1_024,
+            head_bytes_max: 64 * 1024,
             head_timeout_ms: 75_000,
             body_bytes_max: 256 * 1024,
             body_timeout_ms: 10_000,

@@ -4,29 +4,47 @@
 //! Invariant: a panic is answered like any other internal error and takes nothing else down.
 
 use std::any::Any;
+use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{Extensions, HeaderValue, Method, StatusCode, Uri};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
 use metrics::{counter, histogram};
+use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
 
-use super::{HttpConfig, request_id};
+use super::{HttpConfig, overloaded, request_id};
 use crate::problem::Problem;
+
+/// What is answered however much is asked for: who runs the process has to see it.
+const ALWAYS: [&str; 3] = ["/livez", "/readyz", "/metrics"];
 
 /// Wraps the router's handlers; [`super::serve`] does it already, tests of a bare router need it.
 pub fn with_layers(router: Router, config: &HttpConfig) -> Router {
+    let places = Arc::new(Semaphore::new(config.requests_max.clamp(1, Semaphore::MAX_PERMITS)));
     router
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(CatchPanicLayer::custom(panicked))
         .layer(Extension(config.limits()))
         .layer(DefaultBodyLimit::max(config.body_bytes_max))
+        .layer(from_fn_with_state(places, bounded))
         .layer(from_fn(observe))
+}
+
+/// Refuses what is more than may be answered at once.
+async fn bounded(State(places): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+    let place = places.try_acquire();
+    if place.is_err() && !ALWAYS.contains(&request.uri().path()) {
+        let detail = "as many requests are being answered as may be, and this one was not looked at; try again after the \
+                      seconds that Retry-After says";
+        return overloaded(detail).into_response();
+    }
+    next.run(request).await
 }
 
 /// One span, one id, one log line and two metrics per request.

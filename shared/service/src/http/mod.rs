@@ -12,6 +12,7 @@ use std::io;
 use std::time::Duration;
 
 use axum::Router;
+use metrics::counter;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -19,9 +20,14 @@ use tokio_util::sync::CancellationToken;
 pub use config::HttpConfig;
 pub use layers::with_layers;
 
+use crate::problem::Problem;
+
 /// How long nothing is accepted after the system refused a connection for want of something (file
 /// descriptors, memory): whoever has one may give it back meanwhile.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+
+/// When to come back whoever finds no place, in seconds.
+const RETRY_AFTER_S: std::ops::RangeInclusive<u32> = 1..=3;
 
 /// The address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -63,14 +69,21 @@ pub async fn serve(
     let address = listener.local_addr()?;
     let router = with_layers(router, config);
     let mut connections = JoinSet::new();
+    // They end by themselves, and soon.
+    let mut refusals = JoinSet::new();
     tracing::info!(%address, "listening");
     loop {
         tokio::select! {
             () = shutdown.cancelled() => break,
             Some(_) = connections.join_next() => {}
-            accepted = listener.accept(), if connections.len() < config.connections_max => match accepted {
-                Ok((stream, _)) => {
+            Some(_) = refusals.join_next() => {}
+            accepted = listener.accept(), if refusals.len() < config.refusals_max => match accepted {
+                Ok((stream, _)) if connections.len() < config.connections_max => {
                     connections.spawn(connection::serve(stream, router.clone(), config.clone(), shutdown.clone()));
+                }
+                Ok((stream, _)) => {
+                    counter!("amends_http_connections_refused_total").increment(1);
+                    refusals.spawn(connection::refuse(stream, config.clone()));
                 }
                 Err(error) => refused(&error).await,
             },
@@ -84,6 +97,11 @@ pub async fn serve(
         connections.shutdown().await;
     }
     Ok(())
+}
+
+/// There is too much to do for one more of these; spread, so that those who are refused do not come back in step.
+fn overloaded(detail: &str) -> Problem {
+    Problem::unavailable("overloaded", detail, rand::random_range(RETRY_AFTER_S))
 }
 
 async fn refused(error: &io::Error) {
