@@ -68,13 +68,18 @@ async fn the_longest_due_come_first(db: Database) {
         }
         start_of(saga)
     };
-    db.store.commit(&[due(1, 30), due(2, 10), due(3, 20)]).await.unwrap();
     let far = 500 * 365 * 86_400_000;
+    assert_eq!(db.store.due_in_ms().await.unwrap(), None);
     let mut later = due(4, 0);
     if let amends_engine::ActionState::InFlight(flight) = &mut later.saga.steps[0].action {
         flight.due_at = at(0).plus_ms(far);
     }
     won(&db.store, later).await;
+    let (before, in_ms) = (db.store.now().await.unwrap(), db.store.due_in_ms().await.unwrap().unwrap());
+    let due_in_ms = i64::try_from(far).unwrap() + at(0).unix_ms() - before.unix_ms();
+    assert!((0..=due_in_ms).contains(&in_ms) && due_in_ms - in_ms < 3_600_000, "{in_ms} {due_in_ms}");
+    db.store.commit(&[due(1, 30), due(2, 10), due(3, 20)]).await.unwrap();
+    assert!(db.store.due_in_ms().await.unwrap().unwrap() <= 0);
     for expected in [2, 3, 1] {
         assert_eq!(ids(&db.store.claim_due(1, HOUR_MS, &[]).await.unwrap()), [id(expected)].into());
     }
@@ -116,7 +121,9 @@ async fn what_an_outage_holds_is_claimed_by_its_name(db: Database) {
             (flight.held, flight.away) = (Some(by), away.cloned());
         })
     };
+    assert!(!db.store.is_any_held().await.unwrap());
     won(&db.store, hold(&sagas[0], HeldBy::Broker, None)).await;
+    assert!(db.store.is_any_held().await.unwrap());
     won(&db.store, hold(&sagas[1], HeldBy::Participant, Some(&stock))).await;
     won(&db.store, hold(&sagas[2], HeldBy::Participant, Some(&stock))).await;
     won(&db.store, hold(&sagas[3], HeldBy::Concurrency, None)).await;

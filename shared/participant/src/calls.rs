@@ -139,6 +139,11 @@ impl Calls {
         self.held.borrow().keys().cloned().collect()
     }
 
+    /// Waits until this process has another call in hand, or fewer.
+    pub(crate) fn changes(&self) -> watch::Receiver<BTreeMap<String, Option<Call>>> {
+        self.held.subscribe()
+    }
+
     /// A call is settled, or left for later; the one that waited for it is begun.
     pub(crate) fn let_go(self: &Arc<Self>, effect: &str) {
         let mut let_go = None;

@@ -39,6 +39,9 @@ pub struct Config {
     pub lease_ms: u64,
     /// How often open rows are looked for that are due, in milliseconds.
     pub recover_interval_ms: u64,
+    /// How often open rows are looked for while there were none at the last look and this process makes no call, in
+    /// milliseconds: what another process has left behind is found that late.
+    pub recover_idle_ms: u64,
     /// How many open rows are taken up at once.
     pub recover_count_max: u64,
     /// First wait before an unknown outcome is looked into, in milliseconds; doubled up to
@@ -80,6 +83,7 @@ impl Default for Config {
             call_timeout_ms: 30_000,
             lease_ms: 15_000,
             recover_interval_ms: 1_000,
+            recover_idle_ms: 5_000,
             recover_count_max: 64,
             recover_initial_ms: 1_000,
             recover_cap_ms: 15_000,

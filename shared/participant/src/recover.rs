@@ -6,18 +6,19 @@
 
 use std::{sync::Arc, time::Duration};
 
+use amends_contract::Timestamp;
 use metrics::counter;
-use sea_orm::DbErr;
-use tokio::{
-    sync::OwnedSemaphorePermit,
-    time::{MissedTickBehavior, interval},
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _,
 };
+use tokio::{sync::OwnedSemaphorePermit, time::sleep};
 
 use crate::{
     Intent,
     calls::Call,
     database::dialect,
-    entity::inbox::Model,
+    entity::inbox::{Column, Entity, Model},
     external::KeptIntent,
     inbox::{self, Asked, Kind},
     meter,
@@ -28,27 +29,75 @@ use crate::{
 /// Runs until the shutdown.
 pub(crate) async fn run(runner: Runner) {
     let config = &runner.core.config;
-    let mut ticks = interval(Duration::from_millis(config.recover_interval_ms.max(1)));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let interval = Duration::from_millis(config.recover_interval_ms.max(1));
+    let idle = Duration::from_millis(config.recover_idle_ms);
+    let mut calls = runner.calls.changes();
+    let mut next = Open::Due;
     loop {
         tokio::select! {
             biased;
             () = runner.shutdown.cancelled() => return,
             () = runner.core.recover.notified() => {}
-            _ = ticks.tick() => {}
-        }
-        loop {
-            match round(&runner).await {
-                // There is likely more.
-                Ok(count) if count >= config.recover_count_max && !runner.shutdown.is_cancelled() => {}
-                Ok(_) => break,
-                Err(error) => {
-                    tracing::warn!(%error, "open rows cannot be taken up");
-                    break;
-                }
+            Ok(()) = calls.changed(), if next == Open::Nothing => {
+                // Its row is open now, and due when its outcome is known or its lease is over.
+                next = Open::Later;
+                continue;
             }
+            () = sleep(if next == Open::Nothing { idle.max(interval) } else { interval }) => {}
+        }
+        calls.mark_unchanged();
+        next = look(&runner).await;
+        if next == Open::Due {
+            take_up_due(&runner).await;
         }
     }
+}
+
+async fn take_up_due(runner: &Runner) {
+    loop {
+        match round(runner).await {
+            // There is likely more.
+            Ok(count) if count >= runner.core.config.recover_count_max && !runner.shutdown.is_cancelled() => {
+            }
+            Ok(_) => return,
+            Err(error) => return tracing::warn!(%error, "open rows cannot be taken up"),
+        }
+    }
+}
+
+/// How the open rows stand.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Open {
+    /// There is none.
+    Nothing,
+    /// None is due.
+    Later,
+    /// One is due, or that cannot be told.
+    Due,
+}
+
+/// Looks without the write lock: mostly there is nothing.
+async fn look(runner: &Runner) -> Open {
+    let db = runner.core.db.reader();
+    let first = async { Ok::<_, DbErr>((dialect::now(db).await?, first_due(db).await?)) };
+    match first.await {
+        Ok((_, None)) if runner.calls.held().is_empty() => Open::Nothing,
+        Ok((now, Some(due_at))) if due_at <= now => Open::Due,
+        Ok(_) => Open::Later,
+        // The round tells it.
+        Err(_) => Open::Due,
+    }
+}
+
+/// When the first of the open rows is due.
+async fn first_due(db: &impl ConnectionTrait) -> Result<Option<Timestamp>, DbErr> {
+    let first = Entity::find()
+        .select_only()
+        .column(Column::DueAtMs)
+        .filter(Column::DueAtMs.is_not_null())
+        .order_by_asc(Column::DueAtMs)
+        .limit(1);
+    Ok(first.into_tuple::<i64>().one(db).await?.map(Timestamp::from_unix_ms))
 }
 
 /// What a process does first that is the only one on its database: all that is open was left behind by

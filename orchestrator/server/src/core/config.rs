@@ -33,6 +33,10 @@ pub struct LoopsConfig {
     pub recent_bytes_max: usize,
     /// Batches being published while the next one is decided.
     pub publishing_max: usize,
+    /// Longest pause, in milliseconds, of the loops that look for due, held and unpublished things while nothing
+    /// happens in this process. They know when the next saga is due; only what another process has left
+    /// undone is found that late.
+    pub idle_interval_ms: u64,
     /// Milliseconds between two looks for sagas whose time has come. It bounds how late a timer fires;
     /// a look costs one indexed query.
     pub timer_interval_ms: u64,
@@ -62,6 +66,8 @@ pub struct LoopsConfig {
     pub place_retry_ms: u64,
     /// Milliseconds between two looks for events to publish; a commit that writes one wakes the loop.
     pub event_interval_ms: u64,
+    /// Milliseconds between two looks whether the broker has lost events.
+    pub event_watch_ms: u64,
     /// Most events in one publication.
     pub event_count_max: u32,
     /// Hours for which published events are kept, to be published again when the broker lost them.
@@ -91,6 +97,7 @@ impl Default for LoopsConfig {
             batch_count_max: 512,
             recent_bytes_max: 16 * 1024 * 1024,
             publishing_max: 4,
+            idle_interval_ms: 5_000,
             timer_interval_ms: 200,
             timer_count_max: 512,
             claim_lease_ms: 30_000,
@@ -103,6 +110,7 @@ impl Default for LoopsConfig {
             place_count_max: 256,
             place_retry_ms: 5_000,
             event_interval_ms: 1_000,
+            event_watch_ms: 5_000,
             event_count_max: 256,
             event_keep_h: 24,
             pause_interval_ms: 1_000,

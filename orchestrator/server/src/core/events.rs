@@ -34,6 +34,8 @@ impl Events {
     pub(crate) async fn run(self, shutdown: CancellationToken) {
         let mut tick = tokio::time::interval(Duration::from_millis(self.config.event_interval_ms));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let watch_every = Duration::from_millis(self.config.event_watch_ms);
+        let mut watched_at: Option<Instant> = None;
         let mut seen: Option<StreamPosition> = None;
         let mut pruned_at = Instant::now();
         loop {
@@ -42,8 +44,9 @@ impl Events {
                 () = self.wake.notified() => false,
                 _ = tick.tick() => true,
             };
-            // Where the stream stands changes rarely: a look by interval is enough.
-            if by_interval {
+            // Where the stream stands changes rarely: a look now and then is enough.
+            if by_interval && watched_at.is_none_or(|at| at.elapsed() >= watch_every) {
+                watched_at = Some(Instant::now());
                 self.watch_stream(&mut seen).await;
             }
             while self.publish_some().await && !shutdown.is_cancelled() {}

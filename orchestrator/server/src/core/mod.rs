@@ -23,6 +23,7 @@ mod participants;
 mod pauses;
 mod places;
 mod publish;
+mod pulse;
 mod recent;
 mod redrive;
 mod releases;
@@ -81,6 +82,7 @@ pub struct Core {
     pauses: PauseList,
     starts: mpsc::Sender<Work>,
     admission: admission::Admission,
+    pulse: pulse::Pulse,
     repeats: repeats::Repeats,
     settled: settled::Settled,
 }
@@ -167,6 +169,7 @@ impl Core {
         let (inputs, inputs_queue) = mpsc::channel(config.inputs_max);
         let (publications, publications_queue) = mpsc::channel(config.publishing_max);
         let admission = admission::Admission::new(config);
+        let pulse = pulse::Pulse::new(config.idle_interval_ms);
         let settled = settled::Settled::new(&admission);
         let events = Arc::new(Notify::new());
         let dead_letters = dead_letters::DeadLetters::of(broker, Stream::Reply);
@@ -191,26 +194,24 @@ impl Core {
             conditions: watch(),
             definitions: definitions.clone(),
             inputs: inputs.clone(),
+            pulse: pulse.clone(),
         };
         let places = places::PlaceGiver::new(config, &store, &definitions, watch(), &inputs, &wanted);
-        let releases = releases::Releases::new(config, &store, &definitions, watch(), &inputs);
+        let releases = releases::Releases::new(config, &store, &definitions, watch(), &inputs, &pulse);
         let (own_config, own_store, own_broker) = (config.clone(), store.clone(), broker.clone());
         let outbox =
             events::Events { config: own_config, store: own_store, broker: own_broker, wake: events };
         let mut tasks = JoinSet::new();
         tasks.spawn(batches.run(inputs_queue, starts_queue));
-        tasks.spawn(publish::run(
-            publications_queue,
-            broker.publisher(),
-            broker.names().clone(),
-            children,
-            config.publishing_max,
-        ));
+        let (publisher, names) = (broker.publisher(), broker.names().clone());
+        tasks.spawn(publish::run(publications_queue, publisher, names, children, config.publishing_max));
         tasks.spawn(child_loop.run(shutdown.clone()));
         tasks.spawn(timers.run(shutdown.clone()));
         tasks.spawn(places.run(shutdown.clone()));
         tasks.spawn(releases.run(shutdown.clone()));
-        let replies = replies::Replies::new(broker, dead_letters, inputs, batch_count_max, &admission);
+        let (load, beats) = (admission.clone(), pulse.clone());
+        let replies =
+            replies::Replies { broker: broker.clone(), dead_letters, inputs, batch_count_max, load, beats };
         tasks.spawn(replies.run(shutdown.clone()));
         tasks.spawn(admission::Look::new(&admission, broker, &definitions, config).run(shutdown.clone()));
         tasks.spawn(settled.clone().look(store.clone(), shutdown.clone()));
@@ -220,7 +221,7 @@ impl Core {
         tasks.spawn(copy);
         tasks.spawn(outbox.run(shutdown.clone()));
         let (pauses, broker) = (PauseList::default(), broker.clone());
-        let core = Self { store, broker, definitions, pauses, starts, admission, repeats, settled };
+        let core = Self { store, broker, definitions, pauses, starts, admission, pulse, repeats, settled };
         tasks.spawn(pauses::Pauses::new(core.clone(), config.pause_interval_ms).run(shutdown.clone()));
         let by_event = starts::Starts { core: core.clone(), broker: core.broker.clone(), batch_count_max };
         tasks.spawn(by_event.run(shutdown.clone()));
@@ -325,6 +326,7 @@ impl Core {
     }
 
     fn submit(&self, work: Work) -> Result<(), CoreError> {
+        self.pulse.beat();
         self.starts.try_send(work).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => CoreError::Overloaded(self.admission.queue_is_full()),
             mpsc::error::TrySendError::Closed(_) => CoreError::Unavailable,

@@ -14,12 +14,12 @@ use amends_contract::Token;
 use amends_store::{Error, Outage, Store};
 use metrics::counter;
 use tokio::sync::mpsc;
-use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::conditions::{Conditions, Watch};
 use super::config::LoopsConfig;
 use super::definitions::Definitions;
+use super::pulse::Pulse;
 use super::work::{Due, Task, Work};
 
 /// Looks in a row at which nobody might go, after which the next release begins with few again.
@@ -32,6 +32,9 @@ pub(crate) struct Releases {
     conditions: Watch,
     definitions: Definitions,
     inputs: mpsc::Sender<Work>,
+    pulse: Pulse,
+    /// Whether anything was held at the last look.
+    is_held: bool,
     /// By participant, the broker under no name. Who is not in it begins at the beginning.
     ramps: HashMap<Option<Token>, Ramp>,
 }
@@ -51,6 +54,7 @@ impl Releases {
         definitions: &Definitions,
         conditions: Watch,
         inputs: &mpsc::Sender<Work>,
+        pulse: &Pulse,
     ) -> Self {
         Self {
             config: config.clone(),
@@ -58,18 +62,20 @@ impl Releases {
             conditions,
             definitions: definitions.clone(),
             inputs: inputs.clone(),
+            pulse: pulse.clone(),
+            is_held: false,
             ramps: HashMap::new(),
         }
     }
 
     /// Runs until shutdown.
     pub(crate) async fn run(mut self, shutdown: CancellationToken) {
-        let mut tick = tokio::time::interval(Duration::from_millis(self.config.release_interval_ms.max(1)));
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let interval = Duration::from_millis(self.config.release_interval_ms.max(1));
         loop {
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                _ = tick.tick() => {}
+            let may_sleep = self.ramps.is_empty() && !self.is_held;
+            let pause = self.pulse.pause(interval, (!may_sleep).then_some(interval));
+            if shutdown.run_until_cancelled(pause).await.is_none() {
+                return;
             }
             match self.look().await {
                 Ok(true) => {}
@@ -84,7 +90,9 @@ impl Releases {
 
     /// Lets go whoever may; false when the next commit is closed.
     async fn look(&mut self) -> Result<bool, Error> {
-        let held = self.store.outages(&self.definitions.participants()).await?;
+        self.is_held = self.store.is_any_held().await?;
+        let participants = if self.is_held { self.definitions.participants() } else { Vec::new() };
+        let held = if self.is_held { self.store.outages(&participants).await? } else { Vec::new() };
         self.ramps.retain(|by, _| held.contains(by));
         if held.is_empty() {
             return Ok(true);

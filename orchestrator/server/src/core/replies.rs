@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::admission::Admission;
 use super::dead_letters::DeadLetters;
+use super::pulse::Pulse;
 use super::work::{Receipt, Task, Work};
 
 /// Commands and replies that are older than this are sent again by the timers if they are still wanted.
@@ -31,34 +32,26 @@ pub(crate) fn consumer_spec(broker: &Broker, batch_count_max: usize) -> Consumer
 
 /// The loop's parts.
 pub(crate) struct Replies {
-    broker: Broker,
-    dead_letters: DeadLetters,
-    inputs: mpsc::Sender<Work>,
-    batch_count_max: usize,
-    admission: Admission,
+    pub(crate) broker: Broker,
+    pub(crate) dead_letters: DeadLetters,
+    pub(crate) inputs: mpsc::Sender<Work>,
+    pub(crate) batch_count_max: usize,
+    /// Learns how many messages come in a delivery.
+    pub(crate) load: Admission,
+    pub(crate) beats: Pulse,
 }
 
 impl Replies {
-    pub(crate) fn new(
-        broker: &Broker,
-        dead_letters: DeadLetters,
-        inputs: mpsc::Sender<Work>,
-        batch_count_max: usize,
-        admission: &Admission,
-    ) -> Self {
-        let (broker, admission) = (broker.clone(), admission.clone());
-        Self { broker, dead_letters, inputs, batch_count_max, admission }
-    }
-
     /// Runs until shutdown.
     pub(crate) async fn run(self, shutdown: CancellationToken) {
         let mut consumer = self.broker.consumer(consumer_spec(&self.broker, self.batch_count_max));
         while let Some(deliveries) = consumer.next(&shutdown).await {
+            self.beats.beat();
             let mut dead = Vec::new();
             for delivery in deliveries {
                 counter!("amends_replies_received_total").increment(1);
                 let (works, rejects) = read(delivery, &self.broker);
-                self.admission.read(works.len() + rejects.len());
+                self.load.read(works.len() + rejects.len());
                 dead.extend(rejects);
                 for work in works {
                     if self.inputs.send(work).await.is_err() {

@@ -12,12 +12,12 @@ use amends_contract::Digest;
 use amends_store::Store;
 use metrics::counter;
 use tokio::sync::mpsc;
-use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::conditions::Watch;
 use super::config::LoopsConfig;
 use super::definitions::Definitions;
+use super::pulse::Pulse;
 use super::work::{Due, Task, Work};
 
 /// The loop's parts.
@@ -27,25 +27,34 @@ pub(crate) struct Timers {
     pub(crate) conditions: Watch,
     pub(crate) definitions: Definitions,
     pub(crate) inputs: mpsc::Sender<Work>,
+    pub(crate) pulse: Pulse,
 }
 
 impl Timers {
     /// Runs until shutdown.
     pub(crate) async fn run(mut self, shutdown: CancellationToken) {
-        let mut tick = tokio::time::interval(Duration::from_millis(self.config.timer_interval_ms));
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                _ = tick.tick() => {}
-            }
+        let interval = Duration::from_millis(self.config.timer_interval_ms);
+        let mut due_in = None;
+        while shutdown.run_until_cancelled(self.pulse.pause(interval, due_in)).await.is_some() {
             let pause = Duration::from_millis(self.config.definition_interval_ms);
             self.definitions.learn_the_unknown(&self.store, pause).await;
-            while let Some(full) = self.claim().await {
-                if !full || shutdown.is_cancelled() {
-                    break;
+            due_in = self.due_in().await;
+            if due_in == Some(Duration::ZERO) {
+                while let Some(full) = self.claim().await {
+                    if !full || shutdown.is_cancelled() {
+                        break;
+                    }
                 }
             }
+        }
+    }
+
+    /// When the next saga is due; zero while that is not known. `None`: none is, until something happens.
+    async fn due_in(&self) -> Option<Duration> {
+        match self.store.due_in_ms().await {
+            Ok(ms) => ms.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or_default())),
+            // Whoever claims tells it, and waits.
+            Err(_) => Some(Duration::ZERO),
         }
     }
 
@@ -73,6 +82,7 @@ impl Timers {
         }
         let conditions = self.conditions.now().await;
         let full = claimed.sagas.len() >= self.config.timer_count_max as usize;
+        self.pulse.beat();
         counter!("amends_timers_fired_total").increment(claimed.sagas.len() as u64);
         for saga in claimed.sagas {
             let due = Due {

@@ -59,6 +59,37 @@ impl Store {
         self.claimed(sql, values).await
     }
 
+    /// In how many milliseconds the next saga is due, claimed or not; not positive when one is. `None`: there is
+    /// none that will be.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn due_in_ms(&self) -> Result<Option<i64>, Error> {
+        let (table, now) = (saga::Entity.table_name(), self.dialect().now_ms());
+        let sql = format!(
+            "SELECT s.due_at_ms - (SELECT {now}) AS due_in_ms FROM {table} AS s \
+             WHERE s.due_at_ms IS NOT NULL ORDER BY s.due_at_ms LIMIT 1"
+        );
+        let row = self.reader().query_one_raw(self.dialect().statement(sql, [])).await?;
+        row.map(|row| Ok(row.try_get("", "due_in_ms")?)).transpose()
+    }
+
+    /// Whether an outage holds any saga at all.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn is_any_held(&self) -> Result<bool, Error> {
+        let held = saga::Entity::find()
+            .select_only()
+            .column(saga::Column::Id)
+            .filter(saga::Column::HeldBy.is_not_null())
+            .limit(1)
+            .into_tuple::<Uuid>()
+            .one(self.reader())
+            .await?;
+        Ok(held.is_some())
+    }
+
     /// Claims up to `limit` sagas that an outage holds and that nobody has claimed, the longest due first, for
     /// `lease_ms` milliseconds.
     ///
