@@ -124,7 +124,7 @@ mod tests {
             let (saga, entry) = (transition.saga, transition.entry);
             Write { saga, expected_version: 0, entry, events: Vec::new(), idempotency: None }
         });
-        store.commit(writes.collect()).await.unwrap();
+        store.commit(&writes.collect::<Vec<_>>()).await.unwrap();
     }
 
     #[tokio::test]
@@ -145,7 +145,8 @@ mod tests {
         let broker = Broker::connect(&nobody, "orchestrator").await.unwrap();
         let conditions = Watch::new(broker, definitions.clone(), &config);
         let (inputs, mut queue) = mpsc::channel(config.inputs_max);
-        let mut timers = Timers { config, store, conditions, definitions, inputs };
+        let pulse = Pulse::new(config.idle_interval_ms);
+        let mut timers = Timers { config, store, conditions, definitions, inputs, pulse };
 
         let mut taken = std::collections::HashSet::new();
         while taken.len() < COUNT {
