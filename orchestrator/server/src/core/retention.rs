@@ -45,7 +45,7 @@ pub struct RetentionConfig {
     /// Shortest pause between two such transactions, in milliseconds, so that a commit always gets in between.
     pub pause_ms: u64,
     /// How much of the time deletion may take, in percent. A busy database takes longer for the same rows, so the
-    /// pauses grow with the load; a fifth is enough to delete as fast as sagas can come.
+    /// pauses grow with the load; a fifth leaves most of the time to the commits.
     pub share_percent: u32,
     /// A folder into which sagas are written before they are deleted; without it they are not. It is made if it is
     /// missing.
