@@ -35,7 +35,7 @@ soak: ## one run of MINUTES=n; SEED=n says which
 	@$(CARGO) build --locked --quiet --package amends --features crash-points
 	@SEED="$(SEED)" MINUTES="$(or $(MINUTES),20)" $(CARGO) run --locked --quiet --package amends-chaos
 
-bench: ## how fast it is, beside the floor: 20 minutes; ONLY=<parts of names>, RUNS=3 for medians, ARGS=--list
+bench: ## how fast it is, beside the floor; ONLY=<parts of names>, RUNS=3 for medians, ARGS=--list
 	@$(CARGO) build --locked --quiet --release --package amends --package amends-bench
 	@ONLY="$(ONLY)" RUNS="$(or $(RUNS),1)" $(CARGO) run --locked --quiet --release --package amends-bench -- run $(ARGS)
 

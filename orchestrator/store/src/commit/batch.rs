@@ -82,14 +82,12 @@ impl Batch {
         let mut seen = HashSet::with_capacity(len);
         let mut rows = Vec::with_capacity(len);
         let mut sizes = vec![0; len];
-        let mut json = Json::default();
         for (place, write) in writes.iter().map(Borrow::borrow).enumerate() {
             // A second write of a saga was decided on a version that the first one is about to change.
             if seen.insert(write.saga.id) {
-                let state = json.of(&write.saga).map_err(|error| poison(&write.saga, &error))?;
-                let entry = json.of(&write.entry).map_err(|error| poison(&write.saga, &error))?;
+                let state = json(&write.saga, &write.saga)?;
                 sizes[place] = state.len();
-                rows.push(Row::new(place, write, state, entry)?);
+                rows.push(Row::new(place, write, state)?);
             }
         }
         rows.sort_unstable_by_key(|row| row.id);
@@ -98,7 +96,7 @@ impl Batch {
 }
 
 impl Row {
-    fn new(place: usize, write: &Write, state: String, entry_json: String) -> Result<Self, Error> {
+    fn new(place: usize, write: &Write, state: String) -> Result<Self, Error> {
         let Write { saga, expected_version, entry, events, idempotency } = write;
         if expected_version.checked_add(1) != Some(saga.version)
             || entry.seq != saga.version
@@ -122,7 +120,7 @@ impl Row {
             id,
             is_new,
             saga: columns,
-            journal: vec![id.into(), int(entry.seq).into(), entry_json.into()],
+            journal: vec![id.into(), int(entry.seq).into(), json(saga, entry)?.into()],
             labels,
             events: events.iter().map(|event| event_row(event, at_ms)).collect(),
             places: PlaceRows::new(saga),
@@ -131,18 +129,8 @@ impl Row {
     }
 }
 
-/// Writes JSON into one buffer that has grown to the size it needs, so that each text is allocated once.
-#[derive(Default)]
-struct Json {
-    buffer: Vec<u8>,
-}
-
-impl Json {
-    fn of(&mut self, value: &impl Serialize) -> serde_json::Result<String> {
-        self.buffer.clear();
-        serde_json::to_writer(&mut self.buffer, value)?;
-        Ok(String::from_utf8_lossy(&self.buffer).into_owned())
-    }
+fn json(saga: &Saga, value: &impl Serialize) -> Result<String, Error> {
+    serde_json::to_string(value).map_err(|error| poison(saga, &error))
 }
 
 fn poison(saga: &Saga, why: &impl Display) -> Error {

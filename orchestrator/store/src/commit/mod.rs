@@ -91,8 +91,8 @@ impl Store {
         if writes.is_empty() {
             return Ok(Vec::new());
         }
-        let batch = Batch::new(writes)?;
-        let sizes = batch.sizes.clone();
+        let mut batch = Batch::new(writes)?;
+        let sizes = std::mem::take(&mut batch.sizes);
         let store = self.clone();
         let commit = async move { store.commit_batch(&batch).await };
         match tokio::spawn(commit.in_current_span()).await {
