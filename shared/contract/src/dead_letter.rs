@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde::{Deserialize, Serialize};
 
-use crate::envelope::{parse, parse_data, shortened};
+use crate::envelope::{cut, parse, parse_data};
 use crate::{
     DEAD_BODY_BYTES_MAX, DEAD_HEADER_BYTES_MAX, DecodeError, Digest, Envelope, Stream, Timestamp, Token,
 };
@@ -125,7 +125,7 @@ impl DeadLetter {
 
 /// No longer than a text for people has to be, and without U+0000.
 fn clean(text: &str) -> String {
-    shortened(text).replace('\0', "\u{fffd}")
+    cut(text).replace('\0', "\u{fffd}")
 }
 
 /// The headers that fit, in the order of their names.

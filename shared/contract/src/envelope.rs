@@ -214,13 +214,25 @@ fn unknown_version(found: &str) -> DecodeError {
     DecodeError::UnknownVersion { found: found.chars().take(40).collect() }
 }
 
-/// Serde's errors quote what they did not expect, however long it is; a dead letter has to carry the
-/// error besides the body.
+/// Serde's errors quote what they did not expect, however long it is and whatever is in it; a dead letter has to carry
+/// the error besides the body, and in a log it is one line.
 pub(crate) fn shortened(message: &str) -> String {
+    let mut line = String::new();
+    for character in cut(message).chars() {
+        match character.is_control() {
+            true => line.extend(character.escape_default()),
+            false => line.push(character),
+        }
+    }
+    line
+}
+
+/// The beginning of a text that is too long for people.
+pub(crate) fn cut(text: &str) -> String {
     const CHARACTERS_MAX: usize = 500;
-    match message.char_indices().nth(CHARACTERS_MAX) {
-        Some((end, _)) => format!("{}...", &message[..end]),
-        None => message.to_owned(),
+    match text.char_indices().nth(CHARACTERS_MAX) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
     }
 }
 

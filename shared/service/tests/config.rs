@@ -184,6 +184,9 @@ fn secrets_are_hidden_wherever_they_stand() {
         ("nats://u:p@a,nats://u:p@b", "nats://u:***@a,nats://u:***@b"),
         ("postgres://shop@db/x", "postgres://shop@db/x"),
         ("postgres://shop:p@ss@db/x?a=b", "postgres://shop:***@db/x?a=b"),
+        ("postgres://shop:p/s?s#s@db/x", "postgres://shop:***@db/x"),
+        ("postgres://shop:p,s@db,other/x", "postgres://shop:***@db,other/x"),
+        ("nats://to/ken@a:1,b:2", "nats://***@a:1,b:2"),
         ("sqlite://a/b@c.db", "sqlite://a/b@c.db"),
         ("no url, but a text", "no url, but a text"),
     ] {

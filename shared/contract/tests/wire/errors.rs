@@ -138,6 +138,20 @@ fn a_batch_of_crumbs_is_refused_whole() {
     assert_eq!(error.code(), "not-an-envelope");
 }
 
+/// Who reads the log must be able to rely on its lines.
+#[test]
+fn an_error_is_one_line() {
+    for (name, value) in [
+        ("data", json!({ "a\nb\0": 1 })),
+        ("time", json!("a\r\nb")),
+        ("type", json!("cmd.a\u{85}b.c")),
+        ("specversion", json!("2\u{7}")),
+    ] {
+        let error = command_with(set(name, value)).unwrap_err().to_string();
+        assert!(!error.contains(char::is_control), "{error:?}");
+    }
+}
+
 /// An error is logged and travels in a dead letter beside the body.
 #[test]
 fn errors_do_not_grow_with_the_message() {

@@ -48,12 +48,27 @@ pub fn redact_url(text: &str) -> String {
     if !text.contains("://") {
         return text.to_owned();
     }
-    text.split(',').map(redact_one).collect::<Vec<_>>().join(",")
+    let mut urls: Vec<String> = Vec::new();
+    for part in text.split(',') {
+        match urls.last_mut() {
+            // A list of hosts, or a password with a comma in it.
+            Some(url) if !part.contains("://") => *url += &format!(",{part}"),
+            _ => urls.push(part.to_owned()),
+        }
+    }
+    urls.iter().map(|url| redact_one(url)).collect::<Vec<_>>().join(",")
 }
 
 fn redact_one(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return redact_parameters(url) };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let end = match rest.rfind('@') {
+        // Somebody did not escape a sign of the password. Files have no users.
+        Some(at) if at > end && scheme != "sqlite" => {
+            at + rest[at..].find(['/', '?', '#']).unwrap_or(rest.len() - at)
+        }
+        _ => end,
+    };
     let (authority, path) = rest.split_at(end);
     let path = redact_parameters(path);
     let Some((user, host)) = authority.rsplit_once('@') else {
