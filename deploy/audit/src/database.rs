@@ -35,7 +35,11 @@ pub(crate) async fn maybe(
     }
 }
 
-pub(crate) async fn open(source_name: &'static str, url: &str) -> Result<DatabaseConnection, Error> {
+/// Opens somebody's database so that nothing can be written.
+///
+/// # Errors
+/// [`Error::Config`] for a URL or a file that cannot be; [`Error::Unavailable`] for who does not answer.
+pub async fn open(source_name: &'static str, url: &str) -> Result<DatabaseConnection, Error> {
     if url.starts_with("sqlite:") {
         open_sqlite(source_name, url).await
     } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
@@ -80,7 +84,10 @@ fn unavailable(source_name: &str, error: &sea_orm::sqlx::Error) -> Error {
 }
 
 /// The database's own clock: what is due is due by that.
-pub(crate) async fn now(db: &DatabaseConnection) -> Result<Timestamp, DbErr> {
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn now(db: &DatabaseConnection) -> Result<Timestamp, DbErr> {
     let sql = match db.get_database_backend() {
         DbBackend::Sqlite => "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS now_ms",
         _ => "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT) AS now_ms",

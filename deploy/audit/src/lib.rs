@@ -47,6 +47,7 @@ mod usage;
 
 pub use audit::Audit;
 pub use counters::Counters;
+pub use database::{now as database_clock, open as open_read_only};
 pub use error::Error;
 pub use expectations::{Expectations, Injected};
 pub use invariant::Invariant;

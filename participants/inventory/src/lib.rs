@@ -21,4 +21,4 @@ mod store;
 mod tests;
 
 pub use config::Config;
-pub use run::{migrate, run};
+pub use run::{migrate, migrations, run};

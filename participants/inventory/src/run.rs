@@ -17,6 +17,12 @@ use crate::{Config, migration};
 
 pub(crate) const NAME: &str = "inventory";
 
+/// Names of the migrations that its database has to have taken.
+#[must_use]
+pub fn migrations() -> Vec<String> {
+    participant().migration_names()
+}
+
 /// Brings the participant's database up to date.
 ///
 /// # Errors

@@ -20,4 +20,4 @@ pub mod smtp;
 mod store;
 
 pub use config::{Config, OnUncertain};
-pub use run::{migrate, run};
+pub use run::{migrate, migrations, run};

@@ -20,4 +20,4 @@ mod run;
 mod store;
 
 pub use config::Config;
-pub use run::{migrate, run};
+pub use run::{migrate, migrations, run};

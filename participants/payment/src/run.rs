@@ -19,6 +19,12 @@ use crate::{Config, migration};
 
 const NAME: &str = "payment";
 
+/// Names of the migrations that its database has to have taken.
+#[must_use]
+pub fn migrations() -> Vec<String> {
+    Participant::new(NAME).migrations(migration::all).migration_names()
+}
+
 /// Brings the participant's database up to date.
 ///
 /// # Errors

@@ -26,6 +26,7 @@ mod pull;
 mod reconcile;
 mod scan;
 mod serve;
+mod survey;
 mod topology;
 mod unreadable;
 
@@ -41,4 +42,5 @@ pub use ledger::Stored;
 pub use publisher::{Outgoing, Publisher};
 pub use scan::{Scan, ScanFrom, Scanned};
 pub use serve::{Answer, Endpoint, Handler, Instance, Request, ServiceSpec};
+pub use survey::{AccountFacts, ConsumerFacts, Peer, Permissions, ServerFacts, StreamFacts, Subjects};
 pub use topology::Difference;

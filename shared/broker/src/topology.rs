@@ -11,6 +11,7 @@ use async_nats::jetstream::{
     consumer::{self, AckPolicy, DeliverPolicy},
     stream::{self, DiscardPolicy, RetentionPolicy, StorageType},
 };
+use serde::Serialize;
 
 use crate::{
     Config, ConsumerSpec, Start,
@@ -18,7 +19,7 @@ use crate::{
 };
 
 /// One property of a stream or consumer that is not as configured.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Difference {
     /// What differs: `stream AMENDS_CMD` or `consumer inventory on AMENDS_CMD`.
     pub object: String,

@@ -132,6 +132,12 @@ impl Names {
         self.subject(&format!("svc.saga.{operation}"))
     }
 
+    /// `amends.svc.>`: all of them.
+    #[must_use]
+    pub fn services(&self) -> String {
+        self.subject("svc.>")
+    }
+
     /// `amends-<who>`: how processes are called among the micro services.
     #[must_use]
     pub fn service_name(&self, who: &Token) -> String {

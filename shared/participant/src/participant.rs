@@ -86,6 +86,12 @@ impl Participant {
         self
     }
 
+    /// Names of all migrations, the SDK's and the service's own: what a database has to have taken.
+    #[must_use]
+    pub fn migration_names(&self) -> Vec<String> {
+        migration::names(&self.migrations)
+    }
+
     /// Brings the database up to date, as [`Self::run`] does first.
     ///
     /// # Errors

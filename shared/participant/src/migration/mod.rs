@@ -32,6 +32,11 @@ impl MigratorTraitSelf for Migrator<'_> {
     }
 }
 
+pub(crate) fn names(own: &[Own]) -> Vec<String> {
+    let migrations = Migrator { own }.migrations();
+    migrations.iter().map(|migration| migration.name().to_owned()).collect()
+}
+
 pub(crate) async fn migrate(db: &Database, own: &[Own]) -> Result<(), Error> {
     let migrator = Migrator { own };
     let mut attempt = 1;
