@@ -5,6 +5,7 @@
 
 mod act;
 mod audit;
+mod doctor;
 mod letters;
 mod messages;
 
@@ -16,6 +17,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use act::{Abandon, DefinitionList, Edit, PauseDefinition, Settle, Signal, Start, Why};
 pub(crate) use audit::{Audit, Book};
+pub(crate) use doctor::{Doctor, Examined};
 pub(crate) use letters::{DeadLetter, DeadLetterCommand, DeadLetterList, WhyLetter};
 pub(crate) use messages::{Message, MessageList, Redrive};
 
@@ -79,6 +81,8 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Check that all books agree: databases, provider, mail, streams; exit 1 if something is wrong
     Audit(Audit),
+    /// Check this deployment, and say what would be lost in which failure; exit 1 if something is wrong
+    Doctor(Doctor),
     /// Look at the configuration
     #[command(subcommand)]
     Config(Config),

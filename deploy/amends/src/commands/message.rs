@@ -4,7 +4,7 @@
 
 use std::{fs, io::Read as _, path::Path, time::Duration};
 
-use amends_broker::{Broker, Outgoing, Scan, ScanFrom, StoredMessage};
+use amends_broker::{Broker, Outgoing, ProblemKind, Scan, ScanFrom, StoredMessage};
 use amends_contract::{
     BATCH_CONTENT_TYPE, CONTENT_TYPE, Envelope, SagaId, Stream, Timestamp, decode_batch, header,
 };
@@ -254,6 +254,16 @@ async fn publish(
     };
     let sent = broker.publisher().publish(vec![message]).await.pop();
     let sent = sent.context("the broker gave no answer")?;
+    // What is forbidden looks like a time-out; the reason came beside it.
+    if sent.is_err()
+        && let Some(forbidden) =
+            broker.health().problems.iter().find(|problem| problem.kind == ProblemKind::Permission)
+    {
+        bail!(
+            "nothing was stored of {subject}: the broker forbids it ({}); see \"who may do what\" in docs/OPERATIONS.md",
+            forbidden.text
+        );
+    }
     Ok(sent.with_context(|| format!("nothing was stored of {subject}"))?.seq)
 }
 

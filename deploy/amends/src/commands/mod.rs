@@ -8,6 +8,7 @@ pub(crate) mod audit;
 mod config;
 mod dead_letter;
 mod definition;
+mod doctor;
 pub(crate) mod key;
 mod mail_catcher;
 mod message;
@@ -44,6 +45,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<bool> {
         Command::Leash(leash) => leash::run(&leash).map(|()| true),
         Command::Definition(command) => definition::run(&command, &settings, &mut output),
         Command::Audit(command) => runtime()?.block_on(audit::run(&command, &settings, &mut output)),
+        Command::Doctor(command) => runtime()?.block_on(doctor::run(&command, &settings, &mut output)),
         Command::Verify(command) => runtime()?.block_on(verify::run(&command, &settings, &mut output)),
         Command::Config(command) => config::run(&command, &settings, &mut output),
         Command::Orchestrator => runtime()?.block_on(serve::run(Role::Orchestrator, &settings)),
