@@ -26,6 +26,8 @@ enum Keeping {
     Fast,
     /// As PostgreSQL does by itself, reached over its Unix socket as well.
     Durable,
+    /// As its settings file says, reached over TCP.
+    Configured,
 }
 
 /// A running cluster.
@@ -58,7 +60,20 @@ impl Cluster {
         Self::start_keeping(Keeping::Durable)
     }
 
+    /// The same, with the settings of a file that is included at the end of its own.
+    ///
+    /// # Panics
+    /// When PostgreSQL is not installed; with the line that installs it.
+    #[must_use]
+    pub fn start_with(settings: &Path) -> Self {
+        Self::start_from(Keeping::Configured, Some(settings))
+    }
+
     fn start_keeping(keeping: Keeping) -> Self {
+        Self::start_from(keeping, None)
+    }
+
+    fn start_from(keeping: Keeping, settings: Option<&Path>) -> Self {
         let programs = programs();
         let folder =
             tempfile::Builder::new().prefix("amends-postgres-").tempdir().expect("a temporary folder");
@@ -84,9 +99,22 @@ impl Cluster {
             .expect("initdb runs");
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
 
+        if let Some(settings) = settings {
+            // A copy, since the server's user may not read the checkout.
+            let text = fs::read_to_string(settings).expect("the settings can be read");
+            let path = data.join("postgresql.conf");
+            let before = fs::read_to_string(&path).expect("initdb has written one");
+            fs::write(&path, before + &text).expect("it can be written");
+        }
         let port = free_port();
         let process = run(&programs, folder.path(), port, keeping);
         Self { process, folder, programs, port, keeping }
+    }
+
+    /// One of its programs, such as `psql`.
+    #[must_use]
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.programs.join(name)
     }
 
     /// Its process.
@@ -149,7 +177,9 @@ impl Cluster {
     #[must_use]
     pub fn url(&self, database: &str) -> String {
         match self.keeping {
-            Keeping::Fast => format!("postgres://{USER}@127.0.0.1:{}/{database}", self.port),
+            Keeping::Fast | Keeping::Configured => {
+                format!("postgres://{USER}@127.0.0.1:{}/{database}", self.port)
+            }
             Keeping::Durable => {
                 let socket = self.folder.path().display();
                 format!("postgres://{USER}@localhost:{}/{database}?host={socket}", self.port)
@@ -191,13 +221,17 @@ impl Cluster {
 fn run(programs: &Path, folder: &Path, port: u16, keeping: Keeping) -> Process {
     let mut server = as_owner(&programs.join("postgres"), owner());
     server.current_dir(folder).arg("-D").arg(folder.join("data")).arg("-p").arg(port.to_string());
-    server.args(["-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200"]);
+    server.args(["-c", "listen_addresses=127.0.0.1"]);
     let socket = match keeping {
+        Keeping::Configured => String::new(),
         Keeping::Fast => {
-            server.args(["-c", "fsync=off"]);
+            server.args(["-c", "fsync=off", "-c", "max_connections=200"]);
             String::new()
         }
-        Keeping::Durable => folder.display().to_string(),
+        Keeping::Durable => {
+            server.args(["-c", "max_connections=200"]);
+            folder.display().to_string()
+        }
     };
     server.arg("-c").arg(format!("unix_socket_directories={socket}"));
     let mut process = Process::spawn("postgres", server, folder);
