@@ -12,14 +12,17 @@ mod control;
 mod crash;
 mod dead_letters;
 mod demo;
+mod doctor;
 mod operators;
 mod orders;
 mod outages;
 mod overload;
 mod poison;
+mod production;
 mod python;
 mod rest;
 mod returns;
+mod runbooks;
 mod versions;
 mod written_by_others;
 
