@@ -353,3 +353,49 @@ async fn a_database_that_is_away_is_named_and_found_again() {
     let saga = desk.order(1).await;
     desk.status_is(&saga, "completed").await;
 }
+
+#[tokio::test]
+async fn a_saga_that_has_used_up_its_attempts_is_listed_and_goes_on_when_asked() {
+    let _turn = alone().await;
+    let mut desk = Desk::new(None).await;
+    let page = Page::named("needs-attention");
+    desk.system.kill("mail-catcher");
+    let saga = desk.order(1).await;
+    let listed = async |desk: &Desk| text(&desk.run(&page.lines("check"), &[])).contains(&saga);
+    let look = async || listed(&desk).await.then_some(());
+    eventually("it is listed", look, async || desk.system.dump().await).await;
+    desk.system.start_service("mail-catcher");
+    desk.system.ready("mail-catcher").await;
+    desk.done(&page, "do", &[("SAGA", &saga)]);
+    desk.status_is(&saga, "completed").await;
+    assert!(!listed(&desk).await, "it has ended");
+}
+
+#[tokio::test]
+async fn a_participant_that_was_restored_is_found_out_before_it_starts() {
+    let _turn = alone().await;
+    let mut desk = Desk::new(None).await;
+    let page = Page::named("database-restored");
+    let database =
+        desk.system.setting("AMENDS_PAYMENT__DATABASE__URL").trim_start_matches("sqlite://").to_owned();
+    let files: Vec<String> = ["", "-wal", "-shm"].iter().map(|end| format!("{database}{end}")).collect();
+    let backup = |file: &str| format!("{file}.backup");
+    desk.system.kill("payment");
+    for file in files.iter().filter(|file| Path::new(file).exists()) {
+        fs::copy(file, backup(file)).expect("a file can be copied");
+    }
+    desk.system.start_service("payment");
+    desk.system.ready("payment").await;
+    let saga = desk.order(1).await;
+    desk.status_is(&saga, "completed").await;
+    assert!(!desk.done(&page, "check", &[]).contains(&saga), "its books agree");
+    desk.system.kill("payment");
+    for file in &files {
+        let _ = fs::remove_file(file);
+        if Path::new(&backup(file)).exists() {
+            fs::copy(backup(file), file).expect("a file can be copied");
+        }
+    }
+    let said = desk.done(&page, "check", &[]);
+    assert!(said.contains("I10") && said.contains(&saga), "{said}");
+}
