@@ -6,8 +6,12 @@
 use std::{
     env, fs,
     path::{Path, PathBuf},
+    process::Command,
     sync::OnceLock,
 };
+
+/// Where an older binary is, to run beside the one under test.
+const OLDER: &str = "AMENDS_OLD";
 
 /// The path of `amends`: `BIN_UNDER_TEST`, or the one that `cargo test --workspace` builds.
 ///
@@ -30,6 +34,25 @@ pub fn amends() -> &'static Path {
             PathBuf::from,
         )
     })
+}
+
+/// The binary of an earlier commit that `AMENDS_OLD` names.
+///
+/// # Panics
+/// When there is none at that place.
+#[must_use]
+pub fn older() -> Option<PathBuf> {
+    let path = PathBuf::from(env::var_os(OLDER).filter(|path| !path.is_empty())?);
+    assert!(path.is_file(), "{OLDER}={}: there is no such file", path.display());
+    Some(path)
+}
+
+/// A call of the binary. What the tests are told is none of its settings, and it refuses what it does not know.
+#[must_use]
+pub fn call() -> Command {
+    let mut command = Command::new(amends());
+    command.env_remove(OLDER);
+    command
 }
 
 fn refuse_old(path: &Path) {

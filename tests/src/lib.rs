@@ -11,6 +11,7 @@
 pub mod audit;
 mod binary;
 pub mod books;
+mod broker;
 mod client;
 pub mod deals;
 mod definitions;
@@ -25,7 +26,8 @@ mod system;
 pub mod traffic;
 mod wire;
 
-pub use binary::amends;
+pub use binary::{amends, call, older};
+pub use broker::Broker;
 pub use client::{Answer, Client};
 pub use definitions::Definitions;
 pub use dice::Dice;

@@ -12,7 +12,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{amends, patience};
+use crate::{call, patience};
 
 /// How much of a log a message shows.
 const TAIL_LINES: usize = 40;
@@ -42,7 +42,7 @@ impl Process {
     /// When it cannot be started.
     #[must_use]
     pub fn start(name: &str, launch: Launch<'_>, logs: &Path) -> Self {
-        let mut command = Command::new(amends());
+        let mut command = call();
         command.arg("leash").arg(std::process::id().to_string()).arg(launch.program).args(launch.arguments);
         command.envs(launch.env.iter().map(|(name, value)| (name, value)));
         Self::spawn(name, command, logs)

@@ -5,14 +5,13 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
-    Client, Cluster, Definitions, NatsServer, Process, amends, client::Answer, definitions::shipped,
+    Broker, Client, Cluster, Definitions, Process, amends, call, client::Answer, definitions::shipped,
     eventually, free_port, process::Launch,
 };
 
@@ -29,10 +28,12 @@ pub struct System {
     // Fields drop in this order: processes before the folder that they write to.
     processes: BTreeMap<&'static str, Process>,
     /// Its broker.
-    pub broker: NatsServer,
+    pub broker: Broker,
     env: Vec<(String, String)>,
     /// What one service is told otherwise than the rest.
     own: BTreeMap<&'static str, BTreeMap<String, String>>,
+    /// Who runs another version than the one under test.
+    versions: BTreeMap<&'static str, PathBuf>,
     ports: BTreeMap<&'static str, u16>,
     admin_ports: BTreeMap<&'static str, u16>,
     folder: TempDir,
@@ -53,7 +54,20 @@ impl System {
     /// started.
     #[must_use]
     pub fn prepared(cluster: Option<&Cluster>, parent: &Path) -> Self {
-        Self::prepare_in(parent, cluster, shipped())
+        Self::prepare_in(parent, cluster, shipped(), Broker::single)
+    }
+
+    /// The same on a broker of three servers, with three copies of each stream.
+    #[must_use]
+    pub fn prepared_on_three(cluster: Option<&Cluster>, parent: &Path) -> Self {
+        let mut system = Self::prepare_in(parent, cluster, shipped(), Broker::cluster);
+        system.set("AMENDS_NATS__STREAMS__REPLICAS", "3");
+        system
+    }
+
+    /// Starts all of it on SQLite, and on a broker of three servers.
+    pub async fn start_on_three() -> Self {
+        Self::prepared_on_three(None, &std::env::temp_dir()).started(&[]).await
     }
 
     /// Starts all of it with definitions of the test's own.
@@ -82,13 +96,18 @@ impl System {
     }
 
     fn prepare(cluster: Option<&Cluster>, definitions: PathBuf) -> Self {
-        Self::prepare_in(&std::env::temp_dir(), cluster, definitions)
+        Self::prepare_in(&std::env::temp_dir(), cluster, definitions, Broker::single)
     }
 
-    fn prepare_in(parent: &Path, cluster: Option<&Cluster>, definitions: PathBuf) -> Self {
+    fn prepare_in(
+        parent: &Path,
+        cluster: Option<&Cluster>,
+        definitions: PathBuf,
+        start_broker: fn(&Path) -> Broker,
+    ) -> Self {
         let folder = tempfile::Builder::new().prefix("amends system ").tempdir_in(parent);
         let folder = folder.expect("a temporary folder");
-        let broker = NatsServer::start(&folder.path().join("broker"));
+        let broker = start_broker(&folder.path().join("broker"));
         let ports: BTreeMap<_, _> = all_names().map(|name| (name, free_port())).collect();
         let admin_ports: BTreeMap<_, _> =
             all_names().filter(|name| is_orchestrator(name)).map(|name| (name, free_port())).collect();
@@ -136,17 +155,17 @@ impl System {
             (name, own.into())
         });
         let key = make_key(&env, "order,operate,admin");
-        let client = Client::new();
         Self {
             processes: BTreeMap::new(),
             broker,
             env,
             own: own.into(),
+            versions: BTreeMap::new(),
             ports,
             admin_ports,
             folder,
             definitions: None,
-            client,
+            client: Client::new(),
             key,
         }
     }
@@ -165,7 +184,9 @@ impl System {
             _ => vec![name],
         };
         let env = self.env_of(name);
-        let launch = Launch { program: amends(), arguments: &arguments, env: &env };
+        let other = self.versions.get(name).cloned();
+        let program = other.as_deref().unwrap_or_else(|| amends());
+        let launch = Launch { program, arguments: &arguments, env: &env };
         self.processes.insert(name, Process::start(name, launch, self.folder.path()));
     }
 
@@ -287,6 +308,17 @@ impl System {
         match value {
             Some(value) => drop(own.insert(name.to_owned(), value.to_owned())),
             None => drop(own.remove(name)),
+        }
+    }
+
+    /// Runs a service by another binary than the one under test, from its next start on; `None` takes it back.
+    ///
+    /// # Panics
+    /// When there is no such service.
+    pub fn run_as(&mut self, service: &str, program: Option<PathBuf>) {
+        match program {
+            Some(program) => drop(self.versions.insert(known(service), program)),
+            None => drop(self.versions.remove(known(service))),
         }
     }
 
@@ -472,7 +504,7 @@ fn is_orchestrator(name: &str) -> bool {
 }
 
 fn make_key(env: &[(String, String)], scope: &str) -> String {
-    let mut command = Command::new(amends());
+    let mut command = call();
     command.args(["key", "create", "--json", "--name", "tests", "--scope", scope]);
     let output =
         command.envs(env.iter().map(|(name, value)| (name, value))).output().expect("the binary runs");

@@ -4,7 +4,7 @@
 //! shares no code with what it checks. <https://docs.nats.io/reference/reference-protocols/nats-protocol>
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     net::TcpStream,
     time::Duration,
 };
@@ -13,6 +13,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(20);
+/// A server that lives greets at once.
+const GREETS_WITHIN: Duration = Duration::from_secs(2);
 
 /// A connection.
 pub struct Wire {
@@ -23,18 +25,37 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// Connects to `nats://host:port`.
+    /// Connects to `nats://host:port`, or to the first of several, separated by commas, that answers.
     ///
     /// # Panics
     /// When nobody listens there.
     #[must_use]
-    pub fn connect(url: &str) -> Self {
-        let stream = TcpStream::connect(url.trim_start_matches("nats://")).expect("the broker listens");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
-        let mut wire = Self { stream: BufReader::new(stream), inbox: 0, headers: String::new() };
-        assert!(wire.line().starts_with("INFO "));
-        wire.send(b"CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true}\r\n");
+    pub fn connect(urls: &str) -> Self {
+        let urls: Vec<&str> = urls.split(',').collect();
+        // One of several may stand still; a single one may be slow.
+        let greets_within = if urls.len() > 1 { GREETS_WITHIN } else { PATIENCE };
+        let mut tried = urls.iter().map(|url| Self::connect_within(url, greets_within));
+        let wire = tried.find_map(Result::ok).expect("the broker listens");
+        wire.wait_for(PATIENCE).expect("a timeout can be set");
         wire
+    }
+
+    /// Connects to `nats://host:port`, and waits for this and for each answer so long at most.
+    ///
+    /// # Errors
+    /// When nobody listens there, or greets.
+    pub fn connect_within(url: &str, patience: Duration) -> io::Result<Self> {
+        let stream = TcpStream::connect(url.trim_start_matches("nats://"))?;
+        let mut wire = Self { stream: BufReader::new(stream), inbox: 0, headers: String::new() };
+        wire.wait_for(patience)?;
+        let greeting = wire.line()?;
+        assert!(greeting.starts_with("INFO "), "{greeting:?} is no greeting of a broker");
+        wire.send(b"CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true}\r\n")?;
+        Ok(wire)
+    }
+
+    fn wait_for(&self, patience: Duration) -> io::Result<()> {
+        self.stream.get_ref().set_read_timeout(Some(patience))
     }
 
     /// Publishes to a stream, and waits until it is stored; gives its sequence.
@@ -49,9 +70,7 @@ impl Wire {
     /// Publishes without waiting for anybody to store it, and returns when the broker has read it.
     pub fn scatter<'a>(&mut self, messages: impl IntoIterator<Item = (&'a str, &'a [u8])>) {
         for (subject, body) in messages {
-            self.send(format!("PUB {subject} {}\r\n", body.len()).as_bytes());
-            self.send(body);
-            self.send(b"\r\n");
+            self.put(&format!("PUB {subject} {}\r\n", body.len()), body).expect("the broker reads");
         }
         self.api("INFO", &json!({}));
     }
@@ -102,41 +121,60 @@ impl Wire {
     /// # Panics
     /// When nobody answers for long.
     pub fn request(&mut self, subject: &str, body: &[u8]) -> Value {
+        self.ask(subject, body)
+            .unwrap_or_else(|error| panic!("{subject}: the broker does not answer: {error}"))
+    }
+
+    /// The same, where nobody may answer.
+    ///
+    /// # Errors
+    /// When nobody answers in time, or the connection ends. It is good for nothing then.
+    ///
+    /// # Panics
+    /// When the broker refuses.
+    pub fn ask(&mut self, subject: &str, body: &[u8]) -> io::Result<Value> {
         self.inbox += 1;
         let (number, inbox) =
             (self.inbox, format!("_INBOX.amends-tests.{}.{}", std::process::id(), self.inbox));
-        self.send(format!("SUB {inbox} {number}\r\nUNSUB {number} 1\r\n").as_bytes());
-        self.send(format!("PUB {subject} {inbox} {}\r\n", body.len()).as_bytes());
-        self.send(body);
-        self.send(b"\r\n");
+        self.send(format!("SUB {inbox} {number}\r\nUNSUB {number} 1\r\n").as_bytes())?;
+        self.put(&format!("PUB {subject} {inbox} {}\r\n", body.len()), body)?;
         loop {
-            let line = self.line();
+            let line = self.line()?;
             if line.starts_with("PING") {
-                self.send(b"PONG\r\n");
+                self.send(b"PONG\r\n")?;
             } else if line.starts_with("MSG ") || line.starts_with("HMSG ") {
                 let mut sizes = line.split(' ').rev().map_while(|size| size.parse::<usize>().ok());
                 let size = sizes.next().expect("a size");
                 let header_size =
                     if line.starts_with("HMSG ") { sizes.next().expect("two sizes") } else { 0 };
                 let mut message = vec![0; size + 2];
-                self.stream.read_exact(&mut message).expect("a message of that size");
+                self.stream.read_exact(&mut message)?;
                 let (headers, body) = message.split_at(header_size);
                 self.headers = String::from_utf8_lossy(headers).into_owned();
-                return serde_json::from_slice(body)
-                    .unwrap_or_else(|_| json!({ "raw": String::from_utf8_lossy(&message) }));
+                return Ok(serde_json::from_slice(body)
+                    .unwrap_or_else(|_| json!({ "raw": String::from_utf8_lossy(&message) })));
             } else {
                 assert!(!line.starts_with("-ERR"), "{subject}: {line}");
             }
         }
     }
 
-    fn line(&mut self) -> String {
+    /// A line; at the end of the connection an error, not an empty one for ever.
+    fn line(&mut self) -> io::Result<String> {
         let mut line = String::new();
-        self.stream.read_line(&mut line).expect("the broker answers");
-        line.trim_end().to_owned()
+        match self.stream.read_line(&mut line)? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(line.trim_end().to_owned()),
+        }
     }
 
-    fn send(&mut self, bytes: &[u8]) {
-        self.stream.get_mut().write_all(bytes).expect("the broker reads");
+    fn put(&mut self, command: &str, body: &[u8]) -> io::Result<()> {
+        self.send(command.as_bytes())?;
+        self.send(body)?;
+        self.send(b"\r\n")
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.get_mut().write_all(bytes)
     }
 }

@@ -7,6 +7,7 @@
 
 mod actions;
 mod checkouts;
+mod cluster;
 mod companies;
 mod control;
 mod crash;
