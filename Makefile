@@ -7,7 +7,7 @@ ARGS   ?=
 # Built for themselves, with optimisation, and with the engine's planted bugs, which nothing that ships has.
 PROOFS  = amends-simulation amends-model
 
-.PHONY: help demo test sim chaos soak bench bench-full model mutants check fmt lint nats-server
+.PHONY: help demo test sim chaos soak scenario bench bench-full model mutants check fmt lint nats-server
 .DEFAULT_GOAL := help
 
 help: ## what there is to make
@@ -28,12 +28,19 @@ sim: ## 100,000 sagas in worlds full of faults; SEED=n replays one world, SAGAS=
 	@SEED="$(SEED)" SAGAS="$(SAGAS)" $(CARGO) run --locked --quiet --profile sim --package amends-simulation
 
 chaos: ## three minutes of faults on real processes: fixed seeds and a new one; SEED=n runs one again
+	@deploy/local/test-tools.sh
 	@$(CARGO) build --locked --quiet --package amends --features crash-points
 	@SEED="$(SEED)" MINUTES= $(CARGO) run --locked --quiet --package amends-chaos
 
 soak: ## one run of MINUTES=n; SEED=n says which
+	@deploy/local/test-tools.sh
 	@$(CARGO) build --locked --quiet --package amends --features crash-points
 	@SEED="$(SEED)" MINUTES="$(or $(MINUTES),20)" $(CARGO) run --locked --quiet --package amends-chaos
+
+scenario: ## long runs with a name; ONLY=cluster ORDERS=300 RATE=15; ONLY=list says which there are
+	@deploy/local/test-tools.sh
+	@$(CARGO) build --locked --quiet --package amends --features crash-points
+	@ONLY="$(ONLY)" ORDERS="$(ORDERS)" RATE="$(RATE)" SEED="$(SEED)" $(CARGO) run --locked --quiet --package amends-chaos -- scenario
 
 bench: ## how fast it is, beside the floor; ONLY=<parts of names>, RUNS=3 for medians, ARGS=--list
 	@$(CARGO) build --locked --quiet --release --package amends --package amends-bench

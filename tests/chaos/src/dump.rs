@@ -11,27 +11,37 @@ use std::{
 use amends_tests::Wire;
 use serde_json::{Value, json};
 
-use crate::{plan::Plan, watch::Watch, world::World};
+use crate::{
+    run::{Struck, Title},
+    watch::Watch,
+    world::World,
+};
 
 /// Most sagas whose rows and journals are written out; the databases are kept whole.
 const SAGAS_MAX: usize = 20;
 const PATIENCE: Duration = Duration::from_secs(3);
 const STREAMS: [&str; 4] = ["AMENDS_CMD", "AMENDS_REPLY", "AMENDS_EVENT", "AMENDS_DEAD"];
 
+/// What the run itself knows.
+pub(crate) struct Kept<'a> {
+    /// Which it is.
+    pub(crate) title: &'a Title,
+    /// What was done so far.
+    pub(crate) struck: &'a [Struck],
+    /// What broke so far.
+    pub(crate) violations: &'a [String],
+}
+
 /// Writes it, and gives the folder.
-pub(crate) async fn keep(
-    world: &World,
-    watch: &Watch,
-    plan: &Plan,
-    why: &str,
-    violations: &[String],
-) -> PathBuf {
-    let folder = folder().join(format!("seed-{}-{}", plan.seed, std::process::id()));
+pub(crate) async fn keep(world: &mut World, watch: &Watch, kept: &Kept<'_>, why: &str) -> PathBuf {
+    let Kept { title, struck, violations } = kept;
+    let folder = folder().join(format!("{}-{}", title.name, std::process::id()));
     let _ = fs::remove_dir_all(&folder);
     let _ = fs::create_dir_all(&folder);
     let write = |name: &str, text: String| drop(fs::write(folder.join(name), text));
-    let strikes: Vec<_> = plan.strikes.iter().map(ToString::to_string).collect();
-    write("plan.txt", format!("seed {}\n{}\n{}\n", plan.seed, plan.topology, strikes.join("\n")));
+    write("plan.txt", format!("{}\n{}\n", title.again, title.plan.join("\n")));
+    let struck: Vec<_> = struck.iter().map(ToString::to_string).collect();
+    write("struck.txt", format!("{}\n", struck.join("\n")));
     write("why.txt", format!("{why}\n{}\n", violations.join("\n")));
     let seen = watch.seen();
     write("open.txt", format!("{seen:#?}\n"));

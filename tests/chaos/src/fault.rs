@@ -32,6 +32,10 @@ pub enum Fault {
     BrokerKilled,
     /// nats-server stands still.
     BrokerPaused,
+    /// The server of a cluster that leads a stream is killed, and started again with what it has stored.
+    LeaderKilled,
+    /// One server of a cluster stands still.
+    ServerPaused,
     /// nats-server is killed and all that `JetStream` has stored is deleted.
     StoreWiped,
     /// nats-server goes back to an older copy of its store.
@@ -115,7 +119,7 @@ pub enum Realm {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 45] = [
         Self::Kill,
         Self::DiesAfterCommit,
         Self::DiesBeforePublish,
@@ -127,6 +131,8 @@ impl Fault {
         Self::RollingRestart,
         Self::BrokerKilled,
         Self::BrokerPaused,
+        Self::LeaderKilled,
+        Self::ServerPaused,
         Self::StoreWiped,
         Self::StoreRolledBack,
         Self::StreamDeleted,
@@ -176,6 +182,8 @@ impl Fault {
             Self::RollingRestart => "rolling restart",
             Self::BrokerKilled => "broker killed",
             Self::BrokerPaused => "broker paused",
+            Self::LeaderKilled => "leader killed",
+            Self::ServerPaused => "server of the cluster paused",
             Self::StoreWiped => "broker's store wiped",
             Self::StoreRolledBack => "broker's store rolled back",
             Self::StreamDeleted => "stream deleted",
@@ -227,6 +235,8 @@ impl Fault {
             | Self::RollingRestart => Realm::Processes,
             Self::BrokerKilled
             | Self::BrokerPaused
+            | Self::LeaderKilled
+            | Self::ServerPaused
             | Self::StoreWiped
             | Self::StoreRolledBack
             | Self::StreamDeleted
@@ -295,6 +305,8 @@ impl Fault {
             Self::BrokerKilled | Self::BrokerPaused | Self::StoreWiped | Self::StoreRolledBack => {
                 vec!["nats-server"]
             }
+            Self::LeaderKilled if topology.three_brokers => STREAMS[..2].to_vec(),
+            Self::ServerPaused if topology.three_brokers => vec!["one of three"],
             Self::StreamDeleted | Self::StreamPurged => STREAMS.to_vec(),
             Self::ConsumersDeleted | Self::Duplicates | Self::Disorder | Self::HeldBack => {
                 STREAMS[..2].to_vec()
@@ -320,6 +332,8 @@ impl Fault {
             | Self::SessionsEnded
             | Self::TableLocked
             | Self::SqliteLocked
+            | Self::LeaderKilled
+            | Self::ServerPaused
             | Self::DiskFull => Vec::new(),
             Self::ProviderSlow
             | Self::ChargeHangs
@@ -335,7 +349,7 @@ impl Fault {
     #[must_use]
     pub const fn lasts_ms(self) -> (u64, u64) {
         match self {
-            Self::Kill | Self::BrokerKilled | Self::StoreWiped => (0, 1_500),
+            Self::Kill | Self::BrokerKilled | Self::LeaderKilled | Self::StoreWiped => (0, 1_500),
             Self::Pause => (1_000, 9_000),
             Self::DiesAfterCommit
             | Self::DiesBeforePublish
@@ -346,7 +360,7 @@ impl Fault {
             Self::ClockOff => (2_000, 6_000),
             Self::Outage => (4_000, 10_000),
             Self::RollingRestart => (0, 1),
-            Self::BrokerPaused => (1_000, 7_000),
+            Self::BrokerPaused | Self::ServerPaused => (1_000, 7_000),
             Self::StoreRolledBack | Self::HeldBack => (1_000, 5_000),
             Self::Partition | Self::NothingOut | Self::NothingIn | Self::HalfOpen => (1_000, 9_000),
             Self::Delay | Self::Loss => (2_000, 7_000),

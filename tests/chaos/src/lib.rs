@@ -1,7 +1,7 @@
 //! The nemesis: a system of real processes under a load, and a seeded schedule of everything that can go wrong.
 //!
-//! A plan follows from a seed. While it is carried out, orders of all fates are placed; then the faults
-//! stop, everything has to settle, and all books have to agree.
+//! A plan follows from a seed, a scenario has a name. While it is carried out, orders of all fates are placed;
+//! then the faults stop, everything has to settle, and all books have to agree.
 //!
 //! Invariant: nothing here knows the code of the services; what is done to them is done from outside.
 
@@ -17,7 +17,10 @@ pub mod plan;
 mod proxy;
 pub mod report;
 pub mod run;
+pub mod scenario;
+mod script;
 mod strike;
+mod usage;
 mod watch;
 mod world;
 

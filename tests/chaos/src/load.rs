@@ -7,7 +7,7 @@
 use std::{
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -43,6 +43,36 @@ struct Shop {
     doors: Arc<Vec<Door>>,
     next: Arc<AtomicU64>,
     wrong: Arc<Mutex<Vec<String>>>,
+}
+
+/// How many orders, how fast, and by which chance.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// Decides the fates.
+    pub(crate) seed: u64,
+    /// Orders in a second.
+    pub(crate) rate: u64,
+    /// All of them; `None` for as many as there are until it is over.
+    pub(crate) orders: Option<u64>,
+}
+
+/// How far the placing is, and whether it is to end.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    placed: AtomicU64,
+    is_over: AtomicBool,
+}
+
+impl Progress {
+    /// How many were placed.
+    pub(crate) fn placed(&self) -> u64 {
+        self.placed.load(Ordering::Relaxed)
+    }
+
+    /// No more are placed.
+    pub(crate) fn stop(&self) {
+        self.is_over.store(true, Ordering::Relaxed);
+    }
 }
 
 /// A load under way.
@@ -98,7 +128,7 @@ impl Load {
     }
 
     /// Places the `number`-th.
-    pub(crate) fn place(&mut self, number: u64, dice: &mut Dice) {
+    fn place(&mut self, number: u64, dice: &mut Dice) {
         let shop = self.shop.clone();
         let mut own = Dice::seeded(dice.below(u64::MAX));
         match dice.below(100) {
@@ -110,6 +140,21 @@ impl Load {
                 self.placing.spawn(async move { shop.order(order, is_cancelled, &mut own).await });
             }
         }
+    }
+
+    /// Places orders at a steady rate, until there are enough or it is over.
+    pub(crate) async fn place_all(mut self, pace: Pace, progress: Arc<Progress>) -> Self {
+        let mut dice = Dice::seeded(pace.seed.wrapping_mul(31).wrapping_add(7));
+        let mut next = tokio::time::interval(Duration::from_micros(1_000_000 / pace.rate.max(1)));
+        for number in 0..pace.orders.unwrap_or(u64::MAX) {
+            next.tick().await;
+            if progress.is_over.load(Ordering::Relaxed) {
+                break;
+            }
+            self.place(number, &mut dice);
+            progress.placed.store(number + 1, Ordering::Relaxed);
+        }
+        self
     }
 
     /// Waits until all that was begun is accepted.

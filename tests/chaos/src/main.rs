@@ -1,7 +1,9 @@
-//! `make chaos` and `make soak`: runs seeds, and prints what was done and what came of it.
+//! `make chaos`, `make soak` and `make scenario`: runs seeds, or long runs that have a name, and prints what was done
+//! and what came of it.
 //!
 //! `SEED=n` runs one seed, `MINUTES=n` one long run; otherwise some fixed seeds and one that is new. `RATE=n` places
-//! so many orders in a second, `ONLY=<fault>,<fault>` makes only these.
+//! so many orders in a second, `ONLY=<fault>,<fault>` makes only these. `amends-chaos scenario` reads `ONLY` as names
+//! of scenarios, and `ORDERS`, `RATE` and `SEED`.
 //!
 //! Invariant: it ends with an error if an invariant broke, or if something that should happen never did.
 
@@ -18,14 +20,63 @@ use amends_chaos::{
     fault::Fault,
     plan::Plan,
     report,
-    run::{Outcome, RATE, run},
+    run::{OLDER, Outcome, RATE, run},
+    scenario,
 };
+use amends_tests::older;
 
 /// Four in a row make every fault.
 const FIXED: [u64; 4] = [1, 2, 3, 4];
 
 #[tokio::main(worker_threads = 4)]
 async fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    match arguments.next().as_deref() {
+        None => nemesis().await,
+        Some("scenario") if arguments.next().is_none() => scenarios().await,
+        _ => {
+            println!("amends-chaos             runs seeds: SEED, MINUTES, RATE, ONLY=<fault>,<fault>");
+            println!("amends-chaos scenario    long runs: ONLY=<name>,<name>, ORDERS, RATE, SEED\n");
+            println!("{}", scenario::list());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Those that are wanted, one after the other.
+async fn scenarios() -> ExitCode {
+    let only = std::env::var("ONLY").unwrap_or_default();
+    let wanted = match scenario::wanted(&only) {
+        Ok(wanted) => wanted,
+        Err(wrong) => {
+            println!("ONLY={only}: {wrong}\n{}", scenario::list());
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut all_well = true;
+    for scenario in wanted {
+        let size = scenario.size.or(setting("ORDERS"), setting("RATE"), setting("SEED"));
+        println!("{}: {}\n  {size}", scenario.name, scenario.about);
+        let outcome = scenario.run(size).await;
+        println!("{}", report::story(&outcome));
+        println!("{}\n{}", report::table(std::slice::from_ref(&outcome)), report::seen(&outcome.coverage));
+        println!("{}\nthe auditor saw\n{}", outcome.usage, outcome.audit);
+        let unseen = scenario.unseen(&outcome);
+        if !unseen.is_empty() {
+            println!("never seen: {}\nA run that does not see these proves nothing.", unseen.join(", "));
+        }
+        let verdict = if outcome.violations.is_empty() && unseen.is_empty() { "held" } else { "FAILED" };
+        let (faults, violations) = (outcome.struck.len(), outcome.violations.len());
+        println!(
+            "{} {verdict}: {} sagas, {faults} faults, {violations} violations\n",
+            scenario.name, outcome.accepted
+        );
+        all_well &= verdict == "held";
+    }
+    if all_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+async fn nemesis() -> ExitCode {
     let (seed, minutes) = (setting("SEED"), setting("MINUTES"));
     let fresh = SystemTime::now().duration_since(UNIX_EPOCH).map_or(5, |since| since.as_secs());
     let length_ms = minutes.map_or(CI_LENGTH_MS, |minutes| minutes * 60_000);
@@ -37,6 +88,9 @@ async fn main() -> ExitCode {
     let skipped = amends_chaos::impossible();
     for (fault, why) in &skipped {
         println!("SKIPPED: {}: {why}", fault.name());
+    }
+    if older().is_none() {
+        println!("SKIPPED: two versions side by side: AMENDS_OLD names no binary of an earlier commit");
     }
     let mut skipped: Vec<_> = skipped.into_iter().map(|(fault, _)| fault).collect();
     let only = std::env::var("ONLY").unwrap_or_default();
@@ -58,32 +112,13 @@ async fn main() -> ExitCode {
             println!("  {strike}");
         }
         let outcome = run(plan, rate).await;
-        tell(&outcome);
+        println!("{}", report::story(&outcome));
+        if minutes.is_some() {
+            println!("{}\n", outcome.usage);
+        }
         outcomes.push(outcome);
     }
     conclude(&outcomes, &skipped, seed.is_none() && only.is_empty())
-}
-
-fn tell(outcome: &Outcome) {
-    let Outcome { seed, accepted, settled_in, violations, .. } = outcome;
-    println!("  {accepted} sagas, settled {settled_in:.1?} after the last fault");
-    for failed in &outcome.failed {
-        println!("  not as planned: {failed}");
-    }
-    for (note, count) in &outcome.notes {
-        println!("  {count} times: {note}");
-    }
-    for (name, last) in &outcome.fell {
-        println!("  ended by itself and was started again: {name}");
-        last.iter().for_each(|line| println!("    {line}"));
-    }
-    for violation in violations {
-        println!("  VIOLATION: {violation}");
-    }
-    if let Some(kept) = &outcome.kept {
-        println!("  kept in {}\n  replay it with: make chaos SEED={seed}", kept.display());
-    }
-    println!();
 }
 
 fn conclude(outcomes: &[Outcome], skipped: &[Fault], is_whole: bool) -> ExitCode {
@@ -103,6 +138,9 @@ fn conclude(outcomes: &[Outcome], skipped: &[Fault], is_whole: bool) -> ExitCode
             .filter(|fault| !was_made(fault) && !skipped.contains(fault))
             .map(|fault| fault.name().to_owned()),
     );
+    if older().is_some() && coverage.0.get(OLDER).is_none_or(|count| *count == 0) {
+        unseen.push(OLDER.to_owned());
+    }
     if is_whole && !unseen.is_empty() {
         println!(
             "never seen: {}\nA run that does not see these proves nothing about them.",

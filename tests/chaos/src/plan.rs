@@ -1,14 +1,19 @@
 //! What a seed means: a topology, and a schedule of faults.
 //!
 //! Invariant: the plan follows from the seed, the length and what the machine can do, and from nothing
-//! else. Two seeds that differ by two have the same topology and begin with different halves of the
-//! faults, so that any four seeds in a row make each fault at least once.
+//! else. Two seeds that differ by two have the same databases and begin with different halves of the
+//! faults, and every fourth has a cluster and begins with what only a cluster can suffer, so that any four seeds
+//! in a row make each fault at least once.
 
 use std::{collections::BTreeMap, fmt};
 
 use amends_tests::{Dice, REPLICAS};
 
-use crate::fault::{Fault, Realm};
+use crate::{
+    fault::{Fault, Realm},
+    run::Title,
+    script::{Moment, Script},
+};
 
 /// Milliseconds between two faults, at least and at most.
 const GAP_MS: (u64, u64) = (300, 1_800);
@@ -20,6 +25,8 @@ const FIRST_MS: u64 = 1_500;
 pub struct Topology {
     /// On PostgreSQL; else all databases are SQLite.
     pub postgres: bool,
+    /// On three nats-servers that make a cluster; else on one.
+    pub three_brokers: bool,
     /// How many orchestrators share the work.
     pub orchestrator_count: usize,
     /// Leases and the broker's patience as they ship; else all of them are a few seconds, so that a pause
@@ -39,7 +46,8 @@ impl fmt::Display for Topology {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let databases = if self.postgres { "PostgreSQL" } else { "SQLite" };
         let leases = if self.default_leases { "as they ship" } else { "short" };
-        write!(f, "{databases}, orchestrators: {}, leases: {leases}", self.orchestrator_count)
+        let brokers = if self.three_brokers { "three nats-servers" } else { "one nats-server" };
+        write!(f, "{databases}, {brokers}, orchestrators: {}, leases: {leases}", self.orchestrator_count)
     }
 }
 
@@ -100,12 +108,48 @@ impl Plan {
         let strikes = schedule(&mut dice, &topology, Decks::new(seed, possible), length_ms);
         Self { seed, length_ms, topology, strikes }
     }
+
+    /// What its run is called.
+    pub(crate) fn title(&self) -> Title {
+        let first = format!("seed {}, {}", self.seed, self.topology);
+        Title {
+            name: format!("seed-{}", self.seed),
+            again: format!("make chaos SEED={}", self.seed),
+            plan: std::iter::once(first).chain(self.strikes.iter().map(ToString::to_string)).collect(),
+        }
+    }
+
+    /// Carries it out.
+    pub(crate) fn script(&self) -> impl Script + use<> {
+        Schedule { coming: self.strikes.iter().rev().cloned().collect(), length_ms: self.length_ms }
+    }
+}
+
+/// What of a plan is still to come, the last first.
+struct Schedule {
+    coming: Vec<Strike>,
+    length_ms: u64,
+}
+
+impl Script for Schedule {
+    fn next(&mut self, moment: &Moment) -> Option<Strike> {
+        // Making a fault takes time, too; then those of its realm come later than they were to.
+        let is_due = |strike: &mut Strike| {
+            strike.at_ms <= moment.now_ms && !moment.busy.contains(&strike.fault.realm())
+        };
+        self.coming.pop_if(is_due)
+    }
+
+    fn is_over(&self, now_ms: u64) -> bool {
+        now_ms >= self.length_ms && self.coming.is_empty()
+    }
 }
 
 fn topology(seed: u64, dice: &mut Dice) -> Topology {
     let postgres = seed.is_multiple_of(2);
     let orchestrator_count = if postgres { 2 + usize::from(dice.below(2) == 1) } else { 1 };
-    Topology { postgres, orchestrator_count, default_leases: seed.is_multiple_of(5) }
+    let (three_brokers, default_leases) = (seed.is_multiple_of(4), seed.is_multiple_of(5));
+    Topology { postgres, three_brokers, orchestrator_count, default_leases }
 }
 
 /// Faults like cards: each comes once before any comes again.
@@ -116,11 +160,15 @@ struct Decks {
 }
 
 impl Decks {
-    /// Two seeds of the same topology that follow each other begin with different halves.
+    /// Two seeds of the same databases that follow each other begin with different halves of what both can
+    /// suffer.
     fn new(seed: u64, all: Vec<Fault>) -> Self {
         let half = usize::from((seed / 2) % 2 == 1);
-        let first = all.iter().enumerate().filter(|(place, _)| place % 2 == half).map(|(_, fault)| *fault);
-        Self { first: first.collect(), all, rest: Vec::new() }
+        let of_cluster = |fault: &Fault| matches!(fault, Fault::LeaderKilled | Fault::ServerPaused);
+        let (own, shared): (Vec<_>, Vec<_>) = all.iter().copied().partition(of_cluster);
+        let first =
+            shared.into_iter().enumerate().filter(|(place, _)| place % 2 == half).map(|(_, fault)| fault);
+        Self { first: own.into_iter().chain(first).collect(), all, rest: Vec::new() }
     }
 
     fn draw(&mut self, dice: &mut Dice) -> Fault {

@@ -22,6 +22,25 @@ struct Row {
     violations: usize,
 }
 
+/// What became of one run, in lines.
+#[must_use]
+pub fn story(outcome: &Outcome) -> String {
+    let Outcome { title, accepted, settled_in, violations, .. } = outcome;
+    let mut lines = vec![format!("  {accepted} sagas, settled {settled_in:.1?} after the last fault")];
+    lines.extend(outcome.failed.iter().map(|failed| format!("  not as planned: {failed}")));
+    lines.extend(outcome.notes.iter().map(|(note, count)| format!("  {count} times: {note}")));
+    for (name, last) in &outcome.fell {
+        lines.push(format!("  ended by itself and was started again: {name}"));
+        lines.extend(last.iter().map(|line| format!("    {line}")));
+    }
+    lines.extend(violations.iter().map(|violation| format!("  VIOLATION: {violation}")));
+    if let Some(kept) = &outcome.kept {
+        lines.push(format!("  kept in {}\n  run it again with: {}", kept.display(), title.again));
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}
+
 /// The table of all faults over all runs.
 #[must_use]
 pub fn table(outcomes: &[Outcome]) -> String {

@@ -1,36 +1,38 @@
-//! One seed: a system is started, loaded and struck; then the weather is calm, everything has to settle, and all
-//! books have to agree.
+//! A run: a system is started, loaded and struck as a script says; then the weather is calm, everything has to
+//! settle, and all books have to agree.
 //!
-//! Invariant: whatever goes wrong is written down with its seed and kept in a folder; a run never stops at
-//! the first violation.
+//! Invariant: whatever goes wrong is written down with the line that runs it again and kept in a folder; a run
+//! never stops at the first violation.
 
 use std::{
     collections::BTreeMap,
+    fmt,
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use amends_audit::{Expectations, Injected};
-use amends_tests::{Dice, audit, books};
+use amends_tests::{audit, books};
 use serde_json::Value;
 
 use crate::{
     coverage::{Coverage, Meters},
     dump,
     fault::Fault,
-    load::{Load, Placed},
+    load::{Load, Pace, Placed, Progress},
     plan::{Plan, Strike},
+    script::{Moment, Script},
     strike::{self, Trace},
+    usage::Lives,
     watch::Watch,
     world::World,
 };
 
 /// Orders in a second, unless it is said otherwise: modest, for what is looked for is right and wrong, not fast and slow.
 pub const RATE: u64 = 6;
+/// Counts orchestrators of an older version.
+pub const OLDER: &str = "orchestrators started as the older version";
 const TICK: Duration = Duration::from_millis(50);
 /// L1: so long after the last fault may anything still be under way.
 const SETTLES_WITHIN: Duration = Duration::from_secs(60);
@@ -53,10 +55,28 @@ pub struct Struck {
     pub span_ms: (u64, u64),
 }
 
+impl fmt::Display for Struck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (from, to) = self.span_ms;
+        write!(f, "{from} to {to}  {}: {}, {} in flight", self.fault.name(), self.target, self.in_flight)
+    }
+}
+
+/// Which run it is.
+#[derive(Clone, Debug)]
+pub struct Title {
+    /// A word, for the folder of what is kept.
+    pub name: String,
+    /// The line that runs it again.
+    pub again: String,
+    /// What was planned.
+    pub plan: Vec<String>,
+}
+
 /// What became of a run.
 pub struct Outcome {
-    /// Whose.
-    pub seed: u64,
+    /// Which.
+    pub title: Title,
     /// How many sagas were accepted.
     pub accepted: usize,
     /// What was injected.
@@ -73,97 +93,126 @@ pub struct Outcome {
     pub fell: BTreeMap<String, Vec<String>>,
     /// How long it took to settle after the last fault.
     pub settled_in: Duration,
+    /// What the auditor says.
+    pub audit: String,
+    /// What the processes used.
+    pub usage: String,
     /// Where everything is kept, if something was wrong.
     pub kept: Option<PathBuf>,
 }
 
 /// A run under way.
-struct Run {
-    plan: Plan,
-    world: World,
+pub(crate) struct Run {
+    title: Title,
+    /// What is struck.
+    pub(crate) world: World,
     watch: Watch,
     struck: Vec<Struck>,
     failed: Vec<String>,
-    violations: Vec<String>,
-    coverage: Coverage,
+    /// What broke so far.
+    pub(crate) violations: Vec<String>,
+    /// What was seen so far.
+    pub(crate) coverage: Coverage,
     meters: Meters,
     meters_at: Instant,
+    lives: Lives,
+    audited: String,
     kept: Option<PathBuf>,
+}
+
+/// A fault that has not ended.
+struct Active {
+    strike: Strike,
+    trace: Trace,
+    /// Among all that was done.
+    place: usize,
 }
 
 /// Carries a plan out.
 pub async fn run(plan: Plan, rate: u64) -> Outcome {
     let world = World::start(&plan.topology).await;
-    let orchestrators = plan.topology.orchestrators();
-    let watch = Watch::new(&world.system, &orchestrators);
-    let load = Load::new(&world.system, &orchestrators);
-    let mut run = Run {
-        plan,
-        world,
-        watch,
-        struck: Vec::new(),
-        failed: Vec::new(),
-        violations: Vec::new(),
-        coverage: Coverage::default(),
-        meters: Meters::default(),
-        meters_at: Instant::now(),
-        kept: None,
-    };
-    let watching = tokio::spawn(run.watch.clone().run());
-    let load = run.storm(load, rate).await;
-    let calm = Instant::now();
-    let placed = run.settle(load, calm).await;
-    let settled_in = calm.elapsed();
-    watching.abort();
-    run.audit(&placed).await;
-    run.violations.append(&mut run.world.wrong);
-    for (point, count) in &run.world.died {
-        run.coverage.add(&format!("died {point}"), *count);
-    }
-    if !run.violations.is_empty() {
-        run.keep("violations").await;
-    }
-    Outcome {
-        seed: run.plan.seed,
-        accepted: placed.orders.len() + placed.deals.len(),
-        struck: run.struck,
-        failed: run.failed,
-        coverage: run.coverage,
-        violations: run.violations,
-        notes: run.world.notes,
-        fell: run.world.fell,
-        settled_in,
-        kept: run.kept,
-    }
+    let pace = Pace { seed: plan.seed, rate, orders: None };
+    Run::on(world, plan.title()).play(pace, &mut plan.script()).await
 }
 
 impl Run {
-    /// Orders and faults, until the plan's time is over and every fault has ended.
-    async fn storm(&mut self, load: Load, rate: u64) -> Load {
+    /// A run on a system that has been started.
+    pub(crate) fn on(world: World, title: Title) -> Self {
+        let watch = Watch::new(&world.system, &world.topology.orchestrators());
+        Self {
+            title,
+            world,
+            watch,
+            struck: Vec::new(),
+            failed: Vec::new(),
+            violations: Vec::new(),
+            coverage: Coverage::default(),
+            meters: Meters::default(),
+            meters_at: Instant::now(),
+            lives: Lives::default(),
+            audited: String::new(),
+            kept: None,
+        }
+    }
+
+    /// Orders and faults, calm, and the comparison of all books.
+    pub(crate) async fn play(mut self, pace: Pace, script: &mut dyn Script) -> Outcome {
+        let watching = tokio::spawn(self.watch.clone().run());
+        let load = Load::new(&self.world.system, &self.world.topology.orchestrators());
+        let load = self.storm(load, pace, script).await;
+        let calm = Instant::now();
+        let placed = self.settle(load, calm).await;
+        let settled_in = calm.elapsed();
+        watching.abort();
+        self.audit(&placed).await;
+        self.finished(&placed, settled_in).await
+    }
+
+    async fn finished(mut self, placed: &Placed, settled_in: Duration) -> Outcome {
+        self.violations.append(&mut self.world.wrong);
+        if self.world.older.is_some() {
+            self.coverage.add(OLDER, self.world.started_older);
+        }
+        for (point, count) in &self.world.died {
+            self.coverage.add(&format!("died {point}"), *count);
+        }
+        if !self.violations.is_empty() {
+            self.keep("violations").await;
+        }
+        Outcome {
+            title: self.title,
+            accepted: placed.orders.len() + placed.deals.len(),
+            struck: self.struck,
+            failed: self.failed,
+            coverage: self.coverage,
+            violations: self.violations,
+            notes: self.world.notes,
+            fell: self.world.fell,
+            settled_in,
+            audit: self.audited,
+            usage: self.lives.table(),
+            kept: self.kept,
+        }
+    }
+
+    /// Orders and faults, until the script is over or all orders are placed, and every fault has ended.
+    async fn storm(&mut self, load: Load, pace: Pace, script: &mut dyn Script) -> Load {
         let begun = Instant::now();
-        let is_over = Arc::new(AtomicBool::new(false));
-        let placing = tokio::spawn(place_all(load, self.plan.seed, rate, Arc::clone(&is_over)));
-        let mut coming = self.plan.strikes.clone();
-        coming.reverse();
-        let mut active: Vec<(Strike, Trace, usize)> = Vec::new();
+        let progress = Arc::new(Progress::default());
+        let placing = tokio::spawn(load.place_all(pace, Arc::clone(&progress)));
+        let mut active: Vec<Active> = Vec::new();
         loop {
             let now = ms(begun);
-            // Making faults takes time, too: those that are late are made nevertheless, under load.
-            if now >= self.plan.length_ms && coming.is_empty() && active.is_empty() {
-                is_over.store(true, Ordering::Relaxed);
+            let is_over = placing.is_finished() || script.is_over(now);
+            if is_over && active.is_empty() {
+                progress.stop();
                 return placing.await.expect("placing does not stop with a word");
             }
-            for (strike, trace, place) in take_if(&mut active, |(strike, ..)| strike.ends_ms() <= now) {
-                self.end(&strike, trace, place).await;
+            for fault in take_if(&mut active, |fault| fault.strike.ends_ms() <= now) {
+                self.end(fault).await;
             }
-            while let Some(mut strike) = coming.pop_if(|strike| strike.at_ms <= now) {
-                // Making a fault takes time, too; then those of its realm come later than they were to.
-                if active.iter().any(|(other, ..)| other.fault.realm() == strike.fault.realm()) {
-                    coming.push(strike);
-                    break;
-                }
-                strike.at_ms = ms(begun);
-                active.extend(self.begin(strike).await);
+            if !is_over {
+                self.strike(script, begun, progress.placed(), &mut active).await;
             }
             if !active.is_empty() {
                 self.watch.excuse();
@@ -173,14 +222,30 @@ impl Run {
         }
     }
 
-    async fn begin(&mut self, strike: Strike) -> Option<(Strike, Trace, usize)> {
+    /// All that is due. Making a fault takes time, too: what comes next may be late, and is made nevertheless.
+    async fn strike(
+        &mut self,
+        script: &mut dyn Script,
+        begun: Instant,
+        placed: u64,
+        active: &mut Vec<Active>,
+    ) {
+        let now_ms = ms(begun);
+        loop {
+            let busy = active.iter().map(|fault| fault.strike.fault.realm()).collect();
+            let Some(strike) = script.next(&Moment { now_ms, placed, busy }) else { return };
+            active.extend(self.begin(Strike { at_ms: ms(begun), ..strike }).await);
+        }
+    }
+
+    async fn begin(&mut self, strike: Strike) -> Option<Active> {
         let in_flight = self.watch.in_flight();
         self.world.supervise();
         match strike::begin(&mut self.world, &strike).await {
             Ok(trace) => {
                 let (fault, target) = (strike.fault, strike.target);
                 self.struck.push(Struck { fault, target, in_flight, span_ms: (now_ms(), u64::MAX) });
-                Some((strike, trace, self.struck.len() - 1))
+                Some(Active { strike, trace, place: self.struck.len() - 1 })
             }
             Err(error) => {
                 self.failed.push(format!("{strike}: {error}"));
@@ -189,8 +254,8 @@ impl Run {
         }
     }
 
-    async fn end(&mut self, strike: &Strike, trace: Trace, place: usize) {
-        if let Err(error) = strike::end(&mut self.world, strike, trace).await {
+    async fn end(&mut self, Active { strike, trace, place }: Active) {
+        if let Err(error) = strike::end(&mut self.world, &strike, trace).await {
             self.failed.push(format!("{strike}: and then: {error}"));
         }
         self.struck[place].span_ms.1 = now_ms();
@@ -206,6 +271,7 @@ impl Run {
         if self.meters_at.elapsed() > METERS_EVERY {
             self.meters_at = Instant::now();
             self.world.read_meters(&mut self.meters, &mut self.coverage).await;
+            self.world.sample(&mut self.lives);
         }
     }
 
@@ -260,6 +326,8 @@ impl Run {
         let ids: Vec<&str> = ids.map(String::as_str).collect();
         let report = books::report(books::sources(system), &self.expectations(placed, &ids)).await;
         self.violations.extend(report.findings.iter().map(ToString::to_string));
+        self.audited = report.to_string();
+        self.coverage.add("lives long enough to tell growth", self.lives.usage().len() as u64);
         self.coverage.add("tombstones in the inboxes", report.counters.tombstones);
         self.coverage.add("fences", report.counters.fences);
         self.coverage.read_sagas(system, ids.into_iter()).await;
@@ -278,6 +346,7 @@ impl Run {
                 faults: self.struck.len() as u64,
                 sends_per_fault: SENDS_PER_FAULT,
             }),
+            usage: self.lives.usage(),
             ..Expectations::settled()
         }
     }
@@ -285,7 +354,8 @@ impl Run {
     /// Keeps what one needs to know, once.
     async fn keep(&mut self, why: &str) {
         if self.kept.is_none() {
-            self.kept = Some(dump::keep(&self.world, &self.watch, &self.plan, why, &self.violations).await);
+            let kept = dump::Kept { title: &self.title, struck: &self.struck, violations: &self.violations };
+            self.kept = Some(dump::keep(&mut self.world, &self.watch, &kept, why).await);
         }
     }
 }
@@ -305,20 +375,6 @@ async fn dead_letters(world: &World) -> Vec<String> {
     };
     let others = letters.iter().filter(|letter| !is_poison(letter));
     others.map(|letter| format!("L4: nobody poisoned this: {letter}")).collect()
-}
-
-/// Places orders at a steady rate until the storm is over.
-async fn place_all(mut load: Load, seed: u64, rate: u64, is_over: Arc<AtomicBool>) -> Load {
-    let mut dice = Dice::seeded(seed.wrapping_mul(31).wrapping_add(7));
-    let mut next = tokio::time::interval(Duration::from_micros(1_000_000 / rate.max(1)));
-    for number in 0.. {
-        next.tick().await;
-        if is_over.load(Ordering::Relaxed) {
-            break;
-        }
-        load.place(number, &mut dice);
-    }
-    load
 }
 
 fn ms(begun: Instant) -> u64 {

@@ -25,6 +25,8 @@ use crate::{
 pub(crate) struct Trace {
     /// An older copy of something.
     copy: Option<PathBuf>,
+    /// Which server of a cluster is struck.
+    server: usize,
     /// Who holds a lock.
     lock: Option<DatabaseConnection>,
     /// The same on PostgreSQL.
@@ -51,6 +53,8 @@ pub(crate) async fn begin(world: &mut World, strike: &Strike) -> Result<Trace, S
         Fault::RollingRestart => processes::roll(world).await,
         Fault::BrokerKilled => broker::kill(world),
         Fault::BrokerPaused => broker::pause(world),
+        Fault::LeaderKilled => broker::kill_leader(world, strike),
+        Fault::ServerPaused => broker::pause_one(world, strike),
         Fault::StoreWiped => broker::wipe(world),
         Fault::StoreRolledBack => broker::copy(world),
         Fault::DiskFull => databases::fill(world),
@@ -82,6 +86,8 @@ pub(crate) async fn end(world: &mut World, strike: &Strike, trace: Trace) -> Res
         Fault::Pause => processes::go_on(world, strike.target),
         Fault::BrokerKilled | Fault::StoreWiped => broker::start(world),
         Fault::BrokerPaused => broker::go_on(world),
+        Fault::LeaderKilled => broker::start_one(world, &trace),
+        Fault::ServerPaused => broker::go_on_one(world, &trace),
         Fault::StoreRolledBack => broker::roll_back(world, trace.copy),
         Fault::HeldBack => messages::release(world, trace).await,
         Fault::DiskFull => databases::grow(world),

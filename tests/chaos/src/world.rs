@@ -8,12 +8,12 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     net::Ipv4Addr,
-    path::Path,
-    process::{Command, Stdio},
+    path::{Path, PathBuf},
+    process::Stdio,
     time::{Duration, Instant},
 };
 
-use amends_tests::{Cluster, SERVICES, System, amends, traffic};
+use amends_tests::{Cluster, SERVICES, System, call, older, traffic};
 
 use crate::{
     coverage::{Coverage, Meters},
@@ -23,6 +23,7 @@ use crate::{
     plan::Topology,
     proxy::{Proxy, Weather},
     strike::{processes, provider},
+    usage::Lives,
 };
 
 /// Who has just been started is not started again at once, however soon it ended.
@@ -48,8 +49,8 @@ pub(crate) struct World {
     pub(crate) doomed: BTreeMap<String, &'static str>,
     /// How often each such place was where somebody died.
     pub(crate) died: BTreeMap<&'static str, u64>,
-    /// The links, by their names.
-    pub(crate) proxies: BTreeMap<&'static str, Proxy>,
+    /// The links, by their names: one to each server where there are several.
+    pub(crate) proxies: BTreeMap<&'static str, Vec<Proxy>>,
     /// Subject and reason of each message that nobody could read.
     pub(crate) poisoned: Vec<(String, String)>,
     /// What is worth telling, and how often it was seen.
@@ -57,21 +58,44 @@ pub(crate) struct World {
     started: BTreeMap<String, Instant>,
     /// What should not have happened.
     pub(crate) wrong: Vec<String>,
+    /// An older version, which every second orchestrator is after a rolling restart.
+    pub(crate) older: Option<PathBuf>,
+    /// How many rolling restarts there were.
+    pub(crate) rolls: usize,
+    /// How often an orchestrator was started as the older version.
+    pub(crate) started_older: u64,
 }
 
 impl World {
-    /// Starts all of it, and fills the shelves.
+    /// Starts all of it, with weather on every link and a disk that can be full, and fills the shelves.
     pub(crate) async fn start(topology: &Topology) -> Self {
-        let cluster = topology.postgres.then(Cluster::start);
         let disk = (!topology.postgres).then(Disk::mount).flatten();
+        let mut world = Self::prepared(topology, disk);
+        world.connect().await;
+        world.run().await;
+        world
+    }
+
+    /// Starts all of it as it would run without us, and fills the shelves: there is no weather.
+    pub(crate) async fn plain(topology: &Topology) -> Self {
+        let mut world = Self::prepared(topology, None);
+        world.run().await;
+        world
+    }
+
+    fn prepared(topology: &Topology, disk: Option<Disk>) -> Self {
+        let cluster = topology.postgres.then(Cluster::start);
         let parent = disk.as_ref().map_or_else(std::env::temp_dir, |disk| disk.path().to_owned());
-        let mut system = System::prepared(cluster.as_ref(), &parent);
+        let mut system = match topology.three_brokers {
+            true => System::prepared_on_three(cluster.as_ref(), &parent),
+            false => System::prepared(cluster.as_ref(), &parent),
+        };
         if !topology.default_leases {
             for (name, value) in SHORT_LEASES {
                 system.set(name, value);
             }
         }
-        let mut world = Self {
+        Self {
             system,
             disk,
             cluster,
@@ -85,16 +109,20 @@ impl World {
             notes: BTreeMap::new(),
             started: BTreeMap::new(),
             wrong: Vec::new(),
-        };
-        world.connect().await;
-        for name in world.services() {
-            world.start_service(name);
+            older: older(),
+            rolls: 0,
+            started_older: 0,
         }
-        for name in world.services() {
-            world.system.ready(name).await;
+    }
+
+    async fn run(&mut self) {
+        for name in self.services() {
+            self.start_service(name);
         }
-        traffic::restock(&world.system).await;
-        world
+        for name in self.services() {
+            self.system.ready(name).await;
+        }
+        traffic::restock(&self.system).await;
     }
 
     /// Puts a proxy between each service and what it talks to.
@@ -114,21 +142,20 @@ impl World {
                 Far::Broker => self.system.broker.url(),
                 _ => self.system.setting(&name).to_owned(),
             };
-            let port: u16 = url
-                .rsplit(':')
-                .next()
-                .and_then(|rest| rest.split('/').next()?.parse().ok())
-                .expect("a URL of a test has a port");
-            let proxy = Proxy::to((Ipv4Addr::LOCALHOST, port).into()).await;
-            let instead = url.replace(&format!(":{port}"), &format!(":{}", proxy.port()));
-            self.system.set_for(link.service, &name, Some(&instead));
-            self.proxies.insert(link.name, proxy);
+            let mut instead = Vec::new();
+            for url in url.split(',') {
+                let port = port_of(url);
+                let proxy = Proxy::to((Ipv4Addr::LOCALHOST, port).into()).await;
+                instead.push(url.replace(&format!(":{port}"), &format!(":{}", proxy.port())));
+                self.proxies.entry(link.name).or_default().push(proxy);
+            }
+            self.system.set_for(link.service, &name, Some(&instead.join(",")));
         }
     }
 
     /// Takes back whatever may have outlived its fault.
     pub(crate) async fn heal(&mut self) {
-        self.proxies.values().for_each(|proxy| proxy.set(Weather::Clear));
+        self.proxies.values().flatten().for_each(|proxy| proxy.set(Weather::Clear));
         if let Err(error) = provider::off(self).await {
             self.notes.insert(format!("the provider's switches were not turned off at once: {error}"), 1);
         }
@@ -137,7 +164,7 @@ impl World {
     /// Faults that cannot be made here, each with what is missing.
     #[must_use]
     pub(crate) fn impossible() -> Vec<(Fault, &'static str)> {
-        let asked = Command::new(amends())
+        let asked = call()
             .args(["config", "show", "--json"])
             .env(processes::VARIABLE, "nowhere")
             .stdout(Stdio::null())
@@ -211,8 +238,18 @@ impl World {
         }
     }
 
+    /// Takes a sample of each process of ours that lives. The mail catcher keeps all it catches: it is a test's.
+    pub(crate) fn sample(&mut self, lives: &mut Lives) {
+        for name in self.services().into_iter().filter(|name| *name != "mail-catcher") {
+            let process = self.system.process(name);
+            if process.ended().is_none() {
+                lives.sample(name, process.pid());
+            }
+        }
+    }
+
     /// Keeps what tells what happened: logs, and the databases as they are.
-    pub(crate) fn keep(&self, folder: &Path) {
+    pub(crate) fn keep(&mut self, folder: &Path) {
         let _ = fs::create_dir_all(folder);
         let Ok(entries) = fs::read_dir(self.system.folder()) else { return };
         for path in entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()) {
@@ -220,7 +257,9 @@ impl World {
                 let _ = fs::copy(&path, folder.join(name));
             }
         }
-        let _ = fs::copy(self.system.folder().join("broker/nats-server.log"), folder.join("nats-server.log"));
+        for server in self.system.broker.servers() {
+            let _ = fs::copy(server.log(), folder.join(server.name()).with_extension("log"));
+        }
         let Some(cluster) = &self.cluster else { return };
         for service in ["ORCHESTRATOR", "INVENTORY", "PAYMENT", "NOTIFICATION"] {
             let url = self.system.setting(&format!("AMENDS_{service}__DATABASE__URL"));
@@ -230,6 +269,11 @@ impl World {
             }
         }
     }
+}
+
+fn port_of(url: &str) -> u16 {
+    let port = url.rsplit(':').next().and_then(|rest| rest.split('/').next()?.parse().ok());
+    port.expect("a URL of a test has a port")
 }
 
 /// So that a pause of some seconds outlives every lease, and what was not acknowledged comes again soon.

@@ -50,7 +50,7 @@ pub(super) fn fill(world: &World) -> Result<Trace, String> {
 pub(super) fn grow(world: &mut World) -> Result<(), String> {
     world.disk.as_ref().ok_or("there is no small disk")?.grow()?;
     let broker = &mut world.system.broker;
-    broker.process().kill();
+    broker.kill();
     broker.start_again();
     Ok(())
 }

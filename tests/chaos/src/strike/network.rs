@@ -1,12 +1,17 @@
-//! Weather on the links.
+//! Weather on the links, on all ways of one where it leads to several servers.
 //!
 //! Invariant: only the struck link changes, and it is clear again afterwards.
 
 use super::Trace;
-use crate::{fault::Fault, plan::Strike, proxy::Weather, world::World};
+use crate::{
+    fault::Fault,
+    plan::Strike,
+    proxy::{Proxy, Weather},
+    world::World,
+};
 
 pub(super) fn begin(world: &World, strike: &Strike) -> Result<Trace, String> {
-    let proxy = world.proxies.get(strike.target).ok_or_else(|| format!("{} is no link", strike.target))?;
+    let proxies = world.proxies.get(strike.target).ok_or_else(|| format!("{} is no link", strike.target))?;
     let weather = match strike.fault {
         Fault::Partition => Weather::Partition,
         Fault::NothingOut => Weather::NothingOut,
@@ -16,17 +21,17 @@ pub(super) fn begin(world: &World, strike: &Strike) -> Result<Trace, String> {
         Fault::HalfOpen => Weather::HalfOpen,
         Fault::CutCommits => Weather::CutCommits,
         Fault::Reset => {
-            proxy.reset();
+            proxies.iter().for_each(Proxy::reset);
             return Ok(Trace::default());
         }
         other => return Err(format!("{other:?} is no weather")),
     };
-    proxy.set(weather);
+    proxies.iter().for_each(|proxy| proxy.set(weather));
     Ok(Trace::default())
 }
 
 pub(super) fn clear(world: &World, target: &str) -> Result<(), String> {
-    let proxy = world.proxies.get(target).ok_or_else(|| format!("{target} is no link"))?;
-    proxy.set(Weather::Clear);
+    let proxies = world.proxies.get(target).ok_or_else(|| format!("{target} is no link"))?;
+    proxies.iter().for_each(|proxy| proxy.set(Weather::Clear));
     Ok(())
 }

@@ -38,6 +38,8 @@ pub(super) fn doom(world: &mut World, strike: &Strike) -> Result<Trace, String> 
     let point = strike.fault.crash_point().ok_or("no place to die")?;
     world.system.kill(strike.target);
     let place = format!("{point}:{}", 1 + strike.dice % 3);
+    // An older version may have no such places.
+    world.system.run_as(strike.target, None);
     world.system.set_for(strike.target, VARIABLE, Some(&place));
     world.start_service(strike.target);
     // It holds for this life only.
@@ -109,14 +111,19 @@ pub(super) fn go_on(world: &mut World, target: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// One orchestrator after the other, each when the one before it is ready again.
+/// One orchestrator after the other, each when the one before it is started again. Where there is an older version,
+/// every second one comes back as that, and the next time the others do.
 pub(super) async fn roll(world: &mut World) -> Result<Trace, String> {
-    for name in world.topology.orchestrators() {
+    for (place, name) in world.topology.orchestrators().into_iter().enumerate() {
         stopped(world, name).await;
+        let older = world.older.clone().filter(|_| (place + world.rolls).is_multiple_of(2));
+        world.started_older += u64::from(older.is_some());
+        world.system.run_as(name, older);
         world.start_service(name);
         // Not until it is ready: the broker may be away, and then nobody is.
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
+    world.rolls += 1;
     Ok(Trace::default())
 }
 
