@@ -187,9 +187,14 @@ fn journals(day: &Day) -> Vec<Plant> {
         journal("a storm", L5, order, forgeries::storms),
         journal("a proof is contradicted", I8, undone, forgeries::contradicts),
         journal("nobody gave the signal", I11, &day.approved, forgeries::nobody),
+        row("nobody paused a participant", I11, "", PAUSED_BY_NOBODY, &["payment"]),
     ]
 }
 
+const PAUSED_BY_NOBODY: (&str, &str) = (
+    "orchestrator",
+    "INSERT INTO participant_actions (participant, seq, action, actor, reason, asked_at_ms) VALUES ($1, 1, 'pause', '', '', 1)",
+);
 const REVIVED: (&str, &str) = (
     "orchestrator",
     "UPDATE sagas SET state = replace(state, '{\"done\":\"completed\"}', '\"forward\"') WHERE id = $1",

@@ -18,6 +18,7 @@ mod operators;
 mod orders;
 mod outages;
 mod overload;
+mod participants;
 mod poison;
 mod production;
 mod python;

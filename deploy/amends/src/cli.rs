@@ -8,6 +8,7 @@ mod audit;
 mod doctor;
 mod letters;
 mod messages;
+mod participants;
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, str::FromStr};
 
@@ -20,6 +21,7 @@ pub(crate) use audit::{Audit, Book};
 pub(crate) use doctor::{Doctor, Examined};
 pub(crate) use letters::{DeadLetter, DeadLetterCommand, DeadLetterList, WhyLetter};
 pub(crate) use messages::{Message, MessageList, Redrive};
+pub(crate) use participants::{Participant, ParticipantCommand, WhyParticipant};
 
 /// Variables that begin like settings and are flags of single commands.
 pub(crate) const API_KEY_VARIABLE: &str = "AMENDS_API_KEY";
@@ -74,6 +76,8 @@ pub(crate) enum Command {
     /// Look at messages in their streams and send them again, by the broker itself
     #[command(subcommand)]
     Message(Message),
+    /// Look at participants, pause them and let them go on, by the admin API
+    Participant(Participant),
     /// Check definitions; pause them, by the admin API
     #[command(subcommand)]
     Definition(Definition),
@@ -277,6 +281,27 @@ pub(crate) struct Verify {
     pub(crate) json: bool,
 }
 
+/// How long something lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    ms: u64,
+}
+
+impl Span {
+    /// In seconds.
+    pub(crate) const fn seconds(self) -> u64 {
+        self.ms / 1_000
+    }
+}
+
+impl FromStr for Span {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let span = span_ms(text).map(|ms| Self { ms });
+        span.ok_or_else(|| "write a time such as 90s, 10m, 2h or 1d".to_owned())
+    }
+}
+
 /// A moment, or how long ago it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Since {
@@ -297,18 +322,22 @@ impl Since {
 impl FromStr for Since {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const UNITS: [(char, u64); 4] = [('s', 1_000), ('m', 60_000), ('h', 3_600_000), ('d', 86_400_000)];
-        let age = UNITS.into_iter().find_map(|(unit, ms)| {
-            let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
-            number.checked_mul(ms)
-        });
-        match age {
+        match span_ms(text) {
             Some(ms) => Ok(Self::AgoMs(ms)),
             None => text.parse().map(Self::At).map_err(|_| {
                 "write a time such as 2026-11-21T08:00:00Z, or an age such as 30m, 24h or 7d".to_owned()
             }),
         }
     }
+}
+
+/// `90s`, `10m`, `24h` or `7d` in milliseconds.
+fn span_ms(text: &str) -> Option<u64> {
+    const UNITS: [(char, u64); 4] = [('s', 1_000), ('m', 60_000), ('h', 3_600_000), ('d', 86_400_000)];
+    UNITS.into_iter().find_map(|(unit, ms)| {
+        let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
+        number.checked_mul(ms)
+    })
 }
 
 #[derive(Debug, Subcommand)]
@@ -424,6 +453,12 @@ mod tests {
         for wrong in ["", "h", "24", "-1h", "yesterday", "99999999999999999999d"] {
             assert!(moment(wrong).unwrap_err().contains("24h"), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_span_is_a_number_with_a_unit() {
+        assert_eq!("10m".parse::<Span>().unwrap().seconds(), 600);
+        assert!("10".parse::<Span>().unwrap_err().contains("10m"));
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Dead letters (L4): as many as were injected, no more and no fewer; and that whoever dealt with one, or
-//! paused a definition, said why (I11). What is done to sagas stands in their journals.
+//! paused a definition or a participant, said why (I11). What is done to sagas stands in their journals.
 //!
 //! Only whoever injected them knows how many there should be; without that they are counted.
 //!
@@ -39,6 +39,10 @@ pub(crate) async fn check(
     }
     for pause in sources.store.definition_pauses().await? {
         named(&format!("the pause of {}", pause.name), &pause.actor, &pause.reason, report);
+    }
+    for said in sources.store.participant_actions().await? {
+        let what = format!("{} of participant {}", said.wish.as_str(), said.participant);
+        named(&what, &said.actor, &said.reason, report);
     }
     let found = report.counters.dead_letters;
     if let Some(injected) =

@@ -35,6 +35,7 @@ mod keys;
 mod letters;
 mod listing;
 mod opening;
+mod participants;
 mod pauses;
 mod places;
 mod postgres;

@@ -59,6 +59,8 @@ pub struct ConsumerStatus {
     pub acked_seq: u64,
     /// For how long nothing is delivered because somebody paused it, in milliseconds; 0 when nobody did.
     pub paused_ms: u64,
+    /// Until when, by the broker's clock; `None` when nobody did, or that time is over.
+    pub paused_until: Option<Timestamp>,
 }
 
 /// A message as it lies in a stream.
@@ -167,6 +169,7 @@ impl Broker {
                 .pause_remaining
                 .filter(|_| info.paused)
                 .map_or(0, |left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1)),
+            paused_until: info.config.pause_until.filter(|_| info.paused).map(Timestamp::from),
         }))
     }
 

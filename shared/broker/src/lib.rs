@@ -21,6 +21,7 @@ mod jitter;
 mod ledger;
 mod link;
 pub mod meter;
+mod pause;
 mod publisher;
 mod pull;
 mod reconcile;

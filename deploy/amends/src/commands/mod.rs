@@ -13,6 +13,7 @@ pub(crate) mod key;
 mod mail_catcher;
 mod message;
 mod migrate;
+mod participant;
 mod pauses;
 mod saga;
 mod serve;
@@ -56,6 +57,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<bool> {
         Command::MailCatcher(command) => runtime()?.block_on(mail_catcher::run(command)),
         Command::Demo(command) => runtime()?.block_on(demo::run(&command)),
         Command::DeadLetter(command) => runtime()?.block_on(dead_letter::run(&command, &mut output)),
+        Command::Participant(command) => runtime()?.block_on(participant::run(&command, &mut output)),
         Command::Message(command) => runtime()?.block_on(message::run(&command, &settings, &mut output)),
         Command::Saga(command) => runtime()?.block_on(saga::run(&command, &mut output)),
         Command::Key(command) => runtime()?.block_on(key::run(&command, &settings, &mut output)),

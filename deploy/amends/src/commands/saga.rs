@@ -148,7 +148,10 @@ fn hangs(step: &Value, effect: &str) -> Option<String> {
         (_, _, Value::String(action)) => {
             Some(format!("{word}{action} is wanted, once its old attempt is closed"))
         }
-        (_, Value::String(by), _) => Some(format!("{word}held by {by}")),
+        (_, Value::String(by), _) => {
+            let who = effect["away"].as_str().map(|name| format!(" {name}")).unwrap_or_default();
+            Some(format!("{word}held by {by}{who}"))
+        }
         _ => None,
     }
 }

@@ -42,7 +42,7 @@ fn of_consumer(consumer: &Consumer) -> Vec<Finding> {
         findings.push(PAUSED.warning(
             format!("{what} is paused for another {} s", found.paused_ms.div_ceil(1_000)),
             "somebody paused it; the sagas that need it are held meanwhile",
-            "`nats consumer resume`, if that is not meant",
+            "`amends participant ls` says who and why, `amends participant resume` ends it, by hand or not",
         ));
     }
     let pending = found.pending;

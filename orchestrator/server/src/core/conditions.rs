@@ -1,7 +1,7 @@
 //! Whose fault silence is: ours, the broker's or a participant's.
 //!
 //! Invariant: silence burns an attempt only when it is the participant's: not while the broker refuses
-//! us, our own replies lie unread, or the participant reads nothing.
+//! us, our own replies lie unread, or the participant reads nothing or is paused.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,13 +14,14 @@ use tokio::time::Instant;
 
 use super::config::LoopsConfig;
 use super::definitions::Definitions;
+use super::participant_pauses::ParticipantPauses;
 
 /// What the timers know of the world.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Conditions {
     /// The broker does not take our messages, or replies lie unread.
     pub(crate) blind: bool,
-    /// Participants that read nothing at the moment.
+    /// Participants that read nothing at the moment, or are paused.
     pub(crate) down: BTreeSet<Token>,
 }
 
@@ -35,16 +36,23 @@ impl Conditions {
 pub(crate) struct Watch {
     broker: Broker,
     definitions: Definitions,
+    pauses: ParticipantPauses,
     ttl: Duration,
     reply_backlog_max: u64,
     known: Option<(Instant, Arc<Conditions>)>,
 }
 
 impl Watch {
-    pub(crate) fn new(broker: Broker, definitions: Definitions, config: &LoopsConfig) -> Self {
+    pub(crate) fn new(
+        broker: &Broker,
+        definitions: &Definitions,
+        pauses: &ParticipantPauses,
+        config: &LoopsConfig,
+    ) -> Self {
         Self {
-            broker,
-            definitions,
+            broker: broker.clone(),
+            definitions: definitions.clone(),
+            pauses: pauses.clone(),
             ttl: Duration::from_millis(config.conditions_ttl_ms),
             reply_backlog_max: config.reply_backlog_max,
             known: None,
@@ -85,9 +93,12 @@ impl Watch {
     }
 
     async fn is_down(&self, participant: &Token) -> bool {
+        if self.pauses.hold(participant) {
+            return true;
+        }
         match self.broker.consumer_status(Stream::Command, participant).await {
-            // Nobody asks for messages, or commands lie unread: it is away or behind.
-            Ok(Some(status)) => status.waiting == 0 || status.pending > 0,
+            // Nobody asks for messages, or gets them, or commands lie unread: it is away, paused or behind.
+            Ok(Some(status)) => status.waiting == 0 || status.paused_ms > 0 || status.pending > 0,
             Ok(None) | Err(_) => true,
         }
     }

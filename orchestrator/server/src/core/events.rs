@@ -23,13 +23,18 @@ const MS_PER_HOUR: u64 = 3_600_000;
 
 /// The loop's parts.
 pub(crate) struct Events {
-    pub(crate) config: LoopsConfig,
-    pub(crate) store: Store,
-    pub(crate) broker: Broker,
-    pub(crate) wake: Arc<Notify>,
+    config: LoopsConfig,
+    store: Store,
+    broker: Broker,
+    wake: Arc<Notify>,
 }
 
 impl Events {
+    /// `wake` says that a commit has written some.
+    pub(crate) fn new(config: &LoopsConfig, store: &Store, broker: &Broker, wake: Arc<Notify>) -> Self {
+        Self { config: config.clone(), store: store.clone(), broker: broker.clone(), wake }
+    }
+
     /// Runs until shutdown.
     pub(crate) async fn run(self, shutdown: CancellationToken) {
         let mut tick = tokio::time::interval(Duration::from_millis(self.config.event_interval_ms));

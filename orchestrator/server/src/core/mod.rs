@@ -19,6 +19,7 @@ mod decide;
 mod definitions;
 mod events;
 mod messages;
+mod participant_pauses;
 mod participants;
 mod pauses;
 mod places;
@@ -61,6 +62,7 @@ pub use definitions::{
     latest_start, load_file,
 };
 pub use messages::{MessagesError, SagaMessage, SagaMessages, outcome_of};
+pub use participant_pauses::{ParticipantError, ParticipantPauses, ParticipantSaid, PauseEnd};
 pub use participants::ParticipantState;
 pub use pauses::{PauseList, ResumeError};
 pub use redrive::RedriveError;
@@ -80,6 +82,8 @@ pub struct Core {
     broker: Broker,
     definitions: Definitions,
     pauses: PauseList,
+    /// Of participants.
+    halts: ParticipantPauses,
     starts: mpsc::Sender<Work>,
     admission: admission::Admission,
     pulse: pulse::Pulse,
@@ -187,20 +191,12 @@ impl Core {
             events: Arc::clone(&events),
             places: Arc::clone(&wanted),
         };
-        let watch = || conditions::Watch::new(broker.clone(), definitions.clone(), config);
-        let timers = timers::Timers {
-            config: config.clone(),
-            store: store.clone(),
-            conditions: watch(),
-            definitions: definitions.clone(),
-            inputs: inputs.clone(),
-            pulse: pulse.clone(),
-        };
+        let halts = ParticipantPauses::default();
+        let watch = || conditions::Watch::new(broker, &definitions, &halts, config);
+        let timers = timers::Timers::new(config, &store, &definitions, watch(), &inputs, &pulse);
         let places = places::PlaceGiver::new(config, &store, &definitions, watch(), &inputs, &wanted);
         let releases = releases::Releases::new(config, &store, &definitions, watch(), &inputs, &pulse);
-        let (own_config, own_store, own_broker) = (config.clone(), store.clone(), broker.clone());
-        let outbox =
-            events::Events { config: own_config, store: own_store, broker: own_broker, wake: events };
+        let outbox = events::Events::new(config, &store, broker, events);
         let mut tasks = JoinSet::new();
         tasks.spawn(batches.run(inputs_queue, starts_queue));
         let (publisher, names) = (broker.publisher(), broker.names().clone());
@@ -220,8 +216,11 @@ impl Core {
         let copy = dead_letters::copy(broker.clone(), store.clone(), batch_count_max, shutdown.clone());
         tasks.spawn(copy);
         tasks.spawn(outbox.run(shutdown.clone()));
+        let pauser = participant_pauses::ParticipantPauser::new(&halts, &store, broker, config);
+        tasks.spawn(pauser.run(shutdown.clone()));
         let (pauses, broker) = (PauseList::default(), broker.clone());
-        let core = Self { store, broker, definitions, pauses, starts, admission, pulse, repeats, settled };
+        let core =
+            Self { store, broker, definitions, pauses, halts, starts, admission, pulse, repeats, settled };
         tasks.spawn(pauses::Pauses::new(core.clone(), config.pause_interval_ms).run(shutdown.clone()));
         let by_event = starts::Starts { core: core.clone(), broker: core.broker.clone(), batch_count_max };
         tasks.spawn(by_event.run(shutdown.clone()));

@@ -1,4 +1,4 @@
-//! The participants as the broker sees them: who is there, and how far they are.
+//! The participants as the broker sees them: who is there, how far they are, and who has paused them.
 //!
 //! Invariant: it only looks. What it cannot learn it leaves out, and says so.
 
@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use amends_broker::{ConsumerStatus, Error, Instance};
 use amends_contract::{ORCHESTRATOR, Stream, Token};
+use amends_store::ParticipantAction;
 
 use super::Core;
 
@@ -21,6 +22,8 @@ pub struct ParticipantState {
     pub instances: Vec<Instance>,
     /// How far it has read its commands; `None` when it has no consumer.
     pub consumer: Option<ConsumerStatus>,
+    /// Why it gets no commands; `None` when it does, or somebody paused it at the broker by hand.
+    pub pause: Option<ParticipantAction>,
 }
 
 impl Core {
@@ -38,7 +41,8 @@ impl Core {
             let service = self.names().service_name(&name);
             let instances = instances.iter().filter(|instance| instance.name == service).cloned().collect();
             let consumer = self.broker.consumer_status(Stream::Command, &name).await?;
-            states.push(ParticipantState { name, instances, consumer });
+            let pause = self.halts.of(&name);
+            states.push(ParticipantState { name, instances, consumer, pause });
         }
         Ok(states)
     }

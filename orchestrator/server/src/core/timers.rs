@@ -22,15 +22,33 @@ use super::work::{Due, Task, Work};
 
 /// The loop's parts.
 pub(crate) struct Timers {
-    pub(crate) config: LoopsConfig,
-    pub(crate) store: Store,
-    pub(crate) conditions: Watch,
-    pub(crate) definitions: Definitions,
-    pub(crate) inputs: mpsc::Sender<Work>,
-    pub(crate) pulse: Pulse,
+    config: LoopsConfig,
+    store: Store,
+    conditions: Watch,
+    definitions: Definitions,
+    inputs: mpsc::Sender<Work>,
+    pulse: Pulse,
 }
 
 impl Timers {
+    pub(crate) fn new(
+        config: &LoopsConfig,
+        store: &Store,
+        definitions: &Definitions,
+        conditions: Watch,
+        inputs: &mpsc::Sender<Work>,
+        pulse: &Pulse,
+    ) -> Self {
+        Self {
+            config: config.clone(),
+            store: store.clone(),
+            conditions,
+            definitions: definitions.clone(),
+            inputs: inputs.clone(),
+            pulse: pulse.clone(),
+        }
+    }
+
     /// Runs until shutdown.
     pub(crate) async fn run(mut self, shutdown: CancellationToken) {
         let interval = Duration::from_millis(self.config.timer_interval_ms);
@@ -109,6 +127,7 @@ mod tests {
     use serde_json::json;
     use uuid::Uuid;
 
+    use super::super::participant_pauses::ParticipantPauses;
     use super::*;
 
     const SOURCE: &str = "saga: due\nversion: 1\nsteps:\n  - { name: a, kind: pivot, call: b.c }\n";
@@ -143,10 +162,10 @@ mod tests {
         // Nobody is there: what the timers think of the world does not matter here.
         let nobody = serde_json::from_value(json!({ "url": "nats://127.0.0.1:1" })).unwrap();
         let broker = Broker::connect(&nobody, "orchestrator").await.unwrap();
-        let conditions = Watch::new(broker, definitions.clone(), &config);
+        let conditions = Watch::new(&broker, &definitions, &ParticipantPauses::default(), &config);
         let (inputs, mut queue) = mpsc::channel(config.inputs_max);
         let pulse = Pulse::new(config.idle_interval_ms);
-        let mut timers = Timers { config, store, conditions, definitions, inputs, pulse };
+        let mut timers = Timers::new(&config, &store, &definitions, conditions, &inputs, &pulse);
 
         let mut taken = std::collections::HashSet::new();
         while taken.len() < COUNT {

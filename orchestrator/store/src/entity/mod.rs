@@ -14,6 +14,7 @@ pub(crate) mod idempotency;
 pub(crate) mod journal;
 pub(crate) mod letter_action;
 pub(crate) mod outbox;
+pub(crate) mod participant_action;
 pub(crate) mod place;
 pub(crate) mod place_lock;
 pub(crate) mod saga;

@@ -11,6 +11,7 @@ mod m0006_letter_actions;
 mod m0007_outages;
 mod m0008_growth;
 mod m0009_retention;
+mod m0010_participants;
 
 use std::time::Duration;
 
@@ -36,6 +37,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0007_outages::Migration),
             Box::new(m0008_growth::Migration),
             Box::new(m0009_retention::Migration),
+            Box::new(m0010_participants::Migration),
         ]
     }
 }

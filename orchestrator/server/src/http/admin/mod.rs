@@ -52,4 +52,5 @@ fn operators() -> OpenApiRouter<App> {
         .routes(routes!(dead_letters::act))
         .routes(routes!(messages::list))
         .routes(routes!(participants::list))
+        .routes(routes!(participants::act))
 }

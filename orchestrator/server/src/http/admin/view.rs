@@ -238,6 +238,10 @@ pub(super) struct EffectView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     held_by: Option<HeldBy>,
+    /// The participant whose outage, or pause, that is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    away: Option<Token>,
 }
 
 impl SagaView {
@@ -306,10 +310,12 @@ impl StepView {
             call: defined.map(|step| step.call.to_string()),
             action: EffectView {
                 saga: defined.and_then(|defined| child(saga, step, Direction::Forward, defined)),
+                away: defined.and_then(|defined| away(step, Direction::Forward, defined)),
                 ..EffectView::action(step)
             },
             undo: has_undo.then(|| EffectView {
                 saga: defined.and_then(|defined| child(saga, step, Direction::Backward, defined)),
+                away: defined.and_then(|defined| away(step, Direction::Backward, defined)),
                 ..EffectView::undo(step)
             }),
             alarm: step.alarm,
@@ -326,6 +332,16 @@ fn child(saga: SagaId, step: &StepState, direction: Direction, defined: &Step) -
     let effect = step.effect(direction).filter(|effect| effect.send_no > 0)?;
     let id = EffectId { saga, step: step.reference(), direction, epoch: effect.epoch };
     (address?.participant == *ORCHESTRATOR).then(|| SagaId::derived(&id, effect.decided_at))
+}
+
+/// Whose absence holds a step's effect.
+fn away(step: &StepState, direction: Direction, defined: &Step) -> Option<Token> {
+    let held = step.flight(direction).and_then(|flight| flight.held)?;
+    let address = match direction {
+        Direction::Forward => defined.address(),
+        Direction::Backward => defined.undo_address(),
+    };
+    (held == HeldBy::Participant).then(|| address.map(|address| address.participant.clone()))?
 }
 
 impl EffectView {

@@ -210,6 +210,7 @@ async fn every_route_is_described() {
             "/v1/definitions/{definition}/pause",
             "/v1/definitions/{definition}/resume",
             "/v1/participants",
+            "/v1/participants/{name}/actions",
             "/v1/sagas",
             "/v1/sagas/{id}",
             "/v1/sagas/{id}/actions",

@@ -11,6 +11,7 @@ mod dead_letters;
 mod idempotency;
 mod orders;
 mod overload;
+mod participants;
 mod places;
 mod requests;
 mod retention;
