@@ -80,6 +80,11 @@ impl PublishError {
     /// What `JetStream` answered to a message.
     pub(crate) fn answered(error: &jetstream::Error) -> Self {
         match Error::answered(error) {
+            // A cluster is storing this very message for somebody who was faster, and does not know yet
+            // whether it will: offered again, it is a duplicate or is stored.
+            Error::Refused { code, text } if code == ErrorCode::STREAM_DUPLICATE_MESSAGE_CONFLICT.0 => {
+                Self::Unavailable(text)
+            }
             Error::Refused { code, text } => Self::Refused { code, text },
             other => Self::Unavailable(other.to_string()),
         }
@@ -102,4 +107,15 @@ impl PublishError {
             Self::Invalid(_) => "invalid",
         }
     }
+}
+
+#[test]
+fn a_message_that_a_cluster_is_storing_is_offered_again() {
+    let answer = |code: u64, err_code: u64| {
+        let answer = serde_json::json!({ "code": code, "err_code": err_code, "description": "no" });
+        serde_json::from_value(answer).is_ok_and(|error| PublishError::answered(&error).is_transient())
+    };
+    assert!(answer(409, 10_158), "duplicate message id is in process");
+    assert!(answer(503, 10_077), "no leader, no room");
+    assert!(!answer(400, 10_054), "larger than the stream takes");
 }
