@@ -20,8 +20,10 @@ use amends_tests::{
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-/// Pause between two tries, and between two looks.
+/// Pause between two tries, and between two looks, at first and at most: whoever waits for long asks seldom, else
+/// thousands who wait are a load of their own.
 const AGAIN: Duration = Duration::from_millis(150);
+const AGAIN_MAX: Duration = Duration::from_secs(3);
 const PATIENCE: Duration = Duration::from_secs(8);
 /// More than this many pieces of 8.50 have to be approved.
 const NEEDS_APPROVAL: u64 = 117;
@@ -184,6 +186,7 @@ impl Shop {
     /// Asks one orchestrator after the other until one says what it does; `None` for an answer that is
     /// wrong.
     async fn until_answered(&self, ask: Ask<'_>) -> Option<Answer> {
+        let mut pause = AGAIN;
         loop {
             match ask.at(self.door()).await {
                 Some(answer) if (200..300).contains(&answer.status) => return Some(answer),
@@ -198,7 +201,8 @@ impl Shop {
                 }
                 None => {}
             }
-            tokio::time::sleep(AGAIN).await;
+            tokio::time::sleep(pause).await;
+            pause = AGAIN_MAX.min(pause * 2);
         }
     }
 
@@ -244,12 +248,14 @@ impl Shop {
 
     async fn given_back(&self, number: u64, dice: &mut Dice) -> Option<Sold> {
         let order = self.placed(Order::new(Kind::Good, number, 2)).await?;
+        let mut pause = AGAIN;
         let ended = loop {
             let answer = self.until_answered(Ask::Look(&order.id)).await?;
             if answer.body["status"] != "pending" {
                 break answer.body["status"].clone();
             }
-            tokio::time::sleep(AGAIN).await;
+            tokio::time::sleep(pause).await;
+            pause = AGAIN_MAX.min(pause * 2);
         };
         if ended != "confirmed" {
             return Some(Sold::Order(order));

@@ -16,7 +16,7 @@ use crate::{
 pub(super) const CLUSTER: Scenario = Scenario {
     name: "cluster",
     about: "three nats-servers, two orchestrators, PostgreSQL: one process of each kind is killed every 5 s",
-    size: Size { orders: 5_000, rate: 15, seed: 1 },
+    size: Size { orders: 5_000, rate: 8, seed: 1 },
     makes: &[(Fault::LeaderKilled, 2), (Fault::Kill, 10), (Fault::PostgresKilled, 2)],
     // Leases are those that ship: nothing is delivered again by the broker within a minute.
     sees: &[

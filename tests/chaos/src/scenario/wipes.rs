@@ -17,7 +17,7 @@ use crate::{
 pub(super) const WIPES: Scenario = Scenario {
     name: "wipes",
     about: "JetStream's store is deleted three times; every order settles, all books balance",
-    size: Size { orders: 5_000, rate: 15, seed: 1 },
+    size: Size { orders: 5_000, rate: 10, seed: 1 },
     makes: &[(Fault::StoreWiped, COUNT as usize)],
     sees: &[
         "completed",
