@@ -18,6 +18,7 @@ demo: ## five orders with five fates, on a broker and services of their own; Ctr
 
 test: ## everything: format, clippy, all tests (installs PostgreSQL and nats-server if missing), the simulation, the demo
 	@deploy/local/test-tools.sh
+	@deploy/local/python-tools.sh
 	@$(MAKE) --no-print-directory check
 	NATS_SERVER_BIN="$$($(AMENDS) nats-server)" && export NATS_SERVER_BIN && $(CARGO) test --locked --workspace $(PROOFS:%=--exclude %)
 	$(CARGO) test --locked --profile sim $(PROOFS:%=--package %)

@@ -139,7 +139,11 @@ pub async fn disagreements(system: &System, orders: &[Order], deals: &[Deal]) ->
 
 /// What the auditor finds, who reads databases and streams. What the tests know beforehand, how each saga was
 /// to end and who was to be told, is compared here.
-async fn auditor(system: &System) -> Vec<String> {
+/// What the auditor finds, whatever else was asked of the system.
+///
+/// # Panics
+/// When the books cannot be read.
+pub async fn auditor(system: &System) -> Vec<String> {
     let report = books::report(books::sources(system), &Expectations::default()).await;
     report.findings.iter().map(ToString::to_string).collect()
 }

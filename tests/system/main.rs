@@ -13,6 +13,7 @@ mod control;
 mod crash;
 mod dead_letters;
 mod demo;
+mod described;
 mod doctor;
 mod operators;
 mod orders;

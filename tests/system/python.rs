@@ -1,15 +1,11 @@
 //! A participant in Python, written from docs/PROTOCOL.md alone, in place of notification.
 
-use std::{
-    env,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::{Path, PathBuf};
 
 use amends_tests::{
     Dice, Launch, Process, System,
     audit::{audit, settled},
-    eventually,
+    eventually, python_packages,
     traffic::{Submission, mixed, restock},
 };
 
@@ -20,31 +16,7 @@ const PARTICIPANT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python/notificat
 
 /// Installs the pinned client library, once for all runs, and gives its folder.
 pub(crate) fn client_library() -> PathBuf {
-    let cache = env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cache")))
-        .expect("HOME or XDG_CACHE_HOME")
-        .join("amends");
-    let requirements = std::fs::read_to_string(CLIENT).expect("the pinned requirements");
-    let pinned = requirements.lines().find_map(|line| line.strip_prefix("nats-py==")?.split(' ').next());
-    let folder = cache.join(format!("nats-py-{}", pinned.expect("a version")));
-    if folder.join("nats").is_dir() {
-        return folder;
-    }
-    std::fs::create_dir_all(&cache).expect("the cache can be made");
-    // Whole or not at all: two at once or an abort do no harm.
-    let under_way = tempfile::tempdir_in(&cache).expect("the cache can be written");
-    let output = Command::new("python3")
-        .args(["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", "--no-deps"])
-        .args(["--only-binary=:all:", "--require-hashes", "--requirement", CLIENT, "--target"])
-        .arg(under_way.path())
-        .env("PIP_ROOT_USER_ACTION", "ignore")
-        .output()
-        .expect("python3 runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let renamed = std::fs::rename(under_way.path(), &folder);
-    assert!(renamed.is_ok() || folder.join("nats").is_dir(), "{renamed:?}");
-    folder
+    python_packages(Path::new(CLIENT), "nats-py").expect("PyPI can be reached")
 }
 
 fn start(system: &System) -> Process {

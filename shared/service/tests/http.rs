@@ -192,7 +192,7 @@ async fn parameters_are_read_strictly() {
         ("/orders?limt=1", "400 invalid-query [?limt: unknown field `limt`, expected `customer` or `limit`]"),
         ("/orders?limit=1&limit=2", "400 invalid-query [?limit: is given more than once]"),
         ("/orders?customer=a%00b", "400 invalid-query [?customer: contains %00]"),
-        ("/numbers/x", "400 invalid-path [path:: Invalid URL: Cannot parse `x` to a `u32`]"),
+        ("/numbers/x", "400 invalid-path [path:number: Cannot parse `x` to a `u32`]"),
         ("/numbers/%00", "400 invalid-path [path:: contains %00]"),
     ];
     for (path, expected) in cases {

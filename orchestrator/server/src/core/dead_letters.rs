@@ -2,9 +2,10 @@
 //!
 //! Invariant: the original is acknowledged only after its dead letter is stored in the broker.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use amends_broker::{Broker, ConsumerSpec, Delivery, Outgoing, Publisher, Start};
+use amends_broker::{Broker, ConsumerSpec, Delivery, Outgoing, PublishError, Publisher, Start};
 use amends_contract::{
     CONTENT_TYPE, DeadLetter, DeadReason, DecodeError, Envelope, Names, ORCHESTRATOR, Stream, Token,
 };
@@ -34,34 +35,53 @@ impl DeadLetters {
 
     /// Publishes a dead letter for each, then acknowledges the original.
     pub(crate) async fn set_aside(&self, dead: Vec<(Arc<Receipt>, DeadReason)>) {
-        if dead.is_empty() {
-            return;
+        let mut waiting: Vec<(Arc<Receipt>, DeadLetter)> = dead
+            .into_iter()
+            .map(|(receipt, reason)| {
+                let letter = self.letter(receipt.delivery(), reason);
+                (receipt, letter)
+            })
+            .collect();
+        while !waiting.is_empty() {
+            let batch = waiting.iter().map(|(_, letter)| self.outgoing(letter)).collect();
+            let results = self.publisher.publish(batch).await;
+            let again = waiting.into_iter().zip(results).filter_map(|((receipt, letter), result)| {
+                let smaller = self.settle(&receipt, letter, result.err())?;
+                Some((receipt, smaller))
+            });
+            waiting = again.collect();
         }
-        let batch =
-            dead.iter().map(|(receipt, reason)| self.outgoing(receipt.delivery(), reason.clone())).collect();
-        let results = self.publisher.publish(batch).await;
-        for ((receipt, reason), result) in dead.into_iter().zip(results) {
-            match result {
-                Ok(_) => {
-                    counter!("amends_dead_letters_total", "code" => reason.code.clone()).increment(1);
-                    tracing::warn!(
-                        code = reason.code,
-                        reason = reason.message,
-                        stream = self.stream,
-                        "a message was set aside"
-                    );
-                    receipt.done();
-                }
-                Err(error) => {
+    }
+
+    /// Acknowledges what was set aside; gives what is to be published in place of a letter that was too large.
+    fn settle(
+        &self,
+        receipt: &Receipt,
+        letter: DeadLetter,
+        error: Option<PublishError>,
+    ) -> Option<DeadLetter> {
+        let DeadReason { code, message } = letter.reason.clone();
+        match error {
+            None => {
+                counter!("amends_dead_letters_total", "code" => code.clone()).increment(1);
+                tracing::warn!(code, reason = message, stream = self.stream, "a message was set aside");
+                receipt.done();
+                None
+            }
+            Some(error) => {
+                let is_too_large = matches!(error, PublishError::TooLarge { .. });
+                let smaller = is_too_large.then(|| smaller(letter)).flatten();
+                if smaller.is_none() {
                     tracing::warn!(%error, "a dead letter could not be stored; the message comes again");
                     receipt.again_after(RETRY_MS);
                 }
+                smaller
             }
         }
     }
 
-    fn outgoing(&self, delivery: &Delivery, reason: DeadReason) -> Outgoing {
-        let letter = DeadLetter::new(
+    fn letter(&self, delivery: &Delivery, reason: DeadReason) -> DeadLetter {
+        DeadLetter::new(
             orchestrator(),
             delivery.stored_at,
             reason,
@@ -69,7 +89,10 @@ impl DeadLetters {
             delivery.subject.clone(),
             delivery.headers(),
             &delivery.body,
-        );
+        )
+    }
+
+    fn outgoing(&self, letter: &DeadLetter) -> Outgoing {
         Outgoing {
             subject: self.names.dead(&letter.participant),
             body: letter.to_envelope().encode().into(),
@@ -78,6 +101,15 @@ impl DeadLetters {
             traceparent: None,
         }
     }
+}
+
+/// The same for a broker that takes less than most: without its headers, or as a last resort without its body, of
+/// which it has size and digest, and its place in the stream.
+fn smaller(letter: DeadLetter) -> Option<DeadLetter> {
+    if !letter.headers.is_empty() {
+        return Some(DeadLetter { headers: BTreeMap::new(), ..letter });
+    }
+    (!letter.body_base64.is_empty()).then(|| DeadLetter { body_base64: String::new(), ..letter })
 }
 
 fn orchestrator() -> Token {
@@ -120,4 +152,24 @@ fn read(delivery: &Delivery, broker: &Broker) -> DeadLetter {
             )
         },
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_letter_that_no_broker_takes_whole_gets_smaller_until_nothing_can_be_left_out() {
+        let (stream, subject) = (("S".to_owned(), 7), "s".to_owned());
+        let headers = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
+        let reason = DeadReason { code: "not-json".to_owned(), message: "it is none".to_owned() };
+        let at = amends_contract::Timestamp::from_unix_ms(0);
+        let whole = DeadLetter::new(orchestrator(), at, reason, stream, subject, headers, b"garbage");
+        let headless = smaller(whole.clone()).unwrap();
+        assert!(headless.headers.is_empty() && headless.body().unwrap() == b"garbage");
+        let empty = smaller(headless).unwrap();
+        assert_eq!((empty.body().unwrap().len(), empty.body_bytes), (0, 7));
+        assert_eq!((empty.body_digest, empty.id()), (whole.body_digest, whole.id()));
+        assert_eq!(smaller(empty), None);
+    }
 }

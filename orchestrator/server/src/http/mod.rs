@@ -9,6 +9,7 @@ mod admin;
 mod app;
 mod auth;
 mod beginning;
+mod described;
 mod errors;
 mod input;
 mod paging;

@@ -185,7 +185,7 @@ fn request(asked: &Asked) -> Result<Request<Body>, Problem> {
         }
         None => request.body(Body::empty()),
     };
-    request.map_err(|error| Problem::bad_request("invalid-body", format!("it cannot be asked for: {error}")))
+    request.map_err(|error| wrong("#", &format!("it cannot be asked for: {error}")))
 }
 
 /// The fields of the body; nothing at all says nothing.
@@ -196,7 +196,10 @@ fn fields(body: &[u8]) -> Result<Map<String, Value>, Problem> {
     match serde_json::from_slice(body) {
         Ok(Value::Object(fields)) => Ok(fields),
         Ok(_) => Err(wrong("#", "a JSON object is expected")),
-        Err(error) => Err(Problem::bad_request("invalid-body", format!("the body is no JSON: {error}"))),
+        Err(error) => {
+            Err(Problem::bad_request("malformed-json", "the body is not JSON")
+                .with_error("#", error.to_string()))
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use axum::extract::rejection::PathRejection;
-use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -79,7 +79,11 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
         }
         match axum::extract::Path::<T>::from_request_parts(parts, state).await {
             Ok(axum::extract::Path(value)) => Ok(Self(value)),
-            Err(rejection) => Err(wrong_path(rejection)),
+            Err(rejection) => {
+                let names = RawPathParams::from_request_parts(parts, state).await;
+                let names: Vec<String> = names.iter().flatten().map(|(name, _)| name.to_owned()).collect();
+                Err(wrong_path(rejection, &names))
+            }
         }
     }
 }
@@ -156,17 +160,22 @@ fn read_query<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
     })
 }
 
-fn wrong_path(rejection: PathRejection) -> Problem {
+/// `names` are those of the route's parameters: where there is one, it is at fault.
+fn wrong_path(rejection: PathRejection, names: &[String]) -> Problem {
     use axum::extract::path::ErrorKind;
     let PathRejection::FailedToDeserializePathParams(error) = rejection else {
         return Problem::internal(&rejection);
     };
     let detail = error.body_text();
+    let detail = detail.strip_prefix("Invalid URL: ").unwrap_or(&detail).to_owned();
     let pointer = match error.into_kind() {
         ErrorKind::ParseErrorAtKey { key, .. }
         | ErrorKind::InvalidUtf8InPathParam { key }
         | ErrorKind::DeserializeError { key, .. } => format!("path:{key}"),
-        _ => "path:".to_owned(),
+        _ => match names {
+            [name] => format!("path:{name}"),
+            _ => "path:".to_owned(),
+        },
     };
     Problem::bad_request("invalid-path", "the path names nothing that can exist").with_error(pointer, detail)
 }

@@ -67,7 +67,7 @@ pub struct ProblemBody {
     pub trace_id: Option<String>,
 }
 
-/// For API descriptions: any operation may answer with a problem.
+/// For API descriptions: any operation may answer with a problem. [`crate::openapi::with_docs`] says with which.
 #[derive(Debug, utoipa::IntoResponses)]
 #[response(
     status = "default",

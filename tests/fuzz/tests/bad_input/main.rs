@@ -1,7 +1,6 @@
 //! Fuzz targets for everything that reads what others wrote and needs no server for it.
 //!
-//! Each target is a test; `cargo bolero test --package amends-fuzz <name>` runs it for long (docs/TESTING.md). The
-//! HTTP layer's targets lie beside its tests, in `orchestrator/server`.
+//! Each target is a test; `cargo bolero test --package amends-fuzz <name>` runs it for long (docs/TESTING.md).
 //!
 //! Invariant: whatever comes in, the answer is a value that means the same when it is written and read again, or an
 //! error of one bounded line that names what is wrong. Never a panic, never a hang.

@@ -18,7 +18,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::app::App;
 use super::auth::require;
-use super::{sagas, signals};
+use super::{described, sagas, signals};
 use crate::keys::Scope;
 
 const DESCRIPTION: &str = "For operators: see every saga, and act on it. What is under `/v1` needs \
@@ -27,7 +27,9 @@ const DESCRIPTION: &str = "For operators: see every saga, and act on it. What is
 
 pub(super) fn router(app: App, health: &Health) -> Router {
     let operators = operators().route_layer(from_fn_with_state((app.clone(), Scope::Operate), require));
-    let api = openapi::router("Amends, admin", DESCRIPTION).merge(operators).with_state(app);
+    let mut api = openapi::router("Amends, admin", DESCRIPTION).merge(operators);
+    described::parameters(api.get_openapi_mut(), &app.api);
+    let api = api.with_state(app);
     openapi::with_docs(api.merge(health.router()))
 }
 

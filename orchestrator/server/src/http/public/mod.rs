@@ -10,7 +10,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::app::App;
 use super::auth::require;
-use super::{sagas, signals};
+use super::{described, sagas, signals};
 use crate::keys::Scope;
 
 const DESCRIPTION: &str = "Orders for a shop's back end. Every request needs `Authorization: Bearer <API key>`; \
@@ -26,6 +26,7 @@ pub(super) fn router(app: App) -> Router {
         .routes(routes!(sagas::start))
         .routes(routes!(signals::signal))
         .route_layer(from_fn_with_state((app.clone(), Scope::Operate), require));
-    let api = openapi::router("Amends", DESCRIPTION).merge(orders).merge(sagas).with_state(app);
-    openapi::with_docs(api)
+    let mut api = openapi::router("Amends", DESCRIPTION).merge(orders).merge(sagas);
+    described::parameters(api.get_openapi_mut(), &app.api);
+    openapi::with_docs(api.with_state(app))
 }

@@ -234,10 +234,16 @@ async fn every_route_is_described() {
     );
     let place = &public["paths"]["/v1/orders"]["post"];
     assert_eq!(place["security"], json!([{ "api_key": ["order"] }]));
-    assert_eq!(
-        place["responses"]["default"]["content"]["application/problem+json"]["schema"]["$ref"],
-        "#/components/schemas/ProblemBody"
-    );
+    let statuses: Vec<&str> = place["responses"].as_object().unwrap().keys().map(String::as_str).collect();
+    let all = ["200", "202", "400", "401", "403", "408", "409", "413", "415", "422", "500", "503"];
+    assert_eq!(statuses, all);
+    for status in &all[2..] {
+        let schema = &place["responses"][status]["content"]["application/problem+json"]["schema"];
+        assert_eq!(schema["$ref"], "#/components/schemas/ProblemBody", "{status}");
+    }
+    let version = api["paths"]["/v1/sagas"]["get"]["parameters"].as_array().unwrap();
+    let version = version.iter().find(|parameter| parameter["name"] == "version").unwrap();
+    assert_eq!(version["schema"]["maximum"], u32::MAX);
     // Every reference leads somewhere.
     for document in [&api, &public] {
         let text = document.to_string();
