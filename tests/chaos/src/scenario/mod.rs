@@ -6,6 +6,7 @@
 //! Invariant: a scenario that did not see what it is about fails, however well all went.
 
 mod cluster;
+mod outage;
 mod wipes;
 
 use std::{fmt, pin::Pin};
@@ -17,7 +18,8 @@ use crate::{
 };
 
 /// All of them, in the order in which they are run.
-pub(crate) const ALL: &[Scenario] = &[wipes::WIPES, cluster::CLUSTER];
+pub(crate) const ALL: &[Scenario] =
+    &[wipes::WIPES, cluster::CLUSTER, outage::KILLED, outage::STOPPED, outage::OF_INVENTORY];
 
 /// How large a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
