@@ -5,6 +5,7 @@ mod actions;
 mod admin;
 mod audit;
 mod auth;
+mod bad_input;
 mod beginning;
 mod children;
 mod dead_letters;
