@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use amends_contract::{DefinitionRef, SagaId, Timestamp, Token};
+use amends_contract::{DefinitionRef, Json, SagaId, Timestamp, Token};
 use serde_json::Value;
 
 /// The names in scope when a template is rendered.
@@ -13,7 +13,7 @@ pub struct Scope<'a> {
     /// `input`: the saga's input.
     pub input: &'a Value,
     /// `steps['name']`: the outputs of the steps that have succeeded; null for one that was skipped.
-    pub steps: &'a BTreeMap<Token, Value>,
+    pub steps: &'a BTreeMap<Token, Json>,
     /// `saga`: the saga itself.
     pub saga: SagaScope<'a>,
     /// `failure`: why the saga turned backward; there in `on_compensated` only.

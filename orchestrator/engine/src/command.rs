@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use amends_contract::{Address, COMMAND_BYTES_MAX, Command, Direction, EffectId, SagaId};
+use amends_contract::{Address, COMMAND_BYTES_MAX, Command, Direction, EffectId, Json, SagaId};
 use amends_definition::Definition;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -48,11 +48,11 @@ pub(crate) fn command(
         Ask::Command => (call.clone(), effect.data.as_ref().or(step.action_effect.as_ref()?.data.as_ref())),
         Ask::Fence(_) => (Address::fence(call.participant.clone()), None),
     };
-    let mut data = data.cloned().unwrap_or_else(|| Value::Object(Map::new()));
-    if let (Value::Object(data), Some(output), Direction::Backward) = (&mut data, step.output(), direction)
+    let mut data = data.cloned().unwrap_or_else(|| Value::Object(Map::new()).into());
+    if let (Some(output), Direction::Backward) = (step.output(), direction)
         && planted(Bug::UndoRenderedAnew)
     {
-        data.insert("output".to_owned(), output.clone());
+        data = with_output(data, output);
     }
     let own_epoch = planted(Bug::OwnEpochUndone);
     let undone = if own_epoch { effect.epoch } else { step.action_effect.as_ref()?.epoch };
@@ -65,6 +65,14 @@ pub(crate) fn command(
         undoes: undoes(saga.id, step, direction, undone),
         data,
     })
+}
+
+fn with_output(data: Json, output: &Json) -> Json {
+    let mut data = data.into_value();
+    if let Value::Object(fields) = &mut data {
+        fields.insert("output".to_owned(), output.clone().into());
+    }
+    data.into()
 }
 
 pub(crate) fn effect_id(saga: SagaId, step: &StepState, direction: Direction, epoch: u32) -> EffectId {
@@ -86,11 +94,11 @@ pub(crate) fn too_large(
     definition: &Definition,
     index: usize,
     direction: Direction,
-    data: &Value,
+    data: &Json,
 ) -> Option<usize> {
     /// No envelope's attributes take more: names have at most 64 characters, ids at most 200.
     const ATTRIBUTES_BYTES_MAX: usize = 4096;
-    let data_bytes = json_bytes(data);
+    let data_bytes = data.text().len();
     let room_bytes = COMMAND_BYTES_MAX.saturating_sub(data_bytes);
     if room_bytes >= ATTRIBUTES_BYTES_MAX {
         return None;
@@ -105,10 +113,10 @@ pub(crate) fn too_large(
         definition: saga.definition.clone(),
         decided_at: saga.updated_at,
         undoes: undoes(saga.id, step, direction, undone),
-        data: Value::Null,
+        data: Json::NULL,
     }
     .to_envelope();
-    let bytes = json_bytes(&envelope) - json_bytes(&Value::Null) + data_bytes;
+    let bytes = json_bytes(&envelope) - Json::NULL.text().len() + data_bytes;
     (bytes > COMMAND_BYTES_MAX).then_some(bytes)
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use amends_contract::{COMMAND_BYTES_MAX, Direction, Token};
+use amends_contract::{COMMAND_BYTES_MAX, Direction, Json, Token};
 use amends_definition::{
     Element, ExpressionErrorKind, FailureScope, ForEach, SagaScope, Scope, Template, Undo,
 };
@@ -41,9 +41,9 @@ pub(crate) fn condition(draft: &Draft<'_>, index: usize) -> Result<bool, Trouble
 }
 
 /// The elements of a `for_each` step.
-pub(crate) fn elements(draft: &Draft<'_>, for_each: &ForEach) -> Result<Vec<Value>, Trouble> {
-    let elements = match render(draft, &for_each.list, None)? {
-        Value::Array(elements) => elements,
+pub(crate) fn elements(draft: &Draft<'_>, for_each: &ForEach) -> Result<Vec<Json>, Trouble> {
+    let elements: Vec<Json> = match render(draft, &for_each.list, None)? {
+        Value::Array(elements) => elements.into_iter().map(Json::from).collect(),
         other => {
             let detail = format!("`for_each` goes through a list, and it gave {}", kind(&other));
             return Err(Trouble::of_expression(detail));
@@ -58,30 +58,33 @@ pub(crate) fn elements(draft: &Draft<'_>, for_each: &ForEach) -> Result<Vec<Valu
 }
 
 /// The data of a step's action; of an instance, with its element in scope.
-pub(crate) fn of_action(draft: &Draft<'_>, index: usize, element: Option<&Value>) -> Result<Value, Trouble> {
+pub(crate) fn of_action(draft: &Draft<'_>, index: usize, element: Option<&Value>) -> Result<Json, Trouble> {
     let model = draft.model(index);
-    let data = render(draft, &model.with, element.and_then(|value| named(model.for_each.as_ref(), value)))?;
+    let element = element.and_then(|value| named(model.for_each.as_ref(), value));
+    let data = Json::from(render(draft, &model.with, element)?);
     check_command(draft, index, &data)?;
     check_size(draft, index, Direction::Forward, &data)?;
     Ok(data)
 }
 
 /// The data of a step's undo: that of its action, and what the definition adds to it; `None` if that is nothing.
-pub(crate) fn of_undo(draft: &Draft<'_>, index: usize) -> Result<Option<Value>, Trouble> {
+pub(crate) fn of_undo(draft: &Draft<'_>, index: usize) -> Result<Option<Json>, Trouble> {
     let (model, step) = (draft.model(index), draft.step(index));
     let action = step.action_effect.as_ref().and_then(|effect| effect.data.as_ref());
     let Some(Undo::Call { with: Some(with), .. }) = &model.undo else {
-        check_size(draft, index, Direction::Backward, action.unwrap_or(&Value::Null))?;
+        check_size(draft, index, Direction::Backward, action.unwrap_or(&Json::NULL))?;
         return Ok(None);
     };
     let element = step.index.and_then(|_| named(model.for_each.as_ref(), &step.element));
-    let data = match (action.cloned(), render(draft, with, element)?) {
-        (Some(Value::Object(mut data)), Value::Object(more)) => {
+    let data = match (action.map(|data| &**data), render(draft, with, element)?) {
+        (Some(Value::Object(data)), Value::Object(more)) => {
+            let mut data = data.clone();
             data.extend(more);
             Value::Object(data)
         }
         (_, data) => data,
     };
+    let data = Json::from(data);
     check_size(draft, index, Direction::Backward, &data)?;
     Ok(Some(data))
 }
@@ -91,7 +94,7 @@ pub(crate) fn check_edited(
     draft: &Draft<'_>,
     index: usize,
     effect: Direction,
-    data: &Value,
+    data: &Json,
 ) -> Result<(), Trouble> {
     let action = || draft.step(index).action_effect.as_ref()?.data.as_ref();
     match effect {
@@ -110,7 +113,7 @@ pub(crate) fn check_settled(
     draft: &Draft<'_>,
     index: usize,
     effect: Direction,
-    output: &Value,
+    output: &Json,
 ) -> Result<(), Trouble> {
     match (&draft.model(index).reply_schema, effect) {
         (Some(schema), Direction::Forward) => schema.check(output).map_err(|why| Trouble {
@@ -123,9 +126,9 @@ pub(crate) fn check_settled(
 }
 
 /// What the caller of a completed saga gets, or why that cannot be said.
-pub(crate) fn output(draft: &Draft<'_>) -> Result<Value, String> {
-    let Some(output) = &draft.definition.output else { return Ok(Value::Null) };
-    render(draft, output, None).map_err(|trouble| trouble.detail)
+pub(crate) fn output(draft: &Draft<'_>) -> Result<Json, String> {
+    let Some(output) = &draft.definition.output else { return Ok(Json::NULL) };
+    render(draft, output, None).map(Json::from).map_err(|trouble| trouble.detail)
 }
 
 fn named<'a>(for_each: Option<&'a ForEach>, value: &'a Value) -> Option<Element<'a>> {
@@ -144,13 +147,15 @@ fn render(draft: &Draft<'_>, template: &Template, element: Option<Element<'_>>) 
 }
 
 /// What the steps gave back: null of one that was skipped, a list of one that ran for each element.
-fn outputs(saga: &Saga) -> BTreeMap<Token, Value> {
+fn outputs(saga: &Saga) -> BTreeMap<Token, Json> {
     let fixed = saga.steps.iter().filter(|step| step.index.is_none());
     let output = |step: &crate::StepState| match &step.action {
         ActionState::Succeeded { output, .. } => Some(output.clone()),
-        ActionState::Skipped => Some(Value::Null),
+        ActionState::Skipped => Some(Json::NULL),
         ActionState::Spread => {
-            saga.instances(&step.name).map(|instance| instance.output().cloned()).collect()
+            let outputs =
+                saga.instances(&step.name).map(|instance| instance.output().map(|it| it.clone().into()));
+            outputs.collect::<Option<Vec<Value>>>().map(|outputs| Value::Array(outputs).into())
         }
         _ => None,
     };
@@ -158,7 +163,7 @@ fn outputs(saga: &Saga) -> BTreeMap<Token, Value> {
 }
 
 /// What expressions see.
-pub(crate) fn scope<'a>(saga: &'a Saga, outputs: &'a BTreeMap<Token, Value>) -> Scope<'a> {
+pub(crate) fn scope<'a>(saga: &'a Saga, outputs: &'a BTreeMap<Token, Json>) -> Scope<'a> {
     Scope {
         input: &saga.input,
         steps: outputs,
@@ -178,7 +183,7 @@ pub(crate) fn scope<'a>(saga: &'a Saga, outputs: &'a BTreeMap<Token, Value>) -> 
     }
 }
 
-fn check_command(draft: &Draft<'_>, index: usize, data: &Value) -> Result<(), Trouble> {
+fn check_command(draft: &Draft<'_>, index: usize, data: &Json) -> Result<(), Trouble> {
     let Some(schema) = &draft.model(index).command_schema else { return Ok(()) };
     schema.check(data).map_err(|why| Trouble {
         code: code::SCHEMA,
@@ -187,7 +192,7 @@ fn check_command(draft: &Draft<'_>, index: usize, data: &Value) -> Result<(), Tr
     })
 }
 
-fn check_size(draft: &Draft<'_>, index: usize, direction: Direction, data: &Value) -> Result<(), Trouble> {
+fn check_size(draft: &Draft<'_>, index: usize, direction: Direction, data: &Json) -> Result<(), Trouble> {
     match too_large(&draft.saga, draft.definition, index, direction, data) {
         None => Ok(()),
         Some(bytes) => Err(Trouble {

@@ -3,9 +3,8 @@
 //!
 //! Invariant: what a draft hands out is what the fold of its decisions gives, and nothing else.
 
-use amends_contract::{Address, Direction, StepRef, Timestamp, Token};
+use amends_contract::{Address, Direction, Json, StepRef, Timestamp, Token};
 use amends_definition::{Definition, Retry, Step, StepKind, Undo};
-use serde_json::Value;
 
 use crate::command::{command, open_commands};
 use crate::planted::{Bug, planted};
@@ -181,7 +180,7 @@ impl<'a> Draft<'a> {
         &mut self,
         index: usize,
         effect: Direction,
-        data: Option<Value>,
+        data: Option<Json>,
         epoch: u32,
         queued: bool,
     ) {

@@ -4,9 +4,8 @@
 //! Invariant: of one effect at most one epoch can still happen. What the participant knows to have happened
 //! goes before what an operator says or wants.
 
-use amends_contract::{Direction, Outcome};
+use amends_contract::{Direction, Json, Outcome};
 use amends_definition::StepKind;
-use serde_json::Value;
 
 use crate::draft::Draft;
 use crate::planted::{Bug, planted};
@@ -49,20 +48,20 @@ fn without_fence(draft: &mut Draft<'_>, index: usize, effect: Direction, then: &
 }
 
 /// The next epoch. One that replaces what was in flight has its place already.
-pub(crate) fn open(draft: &mut Draft<'_>, index: usize, effect: Direction, data: Value, queued: bool) {
+pub(crate) fn open(draft: &mut Draft<'_>, index: usize, effect: Direction, data: Json, queued: bool) {
     let epoch = draft.step(index).effect(effect).map_or(1, |before| before.epoch.saturating_add(1));
     draft.open_effect(index, effect, Some(data), epoch, queued);
 }
 
 /// The step counts as settled; `by_hand` if no participant knows of it.
-pub(crate) fn settle(draft: &mut Draft<'_>, index: usize, effect: Direction, output: Value, by_hand: bool) {
+pub(crate) fn settle(draft: &mut Draft<'_>, index: usize, effect: Direction, output: Json, by_hand: bool) {
     let step = draft.reference(index);
     match effect {
         Direction::Forward => {
-            draft.decide(Decision::Succeeded { step, output, by_hand });
+            draft.decide(Decision::Succeeded { step, output: output, by_hand });
             resolve(draft, index);
         }
-        Direction::Backward => draft.decide(Decision::Undone { step, output, by_hand }),
+        Direction::Backward => draft.decide(Decision::Undone { step, output: output, by_hand }),
     }
 }
 

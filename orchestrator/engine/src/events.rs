@@ -44,6 +44,6 @@ fn event(saga: &Saga, name: &str, status: Status, now: Timestamp) -> Event {
         name: token(name),
         at: now,
         saga: Some((saga.id, saga.definition.clone())),
-        data,
+        data: data.into(),
     }
 }

@@ -5,8 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use amends_contract::{Direction, SagaId, StepRef, Timestamp};
-use serde_json::Value;
+use amends_contract::{Direction, Json, SagaId, StepRef, Timestamp};
 
 use crate::{
     ActionState, Ask, Awaiting, Decision, ENGINE_VERSION, Effect, Failure, Flight, HeldBy, Input,
@@ -123,7 +122,7 @@ pub(crate) fn blank(entry: &JournalEntry) -> Option<Saga> {
         doubt: None,
         failure: None,
         signals: BTreeMap::new(),
-        output: Value::Null,
+        output: Json::NULL,
         output_error: None,
         steps: Vec::new(),
     })
@@ -309,7 +308,7 @@ fn turn(saga: &mut Saga, failure: &Failure, undo: &[StepRef]) -> Result<(), Misf
     Ok(())
 }
 
-fn spread(saga: &mut Saga, name: &StepRef, elements: &[Value]) -> Result<(), Misfit> {
+fn spread(saga: &mut Saga, name: &StepRef, elements: &[Json]) -> Result<(), Misfit> {
     step(saga, name)?.action = ActionState::Spread;
     for (index, element) in (0..).zip(elements) {
         saga.steps.push(StepState::of_element(name.name.clone(), index, element.clone()));

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use amends_contract::{
-    Cause, DefinitionRef, Digest, Direction, EffectId, Outcome, Reply, StepRef, Timestamp, Token,
+    Cause, DefinitionRef, Digest, Direction, EffectId, Json, Outcome, Reply, StepRef, Timestamp, Token,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -23,7 +23,7 @@ pub enum Input {
         digest: Digest,
         /// What the saga is about.
         #[serde(default, skip_serializing_if = "Value::is_null")]
-        input: Value,
+        input: Json,
         /// For search.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         labels: BTreeMap<Token, String>,
@@ -63,7 +63,7 @@ pub enum Input {
         name: Token,
         /// What it says; the output of the step that awaits it.
         #[serde(default, skip_serializing_if = "Value::is_null")]
-        data: Value,
+        data: Json,
         /// Who sent it.
         actor: String,
     },
@@ -141,7 +141,7 @@ pub enum OperatorAction {
         /// Which of its effects.
         effect: Direction,
         /// The new payload.
-        data: Value,
+        data: Json,
     },
     /// Says how an open effect ended: the action succeeded, or it is undone. The participant is asked first.
     SettleStep {
@@ -151,7 +151,7 @@ pub enum OperatorAction {
         effect: Direction,
         /// What it gave back.
         #[serde(default, skip_serializing_if = "Value::is_null")]
-        output: Value,
+        output: Json,
     },
     /// Ends the saga without any promise of balance.
     Abandon,

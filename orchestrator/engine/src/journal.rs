@@ -3,7 +3,7 @@
 //! Decisions are facts in versioned JSON. Their names and fields are stable: a journal is read for ever,
 //! and nothing in it is ever decided again to rebuild a saga.
 
-use amends_contract::{Direction, SagaId, StepRef, Timestamp, Token};
+use amends_contract::{Direction, Json, SagaId, StepRef, Timestamp, Token};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -66,7 +66,7 @@ pub enum Decision {
         /// Which step.
         step: StepRef,
         /// The elements of its list.
-        elements: Vec<Value>,
+        elements: Vec<Json>,
     },
     /// The step waits for a signal.
     Awaited {
@@ -84,7 +84,7 @@ pub enum Decision {
         name: Token,
         /// What it says.
         #[serde(default, skip_serializing_if = "Value::is_null")]
-        data: Value,
+        data: Json,
     },
     /// An effect shall be; its data is frozen, and its command is sent for the first time.
     Decided {
@@ -94,7 +94,7 @@ pub enum Decision {
         effect: Direction,
         /// The payload; `None` on an undo that carries nothing but its action's.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        data: Option<Value>,
+        data: Option<Json>,
         /// A new epoch of an effect that an operator wants tried with other data.
         #[serde(default = "first", skip_serializing_if = "is_first")]
         epoch: u32,
@@ -176,7 +176,7 @@ pub enum Decision {
         step: StepRef,
         /// What it gave back.
         #[serde(default, skip_serializing_if = "Value::is_null")]
-        output: Value,
+        output: Json,
         /// An operator said so.
         #[serde(default, skip_serializing_if = "is_false")]
         by_hand: bool,
@@ -206,7 +206,7 @@ pub enum Decision {
         step: StepRef,
         /// What the undo had to say.
         #[serde(default, skip_serializing_if = "Value::is_null")]
-        output: Value,
+        output: Json,
         /// An operator said so.
         #[serde(default, skip_serializing_if = "is_false")]
         by_hand: bool,
@@ -289,7 +289,7 @@ pub enum Decision {
         ending: Ending,
         /// What its caller gets.
         #[serde(default, skip_serializing_if = "Value::is_null")]
-        output: Value,
+        output: Json,
         /// Why that could not be evaluated.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         output_error: Option<String>,

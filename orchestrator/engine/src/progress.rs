@@ -3,9 +3,8 @@
 //! Invariant: a saga that is not done has afterwards something in flight or awaited, or is stuck, paused or
 //! not begun. Readiness is written over `after`: a chain is only the simplest graph.
 
-use amends_contract::{Direction, Token};
+use amends_contract::{Direction, Json, Token};
 use amends_definition::{Await, Call, ForEach, Step, StepKind};
-use serde_json::Value;
 
 use crate::data::{self, Trouble};
 use crate::draft::Draft;
@@ -43,9 +42,9 @@ fn forward(draft: &mut Draft<'_>) {
 fn complete(draft: &mut Draft<'_>) {
     let (output, output_error) = match data::output(draft) {
         Ok(output) => (output, None),
-        Err(why) => (Value::Null, Some(why)),
+        Err(why) => (Json::NULL, Some(why)),
     };
-    draft.decide(Decision::Done { ending: Ending::Completed, output, output_error });
+    draft.decide(Decision::Done { ending: Ending::Completed, output: output, output_error });
 }
 
 fn backward(draft: &mut Draft<'_>) {
@@ -69,7 +68,7 @@ fn backward(draft: &mut Draft<'_>) {
         Next::AllFinished => {
             draft.decide(Decision::Done {
                 ending: Ending::Compensated,
-                output: Value::Null,
+                output: Json::NULL,
                 output_error: None,
             });
         }
@@ -170,7 +169,7 @@ fn spread(draft: &mut Draft<'_>, index: usize, for_each: &ForEach) -> Result<(),
     let data = elements
         .iter()
         .map(|element| data::of_action(draft, index, Some(element)))
-        .collect::<Result<Vec<Value>, Trouble>>()?;
+        .collect::<Result<Vec<Json>, Trouble>>()?;
     let first = draft.saga.steps.len();
     let step = draft.reference(index);
     draft.decide(Decision::Spread { step, elements });
@@ -204,7 +203,7 @@ fn undo(draft: &mut Draft<'_>, index: usize) {
     }
 }
 
-fn decide(draft: &mut Draft<'_>, index: usize, effect: Direction, data: Option<Value>) {
+fn decide(draft: &mut Draft<'_>, index: usize, effect: Direction, data: Option<Json>) {
     let queued = draft.queues(index, effect);
     draft.open_effect(index, effect, data, 1, queued);
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use amends_contract::{DefinitionRef, Digest, EffectId, SagaId, StepRef, Timestamp, Token};
+use amends_contract::{DefinitionRef, Digest, EffectId, Json, SagaId, StepRef, Timestamp, Token};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -24,7 +24,7 @@ pub struct Saga {
     pub version: u64,
     /// What it was started with.
     #[serde(default, skip_serializing_if = "Value::is_null")]
-    pub input: Value,
+    pub input: Json,
     /// For search; fixed at the start.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<Token, String>,
@@ -58,10 +58,10 @@ pub struct Saga {
     pub failure: Option<Failure>,
     /// Signals that came before any step awaited them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub signals: BTreeMap<Token, Value>,
+    pub signals: BTreeMap<Token, Json>,
     /// What its caller gets, once it is completed.
     #[serde(default, skip_serializing_if = "Value::is_null")]
-    pub output: Value,
+    pub output: Json,
     /// Why the output could not be evaluated; the saga is completed all the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_error: Option<String>,

@@ -3,14 +3,13 @@
 //! Invariant: a signal counts once, whether it comes before, while or after its step awaits it; a second one
 //! that says something else is refused, never lost in silence.
 
-use amends_contract::Token;
-use serde_json::Value;
+use amends_contract::{Json, Token};
 
 use crate::draft::Draft;
 use crate::{ActionState, Decision, Error, Ignored, Phase, Verdict};
 
 /// Takes a signal.
-pub(crate) fn signal(draft: &mut Draft<'_>, name: &Token, data: &Value) -> Result<Verdict, Error> {
+pub(crate) fn signal(draft: &mut Draft<'_>, name: &Token, data: &Json) -> Result<Verdict, Error> {
     let awaits = |index: &usize| draft.model(*index).call.as_await().is_some_and(|wait| wait.signal == *name);
     let Some(index) = (0..draft.saga.steps.len()).find(awaits) else {
         let known: Vec<String> = draft.definition.signals().map(ToString::to_string).collect();
@@ -23,7 +22,7 @@ pub(crate) fn signal(draft: &mut Draft<'_>, name: &Token, data: &Value) -> Resul
     match (&draft.step(index).action, draft.saga.signals.get(name)) {
         (ActionState::Awaiting(_), _) => {
             let (step, output) = (draft.reference(index), data.clone());
-            draft.decide(Decision::Succeeded { step, output, by_hand: false });
+            draft.decide(Decision::Succeeded { step, output: output, by_hand: false });
             Ok(Verdict::Applied)
         }
         (ActionState::Waiting, None) if is_coming(draft, index) => {

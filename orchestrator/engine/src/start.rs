@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use amends_contract::{EffectId, SagaId, Timestamp, Token};
+use amends_contract::{EffectId, Json, SagaId, Timestamp, Token};
 use amends_definition::{Definition, Template};
 use serde_json::Value;
 
@@ -15,7 +15,7 @@ use crate::{
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Begin {
     /// What it is about.
-    pub input: Value,
+    pub input: Json,
     /// When its first step is decided; at once if there is none. The deadline counts from then.
     pub start_at: Option<Timestamp>,
     /// The effect of another saga that it is.
@@ -27,6 +27,12 @@ pub struct Begin {
 
 impl From<Value> for Begin {
     fn from(input: Value) -> Self {
+        Json::from(input).into()
+    }
+}
+
+impl From<Json> for Begin {
+    fn from(input: Json) -> Self {
         Self { input, start_at: None, parent: None, tombstone: false }
     }
 }
@@ -46,7 +52,7 @@ pub fn start(
     let start = Input::Start {
         definition: definition.reference(),
         digest: definition.digest,
-        input,
+        input: input.into(),
         labels: BTreeMap::new(),
         start_at,
         parent,
@@ -80,8 +86,8 @@ fn lay(mut draft: Draft<'_>, input: Input) -> Transition {
         failure: Failure { step: None, code: code::CANCELLED.to_owned(), detail },
         undo: Vec::new(),
     });
-    let (ending, output, output_error) = (Ending::Compensated, Value::Null, None);
-    draft.decide(Decision::Done { ending, output, output_error });
+    let (ending, output, output_error) = (Ending::Compensated, Json::NULL, None);
+    draft.decide(Decision::Done { ending, output: output, output_error });
     Transition { outputs: Vec::new(), ..draft.finish(input) }
 }
 

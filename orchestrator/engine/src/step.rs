@@ -3,7 +3,7 @@
 //! They are apart because a late reply of the action changes what is known of the action, whatever the
 //! undo is doing meanwhile.
 
-use amends_contract::{Direction, StepRef, Timestamp, Token};
+use amends_contract::{Direction, Json, StepRef, Timestamp, Token};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -19,7 +19,7 @@ pub struct StepState {
     pub index: Option<u32>,
     /// The element.
     #[serde(default, skip_serializing_if = "Value::is_null")]
-    pub element: Value,
+    pub element: Json,
     /// What is known of its action.
     #[serde(default, skip_serializing_if = "ActionState::is_waiting")]
     pub action: ActionState,
@@ -42,7 +42,7 @@ impl StepState {
         Self {
             name,
             index: None,
-            element: Value::Null,
+            element: Json::NULL,
             action: ActionState::Waiting,
             action_effect: None,
             undo: UndoState::None,
@@ -52,7 +52,7 @@ impl StepState {
     }
 
     /// An instance of a `for_each` step.
-    pub(crate) fn of_element(name: Token, index: u32, element: Value) -> Self {
+    pub(crate) fn of_element(name: Token, index: u32, element: Json) -> Self {
         Self { index: Some(index), element, ..Self::new(name) }
     }
 
@@ -64,7 +64,7 @@ impl StepState {
 
     /// What the action gave back; `None` unless it has succeeded.
     #[must_use]
-    pub const fn output(&self) -> Option<&Value> {
+    pub const fn output(&self) -> Option<&Json> {
         match &self.action {
             ActionState::Succeeded { output, .. } => Some(output),
             _ => None,
@@ -145,7 +145,7 @@ pub enum ActionState {
     Succeeded {
         /// What it gave back.
         #[serde(default, skip_serializing_if = "Value::is_null")]
-        output: Value,
+        output: Json,
         /// An operator said so; the participant knows nothing of it.
         #[serde(default, skip_serializing_if = "is_false")]
         by_hand: bool,
@@ -218,7 +218,7 @@ pub enum UndoState {
     Undone {
         /// What the undo had to say.
         #[serde(default, skip_serializing_if = "Value::is_null")]
-        output: Value,
+        output: Json,
         /// An operator said so; the participant knows nothing of it.
         #[serde(default, skip_serializing_if = "is_false")]
         by_hand: bool,
@@ -264,7 +264,7 @@ pub struct Effect {
     pub left: u32,
     /// The payload, frozen; `None` on an undo that carries nothing but its action's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub data: Option<Value>,
+    pub data: Option<Json>,
     /// What an operator wants once the fence in flight has closed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub then: Option<Then>,
@@ -280,13 +280,13 @@ pub enum Then {
     /// The next epoch, with this data.
     Retry {
         /// The new payload.
-        data: Value,
+        data: Json,
     },
     /// The step counts as settled, by an operator's word.
     Settle {
         /// What it is said to have given back.
         #[serde(default, skip_serializing_if = "Value::is_null")]
-        output: Value,
+        output: Json,
     },
 }
 

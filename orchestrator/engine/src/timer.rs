@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use amends_contract::{Direction, StepRef, Timestamp, Token};
+use amends_contract::{Direction, Json, StepRef, Timestamp, Token};
 use amends_definition::OnTimeout;
 
 use crate::attempts::{Ended, burn};
@@ -101,8 +101,8 @@ pub(crate) fn time_out(draft: &mut Draft<'_>, index: usize) {
     let step = draft.reference(index);
     match wait.on_timeout {
         OnTimeout::GoOn => {
-            let output = serde_json::Value::Null;
-            draft.decide(Decision::Succeeded { step, output, by_hand: false });
+            let output = Json::NULL;
+            draft.decide(Decision::Succeeded { step, output: output, by_hand: false });
         }
         OnTimeout::Compensate => {
             let message = format!("the signal {} did not come in time", wait.signal);

@@ -30,7 +30,7 @@ on_compensated:
 ";
 
 async fn a_completed_saga_is_rebuilt(db: Database) {
-    let (saga, names) = drive(&db.store, |_| Outcome::Succeeded { output: json!({ "n": 0.1 }) }).await;
+    let (saga, names) = drive(&db.store, |_| Outcome::Succeeded { output: json!({ "n": 0.1 }).into() }).await;
     assert_eq!((saga.status(), names.as_str()), (Status::Completed, "reserve charge confirm"));
 }
 
@@ -38,8 +38,8 @@ async fn a_compensated_saga_is_rebuilt(db: Database) {
     let declined = || Outcome::Rejected { code: "card-declined".to_owned(), message: "no\0".to_owned() };
     let (saga, names) = drive(&db.store, |command| match &*command.address.command {
         "charge" => declined(),
-        "release" => Outcome::Undone { output: serde_json::Value::Null },
-        _ => Outcome::Succeeded { output: serde_json::Value::Null },
+        "release" => Outcome::Undone { output: amends_contract::Json::NULL },
+        _ => Outcome::Succeeded { output: amends_contract::Json::NULL },
     })
     .await;
     assert_eq!((saga.status(), names.as_str()), (Status::Compensated, "reserve charge release reject"));

@@ -69,7 +69,7 @@ async fn old_events_are_pruned_and_unpublished_ones_never(db: Database) {
 
 async fn the_stored_message_is_the_event(db: Database) {
     let mut write = start(1);
-    write.events[0].data = serde_json::json!({ "text": "grüße, '\"\\" });
+    write.events[0].data = serde_json::json!({ "text": "grüße, '\"\\" }).into();
     let sent: Event = write.events[0].clone();
     let saga = won(&db.store, write).await;
     won(&db.store, next(&saga, completed)).await;

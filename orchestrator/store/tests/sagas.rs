@@ -36,7 +36,7 @@ pub(crate) fn saga(number: u32) -> Saga {
         definition: DefinitionRef { name: token("order"), version: 1 },
         digest: Digest::of(b"order"),
         version: 1,
-        input: json!({ "number": number, "text": "naïve \u{0} 'quoted' \"text\"" }),
+        input: json!({ "number": number, "text": "naïve \u{0} 'quoted' \"text\"" }).into(),
         labels: BTreeMap::from([(token("customer"), format!("c{}", number % 3))]),
         parent: None,
         started_at: at(number),
@@ -49,12 +49,12 @@ pub(crate) fn saga(number: u32) -> Saga {
         doubt: None,
         failure: None,
         signals: BTreeMap::new(),
-        output: serde_json::Value::Null,
+        output: amends_contract::Json::NULL,
         output_error: None,
         steps: vec![StepState {
             name: token("reserve-stock"),
             index: None,
-            element: serde_json::Value::Null,
+            element: amends_contract::Json::NULL,
             action: ActionState::InFlight(flight),
             action_effect: None,
             undo: UndoState::None,
@@ -86,7 +86,8 @@ pub(crate) fn next(saga: &Saga, change: impl FnOnce(&mut Saga)) -> Write {
 
 pub(crate) fn completed(saga: &mut Saga) {
     saga.phase = Phase::Done(Ending::Completed);
-    saga.steps[0].action = ActionState::Succeeded { output: json!({ "reservation": 1 }), by_hand: false };
+    saga.steps[0].action =
+        ActionState::Succeeded { output: json!({ "reservation": 1 }).into(), by_hand: false };
 }
 
 pub(crate) fn compensated(saga: &mut Saga) {
@@ -119,7 +120,7 @@ pub(crate) fn event(saga: &Saga, name: &str) -> Event {
         name: token(name),
         at: saga.updated_at,
         saga: Some((saga.id, saga.definition.clone())),
-        data: json!({ "status": saga.status() }),
+        data: json!({ "status": saga.status() }).into(),
     }
 }
 

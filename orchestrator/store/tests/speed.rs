@@ -40,7 +40,7 @@ async fn measure(name: &str, db: Database) {
     // A hundred of them are more than one segment of the loopback, where Nagle's algorithm would bite.
     let large = |number: u32| {
         let mut write = start(number);
-        write.saga.input = "x".repeat(1_000).into();
+        write.saga.input = serde_json::Value::from("x".repeat(1_000)).into();
         write
     };
     let mut batches: Vec<Vec<Write>> =

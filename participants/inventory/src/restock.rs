@@ -133,6 +133,6 @@ fn event(wanted: &Restock, key: Option<&str>, item: &Item, now: Timestamp) -> Ev
         name: name("restocked"),
         at: now,
         saga: None,
-        data: json!({ "sku": wanted.sku, "quantity": wanted.quantity, "stock": item }),
+        data: json!({ "sku": wanted.sku, "quantity": wanted.quantity, "stock": item }).into(),
     }
 }

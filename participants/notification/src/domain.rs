@@ -174,7 +174,7 @@ impl Delivery {
         if let Some(reason) = reason {
             output["reason"] = reason.into();
         }
-        Outcome::Succeeded { output }
+        Outcome::Succeeded { output: output.into() }
     }
 
     /// Reads it, and the reason, out of an output.

@@ -3,12 +3,13 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::envelope::{parse, parse_send_no, required};
 use crate::names::{FENCE, ORCHESTRATOR};
 use crate::{
-    DecodeError, DefinitionRef, Digest, Direction, EffectId, Envelope, InvalidToken, Stream, Timestamp, Token,
+    DecodeError, DefinitionRef, Digest, Direction, EffectId, Envelope, InvalidToken, Json, Stream, Timestamp,
+    Token,
 };
 
 /// Where a command goes: `<participant>.<command>`.
@@ -65,7 +66,7 @@ pub struct Command {
     /// On an undo (and on the fence of one): the action it undoes.
     pub undoes: Option<EffectId>,
     /// The payload, frozen when the effect was decided.
-    pub data: Value,
+    pub data: Json,
 }
 
 impl Command {

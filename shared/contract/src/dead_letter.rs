@@ -102,7 +102,7 @@ impl DeadLetter {
     pub fn to_envelope(&self) -> Envelope {
         let data = serde_json::to_value(self).unwrap_or_else(|_| unreachable!("a dead letter is plain JSON"));
         let message_type = format!("{}.{}", Stream::Dead.token(), self.participant);
-        Envelope::new(self.id(), &self.participant, message_type, self.at, data)
+        Envelope::new(self.id(), &self.participant, message_type, self.at, data.into())
     }
 
     /// Reads a dead letter out of an envelope.

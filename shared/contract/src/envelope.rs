@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{BATCH_COUNT_MAX, DATA_DEPTH_MAX, ENVELOPE_BYTES_MAX, Timestamp};
+use crate::{BATCH_COUNT_MAX, DATA_DEPTH_MAX, ENVELOPE_BYTES_MAX, Json, Timestamp};
 
 /// Media type of one message.
 pub const CONTENT_TYPE: &str = "application/cloudevents+json";
@@ -63,7 +63,7 @@ pub struct Envelope {
     pub causedelivery: Option<String>,
     /// The payload.
     #[serde(default)]
-    pub data: Value,
+    pub data: Json,
 }
 
 /// Why bytes are not a message of ours.
@@ -131,7 +131,7 @@ impl DecodeError {
 
 impl Envelope {
     /// A fresh envelope without extensions.
-    pub(crate) fn new(id: String, source: &str, message_type: String, time: Timestamp, data: Value) -> Self {
+    pub(crate) fn new(id: String, source: &str, message_type: String, time: Timestamp, data: Json) -> Self {
         Self {
             specversion: SPEC_VERSION.to_owned(),
             id,

@@ -1,9 +1,7 @@
 //! Events: what happened, for whoever cares. Readers recognise one they have seen by its `id`.
 
-use serde_json::Value;
-
 use crate::envelope::parse;
-use crate::{DecodeError, DefinitionRef, Envelope, SagaId, Stream, Timestamp, Token};
+use crate::{DecodeError, DefinitionRef, Envelope, Json, SagaId, Stream, Timestamp, Token};
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,7 +20,7 @@ pub struct Event {
     /// The saga behind it, if any.
     pub saga: Option<(SagaId, DefinitionRef)>,
     /// The payload.
-    pub data: Value,
+    pub data: Json,
 }
 
 impl Event {

@@ -12,6 +12,7 @@ mod digest;
 mod effect;
 mod envelope;
 mod event;
+mod json;
 mod limits;
 mod names;
 mod reply;
@@ -24,6 +25,7 @@ pub use digest::{Digest, InvalidDigest};
 pub use effect::{DefinitionRef, Direction, EffectId, InvalidId, SagaId, StepRef};
 pub use envelope::{BATCH_CONTENT_TYPE, CONTENT_TYPE, DecodeError, Envelope, decode_batch};
 pub use event::Event;
+pub use json::Json;
 pub use limits::{
     BATCH_COUNT_MAX, COMMAND_BYTES_MAX, DATA_DEPTH_MAX, DEAD_BODY_BYTES_MAX, DEAD_HEADER_BYTES_MAX,
     ENVELOPE_BYTES_MAX,

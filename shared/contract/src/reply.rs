@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::envelope::{parse, parse_data, parse_number, parse_send_no, required};
-use crate::{DecodeError, DefinitionRef, EffectId, Envelope, Stream, Timestamp, Token};
+use crate::{DecodeError, DefinitionRef, EffectId, Envelope, Json, Stream, Timestamp, Token};
 
 /// What became of a command.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -17,7 +17,7 @@ pub enum Outcome {
     Succeeded {
         /// What later steps may use.
         #[serde(default, skip_serializing_if = "Value::is_null")]
-        output: Value,
+        output: Json,
     },
     /// The business says no. Final: nothing happened and nothing will.
     Rejected {
@@ -46,7 +46,7 @@ pub enum Outcome {
     Undone {
         /// What the undo has to say, such as a refund's number.
         #[serde(default, skip_serializing_if = "Value::is_null")]
-        output: Value,
+        output: Json,
     },
     /// The action never ran, and now never will. Final.
     NothingToUndo,
@@ -130,7 +130,7 @@ impl Reply {
                 &self.participant,
                 format!("{}.{}", Stream::Reply.token(), self.participant),
                 self.decided_at,
-                data,
+                data.into(),
             )
         }
     }

@@ -115,7 +115,7 @@ mod tests {
             definition: "order.v1".parse().unwrap(),
             decided_at: Timestamp::from_unix_ms(0),
             undoes: (direction == "undo").then(|| effect("do")),
-            data: json!({ "amount": 1 }),
+            data: json!({ "amount": 1 }).into(),
         }
     }
 

@@ -173,8 +173,8 @@ pub(crate) fn judge_call(
         (Outcome::Rejected { .. }, _) => {
             Outcome::Rejected { code: unsendable.code().to_owned(), message: unsendable.to_string() }
         }
-        (_, Direction::Forward) => Outcome::Succeeded { output },
-        (_, Direction::Backward) => Outcome::Undone { output },
+        (_, Direction::Forward) => Outcome::Succeeded { output: output.into() },
+        (_, Direction::Backward) => Outcome::Undone { output: output.into() },
     };
     let body = reply::encode_plain(name, command, cause, &outcome);
     Some((outcome, body))

@@ -79,5 +79,5 @@ pub enum HandlerError {
 /// # Errors
 /// [`HandlerError::Data`] says what is wrong with it.
 pub fn read_data<T: DeserializeOwned>(command: &Command) -> Result<T, HandlerError> {
-    T::deserialize(&command.data).map_err(|error| HandlerError::Data(error.to_string()))
+    T::deserialize(&*command.data).map_err(|error| HandlerError::Data(error.to_string()))
 }

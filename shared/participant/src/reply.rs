@@ -117,9 +117,9 @@ mod tests {
             definition: "order.v1".parse().unwrap(),
             decided_at: Timestamp::from_unix_ms(0),
             undoes: None,
-            data: Value::Null,
+            data: Value::Null.into(),
         };
-        encode(&Token::new("payment").unwrap(), &command, None, &Outcome::Succeeded { output })
+        encode(&Token::new("payment").unwrap(), &command, None, &Outcome::Succeeded { output: output.into() })
     }
 
     #[test]
@@ -132,13 +132,13 @@ mod tests {
 
     #[test]
     fn the_name_of_success_is_the_contracts() {
-        assert_eq!(Outcome::Succeeded { output: Value::Null }.name(), SUCCEEDED);
+        assert_eq!(Outcome::Succeeded { output: Value::Null.into() }.name(), SUCCEEDED);
     }
 
     #[test]
     fn what_handlers_may_answer() {
         let failed = Outcome::Failed { code: String::new(), retry_after_ms: None };
-        let succeeded = Outcome::Succeeded { output: Value::Null };
+        let succeeded = Outcome::Succeeded { output: Value::Null.into() };
         assert!(is_legal(Direction::Forward, &succeeded) && is_legal(Direction::Forward, &failed));
         assert!(!is_legal(Direction::Backward, &succeeded) && is_legal(Direction::Backward, &failed));
         assert!(!is_legal(Direction::Forward, &Outcome::NothingToUndo));

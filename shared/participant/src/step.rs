@@ -253,7 +253,11 @@ pub(crate) fn undone(batch: &Batch<'_>, task: &Task) -> Result<Option<Undone>, H
     };
     let intent = row.and_then(|row| row.intent.as_deref());
     let intent = intent.and_then(|text| serde_json::from_str::<KeptIntent>(text).ok());
-    Ok(Some(Undone { effect: action.clone(), output, intent: intent.map(|intent| intent.data) }))
+    Ok(Some(Undone {
+        effect: action.clone(),
+        output: output.into(),
+        intent: intent.map(|intent| intent.data),
+    }))
 }
 
 /// Writes the final row of a command's effect.

@@ -89,7 +89,7 @@ impl<'a> Work<'a> {
             name,
             at: self.now,
             saga: Some(saga),
-            data,
+            data: data.into(),
         });
         Ok(())
     }

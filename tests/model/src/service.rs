@@ -268,8 +268,10 @@ fn outcome(direction: Direction, how: How) -> Outcome {
     match (how, direction) {
         (How::Rejects, _) => Outcome::Rejected { code: "no".to_owned(), message: String::new() },
         (How::Fails, _) => failed(),
-        (How::Well | How::Calls, Direction::Forward) => Outcome::Succeeded { output: json!({ "number": 1 }) },
-        (How::Well | How::Calls, Direction::Backward) => Outcome::Undone { output: Value::Null },
+        (How::Well | How::Calls, Direction::Forward) => {
+            Outcome::Succeeded { output: json!({ "number": 1 }).into() }
+        }
+        (How::Well | How::Calls, Direction::Backward) => Outcome::Undone { output: Value::Null.into() },
     }
 }
 

@@ -433,9 +433,11 @@ fn input(work: &Work) -> Option<Input> {
             Some(Input::Timer { blind, down, slots: slots.clone() })
         }
         Task::Release { conditions, .. } => Some(Input::Release { down: conditions.down.clone() }),
-        Task::Signal { name } => {
-            Some(Input::Signal { name: name.clone(), data: Value::Bool(true), actor: "somebody".to_owned() })
-        }
+        Task::Signal { name } => Some(Input::Signal {
+            name: name.clone(),
+            data: Value::Bool(true).into(),
+            actor: "somebody".to_owned(),
+        }),
         Task::Operate { action } => Some(Input::Operator {
             action: action.clone(),
             actor: "somebody".to_owned(),

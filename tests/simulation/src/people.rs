@@ -114,10 +114,12 @@ impl World {
             10 => OperatorAction::SkipWait,
             11 => OperatorAction::Pause { by: PausedBy::default() },
             12 => OperatorAction::Resume { by: PausedBy::default() },
-            13 => {
-                OperatorAction::EditAndRetry { step, effect, data: json!({ "edited": self.dice.below(9) }) }
-            }
-            14 => OperatorAction::SettleStep { step, effect, output: json!({ "number": 1 }) },
+            13 => OperatorAction::EditAndRetry {
+                step,
+                effect,
+                data: json!({ "edited": self.dice.below(9) }).into(),
+            },
+            14 => OperatorAction::SettleStep { step, effect, output: json!({ "number": 1 }).into() },
             _ if self.dice.chance(100) => OperatorAction::Abandon,
             _ => OperatorAction::RetryNow,
         })

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use amends_contract::{Address, Cause, Command, Direction, EffectId, Outcome, Reply, Token};
+use amends_contract::{Address, Cause, Command, Direction, EffectId, Json, Outcome, Reply, Token};
 use amends_rehearsal::{Domain, Ended, Participant, Ran, Taken};
 use serde_json::json;
 
@@ -353,7 +353,7 @@ fn answer(Mind { dice, weather, musts, is_healing }: &mut Mind<'_>, command: &Co
         Outcome::Succeeded { .. } => {
             let (number, id) = (dice.below(1_000), format!("r-{}", dice.below(1_000)));
             let ids = json!({ "number": number, "reservation_id": id, "charge_id": id, "return_id": id });
-            Outcome::Succeeded { output: ids }
+            Outcome::Succeeded { output: ids.into() }
         }
         other => other,
     }
@@ -361,7 +361,7 @@ fn answer(Mind { dice, weather, musts, is_healing }: &mut Mind<'_>, command: &Co
 
 const fn done(direction: Direction) -> Outcome {
     match direction {
-        Direction::Forward => Outcome::Succeeded { output: serde_json::Value::Null },
-        Direction::Backward => Outcome::Undone { output: serde_json::Value::Null },
+        Direction::Forward => Outcome::Succeeded { output: Json::NULL },
+        Direction::Backward => Outcome::Undone { output: Json::NULL },
     }
 }

@@ -152,7 +152,7 @@ fn differs(command: &Command, saga: Option<&Saga>) -> Option<String> {
     if command.undoes.as_ref().is_some_and(|undone| Some(undone.epoch) != action.map(|action| action.epoch)) {
         return Some(format!("{effect} was published to undo {:?}, which is not its action", command.undoes));
     }
-    let empty = serde_json::json!({});
+    let empty = amends_contract::Json::from(serde_json::json!({}));
     let data = decided.data.as_ref().or_else(|| action?.data.as_ref()).unwrap_or(&empty);
     (!command.is_fence() && command.data != *data)
         .then(|| format!("{effect} was published with other data than was decided"))

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use amends_contract::Token;
+use amends_contract::{Json, Token};
 use cel::ExecutionError;
 use cel::common::traits::{Container, Indexer, Iterable, Iterator as ValIterator, Sizer};
 use cel::common::types::{CelBool, CelDouble, CelInt, CelList, CelMap, CelNull, CelString, CelUInt, Type};
@@ -35,7 +35,7 @@ pub(super) fn val<'a>(value: &'a Value) -> Box<dyn Val + 'a> {
 }
 
 /// The outputs of the steps, as a map.
-pub(super) fn outputs<'a>(steps: &'a BTreeMap<Token, Value>) -> Box<dyn Val + 'a> {
+pub(super) fn outputs<'a>(steps: &'a BTreeMap<Token, Json>) -> Box<dyn Val + 'a> {
     Box::new(JsonMap::new(Fields::Steps(steps)))
 }
 
@@ -145,14 +145,14 @@ struct JsonMap<'a> {
 #[derive(Clone, Copy, Debug)]
 enum Fields<'a> {
     Object(&'a Map<String, Value>),
-    Steps(&'a BTreeMap<Token, Value>),
+    Steps(&'a BTreeMap<Token, Json>),
 }
 
 impl<'a> Fields<'a> {
     fn get(self, key: &str) -> Option<&'a Value> {
         match self {
             Self::Object(map) => map.get(key),
-            Self::Steps(steps) => steps.get(key),
+            Self::Steps(steps) => steps.get(key).map(|output| &**output),
         }
     }
 

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use amends_contract::Token;
+use amends_contract::{Json, Token};
 use serde_json::{Value, json};
 
 use super::error::Failure;
@@ -76,7 +76,7 @@ pub(crate) struct Path {
 /// The scope as JSON.
 pub(crate) struct Names<'a> {
     pub(crate) input: &'a Value,
-    pub(crate) steps: &'a BTreeMap<Token, Value>,
+    pub(crate) steps: &'a BTreeMap<Token, Json>,
     pub(crate) saga: Value,
     pub(crate) failure: Option<Value>,
     pub(crate) element: Option<Element<'a>>,
@@ -121,7 +121,7 @@ impl<'a> Names<'a> {
             Start::Root(root @ Root::Event) => (self.event.ok_or_else(|| absent(*root))?, fields),
             Start::Root(root @ Root::Steps) => {
                 let [step, rest @ ..] = fields else { return Err(absent(*root)) };
-                (self.steps.get(step.as_str()).ok_or_else(|| Failure::no_such_key(step))?, rest)
+                (&**self.steps.get(step.as_str()).ok_or_else(|| Failure::no_such_key(step))?, rest)
             }
             Start::Element(name) => {
                 let element = self.element.filter(|element| element.name.as_str() == name);

@@ -24,7 +24,8 @@ fn render(template: &Template, input: &Value) -> Result<Value, amends_definition
     let id: SagaId = "0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10".parse().unwrap();
     let definition: DefinitionRef = "order.v1".parse().unwrap();
     let labels = BTreeMap::from([(Token::new("customer").unwrap(), "c-7".to_owned())]);
-    let steps = BTreeMap::from([(Token::new("reserve-stock").unwrap(), json!({ "reservation_id": "r-1" }))]);
+    let steps =
+        BTreeMap::from([(Token::new("reserve-stock").unwrap(), json!({ "reservation_id": "r-1" }).into())]);
     let saga =
         SagaScope { id, definition: &definition, started_at: Timestamp::from_unix_ms(0), labels: &labels };
     let failure = Some(FailureScope { step: None, code: "deadline", detail: "24 h are over" });
@@ -162,7 +163,7 @@ fn what_no_participant_could_read_is_not_rendered() {
     for with in [with("{ a: =input.deep }"), with("{ a: \"=true ? input.deep : 1\" }")] {
         let fits = json!({ "deep": nested(DATA_DEPTH_MAX - 1) });
         let data = render(&with, &fits).unwrap();
-        let command = Command { data, ..command() };
+        let command = Command { data: data.into(), ..command() };
         assert!(Envelope::decode(&command.to_envelope().encode()).is_ok());
         let error = render(&with, &json!({ "deep": nested(DATA_DEPTH_MAX) })).unwrap_err();
         assert_eq!(error.kind, ExpressionErrorKind::TooLarge);
@@ -178,6 +179,6 @@ fn command() -> Command {
         definition: "order.v1".parse().unwrap(),
         decided_at: Timestamp::from_unix_ms(0),
         undoes: None,
-        data: Value::Null,
+        data: Value::Null.into(),
     }
 }

@@ -111,7 +111,8 @@ fn every_word_reaches_the_model() {
 fn render(template: &Template, steps: &[(&str, Value)]) -> Result<Value, ExpressionError> {
     let id: SagaId = "0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10".parse().unwrap();
     let definition: DefinitionRef = "b2b.v3".parse().unwrap();
-    let steps = steps.iter().map(|(name, output)| (Token::new(name).unwrap(), output.clone())).collect();
+    let steps =
+        steps.iter().map(|(name, output)| (Token::new(name).unwrap(), output.clone().into())).collect();
     let input = json!({ "total": { "amount": 700, "currency": "EUR" }, "lines": [{ "sku": "TEA-1", "quantity": 2 }] });
     let name = Token::new("line").unwrap();
     let event = json!({ "data": { "order": 7 }, "time": "2026-01-01T00:00:00Z" });

@@ -3,7 +3,7 @@
 //! Invariant: what was asked for and has no outcome is fenced once, so that it cannot happen much later;
 //! nobody waits for the answers, and the steps keep saying what nobody knew.
 
-use amends_contract::Direction;
+use amends_contract::{Direction, Json};
 
 use crate::draft::{BOTH, Draft};
 use crate::{ActionState, Ask, Decision, Ending, FenceWhy, StepState, StuckWhy, UndoState, Verdict, turn};
@@ -25,8 +25,8 @@ pub(super) fn take(draft: &mut Draft<'_>) -> Verdict {
             None => {}
         }
     }
-    let (output, output_error) = (serde_json::Value::Null, None);
-    draft.decide(Decision::Done { ending: Ending::Abandoned, output, output_error });
+    let (output, output_error) = (Json::NULL, None);
+    draft.decide(Decision::Done { ending: Ending::Abandoned, output: output, output_error });
     Verdict::Applied
 }
 

@@ -2,9 +2,8 @@
 //!
 //! Invariant: the new epoch opens only when the old one is closed for ever. What was never sent is closed.
 
-use amends_contract::{Direction, StepRef};
+use amends_contract::{Direction, Json, StepRef};
 use amends_definition::Definition;
-use serde_json::Value;
 
 use super::target::{self, Stands, Word};
 use crate::draft::Draft;
@@ -28,13 +27,13 @@ pub(super) fn take(
     draft: &mut Draft<'_>,
     step: &StepRef,
     effect: Direction,
-    data: &Value,
+    data: &Json,
 ) -> Result<Verdict, String> {
     let (index, stands) = target::find(&draft.saga, draft.definition, step, effect, Word::Edit)?;
     data::check_edited(draft, index, effect, data).map_err(|trouble| trouble.detail)?;
     let data = data.clone();
     if stands == Stands::Sent && !planted(Bug::EpochWithoutFence) {
-        return Ok(epoch::intend(draft, index, effect, Then::Retry { data }));
+        return Ok(epoch::intend(draft, index, effect, Then::Retry { data: data }));
     }
     let queued = stands == Stands::Unsent && draft.queues(index, effect);
     epoch::open(draft, index, effect, data, queued);

@@ -3,9 +3,8 @@
 //! Invariant: whatever may still happen is fenced first, so that nothing happens twice: once by hand, and
 //! once by a command that was long on its way.
 
-use amends_contract::{Direction, StepRef};
+use amends_contract::{Direction, Json, StepRef};
 use amends_definition::Definition;
-use serde_json::Value;
 
 use super::target::{self, Stands, Word};
 use crate::draft::Draft;
@@ -29,7 +28,7 @@ pub(super) fn take(
     draft: &mut Draft<'_>,
     step: &StepRef,
     effect: Direction,
-    output: &Value,
+    output: &Json,
 ) -> Result<Verdict, String> {
     let (index, stands) = target::find(&draft.saga, draft.definition, step, effect, Word::Settle)?;
     data::check_settled(draft, index, effect, output).map_err(|trouble| trouble.detail)?;
@@ -37,12 +36,12 @@ pub(super) fn take(
     let unknown = draft.step(index).action == ActionState::Unknown;
     match stands {
         Stands::Sent if !planted(Bug::SettledWithoutFence) => {
-            return Ok(epoch::intend(draft, index, effect, Then::Settle { output }));
+            return Ok(epoch::intend(draft, index, effect, Then::Settle { output: output }));
         }
         // The action may still run: a fence of its undo closes it, too.
         Stands::Unsent if effect == Direction::Backward && unknown => {
             draft.open_effect(index, effect, None, 1, true);
-            return Ok(epoch::intend(draft, index, effect, Then::Settle { output }));
+            return Ok(epoch::intend(draft, index, effect, Then::Settle { output: output }));
         }
         Stands::Sent | Stands::Unsent | Stands::Awaiting => {
             epoch::settle(draft, index, effect, output, true);

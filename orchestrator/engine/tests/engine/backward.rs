@@ -58,7 +58,7 @@ fn undoing_goes_in_reverse_order() {
         .charged()
         .mark()
         .reply("confirm-stock", rejected("reservation-gone"))
-        .reply("charge-payment/undo", Outcome::Undone { output: json!({ "refund_id": "re-1" }) })
+        .reply("charge-payment/undo", Outcome::Undone { output: json!({ "refund_id": "re-1" }).into() })
         .reply("reserve-stock/undo", Outcome::NothingToUndo);
     assert_snapshot!(script.text(), @r#"
     +0s reply confirm-stock do#1 rejected {"code":"reservation-gone","message":"no: reservation-gone"}

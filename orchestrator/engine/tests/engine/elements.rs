@@ -137,7 +137,7 @@ fn each_element_has_attempts_of_its_own() {
 #[test]
 fn a_reply_to_an_element_that_is_not_there_is_foreign() {
     let mut script = packed(1).reply("open", ok()).mark();
-    let mut reply = script.answer("pack.0", Outcome::Succeeded { output: Value::Null });
+    let mut reply = script.answer("pack.0", Outcome::Succeeded { output: Value::Null.into() });
     reply.effect.step = "pack.7".parse().unwrap();
     script.try_input(amends_engine::Input::Reply(reply.clone())).unwrap();
     reply.effect.step = "pack".parse().unwrap();

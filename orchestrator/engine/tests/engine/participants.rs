@@ -156,11 +156,13 @@ impl Participants {
         }
         let outcome = match &command.undoes {
             None if way == Way::Rejects => rejected(),
-            None => self.happens(effect, Outcome::Succeeded { output: json!({ "reservation_id": "r-1" }) }),
+            None => {
+                self.happens(effect, Outcome::Succeeded { output: json!({ "reservation_id": "r-1" }).into() })
+            }
             Some(action) => match self.inbox.entry(action.clone()).or_insert(Row::Tombstone) {
                 Row::Tombstone | Row::Final(Outcome::Rejected { .. }) => Outcome::NothingToUndo,
                 Row::Final(_) if way == Way::Rejects => rejected(),
-                Row::Final(_) => self.happens(effect, Outcome::Undone { output: json!(null) }),
+                Row::Final(_) => self.happens(effect, Outcome::Undone { output: json!(null).into() }),
             },
         };
         self.inbox.insert(effect.clone(), Row::Final(outcome.clone()));

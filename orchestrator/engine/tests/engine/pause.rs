@@ -258,7 +258,7 @@ fn the_wait_for_a_signal_and_for_the_start_stand_still_too() {
 #[test]
 fn a_signal_counts_in_a_pause() {
     let signal =
-        Input::Signal { name: "approval".parse().unwrap(), data: json!(1), actor: "boss".to_owned() };
+        Input::Signal { name: "approval".parse().unwrap(), data: json!(1).into(), actor: "boss".to_owned() };
     let script = Script::start(approval(), json!(null)).reply("quote", ok()).pause().mark();
     let script = script.input(signal).resume();
     assert_snapshot!(script.text(), @r#"

@@ -43,8 +43,8 @@ enum Act {
 
 fn outcome() -> impl Strategy<Value = Outcome> {
     prop_oneof![
-        6 => Just(Outcome::Succeeded { output: json!({ "reservation_id": "r-1" }) }),
-        1 => Just(Outcome::Succeeded { output: json!(null) }),
+        6 => Just(Outcome::Succeeded { output: json!({ "reservation_id": "r-1" }).into() }),
+        1 => Just(Outcome::Succeeded { output: json!(null).into() }),
         2 => Just(Outcome::Rejected { code: "no".to_owned(), message: "never".to_owned() }),
         2 => prop::option::of(0..100_000_u64)
             .prop_map(|retry_after_ms| Outcome::Failed { code: "down".to_owned(), retry_after_ms }),
@@ -52,7 +52,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
         2 => Just(Outcome::Cancelled),
         1 => Just(Outcome::Conflict),
         1 => Just(Outcome::Expired),
-        4 => Just(Outcome::Undone { output: json!({ "refund_id": 1.1 }) }),
+        4 => Just(Outcome::Undone { output: json!({ "refund_id": 1.1 }).into() }),
         2 => Just(Outcome::NothingToUndo),
     ]
 }
@@ -161,8 +161,10 @@ fn heal(script: &mut Script) {
         let Some(command) = open_commands(&script.saga, &script.definition).pop() else { continue };
         let outcome = match (command.is_fence(), command.effect.direction) {
             (true, _) => Outcome::Cancelled,
-            (false, Direction::Forward) => Outcome::Succeeded { output: json!({ "reservation_id": "r-1" }) },
-            (false, Direction::Backward) => Outcome::Undone { output: json!(null) },
+            (false, Direction::Forward) => {
+                Outcome::Succeeded { output: json!({ "reservation_id": "r-1" }).into() }
+            }
+            (false, Direction::Backward) => Outcome::Undone { output: json!(null).into() },
         };
         let reply = script.answer(&what(&command), outcome);
         script.try_input(Input::Reply(reply)).unwrap();

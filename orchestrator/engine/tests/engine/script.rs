@@ -276,12 +276,12 @@ pub(crate) fn effect_of(what: &str) -> (StepRef, Direction) {
 
 pub(crate) fn edit(what: &str, data: Value) -> OperatorAction {
     let (step, effect) = effect_of(what);
-    OperatorAction::EditAndRetry { step, effect, data }
+    OperatorAction::EditAndRetry { step, effect, data: data.into() }
 }
 
 pub(crate) fn settle(what: &str, output: Value) -> OperatorAction {
     let (step, effect) = effect_of(what);
-    OperatorAction::SettleStep { step, effect, output }
+    OperatorAction::SettleStep { step, effect, output: output.into() }
 }
 
 fn operator(action: OperatorAction, reason: &str) -> Input {
@@ -289,7 +289,7 @@ fn operator(action: OperatorAction, reason: &str) -> Input {
 }
 
 pub(crate) fn succeeded(output: Value) -> Outcome {
-    Outcome::Succeeded { output }
+    Outcome::Succeeded { output: output.into() }
 }
 
 pub(crate) fn ok() -> Outcome {
@@ -297,7 +297,7 @@ pub(crate) fn ok() -> Outcome {
 }
 
 pub(crate) fn undone() -> Outcome {
-    Outcome::Undone { output: Value::Null }
+    Outcome::Undone { output: Value::Null.into() }
 }
 
 pub(crate) fn rejected(code: &str) -> Outcome {

@@ -13,7 +13,7 @@ fn quoted() -> Script {
 }
 
 fn signal(name: &str, data: Value) -> Input {
-    Input::Signal { name: name.parse().unwrap(), data, actor: "boss".to_owned() }
+    Input::Signal { name: name.parse().unwrap(), data: data.into(), actor: "boss".to_owned() }
 }
 
 fn refused(script: &mut Script, name: &str, data: Value) -> String {
@@ -173,7 +173,7 @@ fn a_branch_that_fails_ends_the_wait_of_the_other() {
 #[test]
 fn an_answer_to_a_step_that_awaits_is_foreign() {
     let mut script = quoted().mark();
-    let mut reply = script.answer("quote", Outcome::Succeeded { output: Value::Null });
+    let mut reply = script.answer("quote", Outcome::Succeeded { output: Value::Null.into() });
     reply.effect.step = "approve".parse().unwrap();
     script.try_input(Input::Reply(reply)).unwrap();
     assert_snapshot!(script.text(), @r#"

@@ -55,7 +55,7 @@ fn a_signal_that_is_not_waited_for_counts_as_late() {
 fn a_signal_that_need_not_come_is_done_without() {
     let script = Script::start(approval(), json!(null)).reply("quote", ok());
     let signal =
-        Input::Signal { name: "approval".parse().unwrap(), data: json!(1), actor: "boss".to_owned() };
+        Input::Signal { name: "approval".parse().unwrap(), data: json!(1).into(), actor: "boss".to_owned() };
     let script = script.input(signal).reply("ship", ok()).mark().skip_wait();
     assert_snapshot!(script.text(), @r#"
     +0s skip-wait by ops: no time

@@ -186,7 +186,7 @@ impl Machine {
             }
             Happens::Signal { step } => {
                 let name = reference.rules[step].name.parse().unwrap();
-                Input::Signal { name, data: Value::Null, actor: "somebody".to_owned() }
+                Input::Signal { name, data: Value::Null.into(), actor: "somebody".to_owned() }
             }
             Happens::Cancel => operator(OperatorAction::Cancel),
             Happens::RetryNow => operator(OperatorAction::RetryNow),
@@ -203,10 +203,10 @@ fn operator(action: OperatorAction) -> Input {
 
 fn outcome(say: Say) -> Outcome {
     match say {
-        Say::Succeeded => Outcome::Succeeded { output: Value::Null },
+        Say::Succeeded => Outcome::Succeeded { output: Value::Null.into() },
         Say::Rejected => Outcome::Rejected { code: "no".to_owned(), message: String::new() },
         Say::Cancelled => Outcome::Cancelled,
-        Say::Undone => Outcome::Undone { output: Value::Null },
+        Say::Undone => Outcome::Undone { output: Value::Null.into() },
         Say::NothingToUndo => Outcome::NothingToUndo,
         Say::Failed => Outcome::Failed { code: "down".to_owned(), retry_after_ms: None },
         Say::Pending => Outcome::Pending,

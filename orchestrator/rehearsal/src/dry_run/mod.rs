@@ -13,7 +13,7 @@ mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use amends_contract::{DefinitionRef, Digest, Token};
+use amends_contract::{DefinitionRef, Digest, Json, Token};
 use amends_definition::Definition;
 use amends_engine::{ActionState, Status};
 use serde::Serialize;
@@ -79,7 +79,7 @@ pub struct Row {
 pub fn dry_run(
     definition: &Definition,
     input: &Value,
-    outputs: &BTreeMap<Token, Value>,
+    outputs: &BTreeMap<Token, Json>,
     allowed: &BTreeSet<Token>,
 ) -> Result<Report, String> {
     let mut rows = Vec::new();
@@ -109,7 +109,7 @@ pub fn dry_run(
 fn shapes(
     definition: &Definition,
     input: &Value,
-    outputs: &BTreeMap<Token, Value>,
+    outputs: &BTreeMap<Token, Json>,
 ) -> Result<Vec<(Option<String>, Value)>, String> {
     let shape = |input: &Value| -> Result<Option<Shape>, String> {
         let played = stage::play(&Props { definition, input, outputs }, &Case::WELL)?;

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use amends_contract::Token;
+use amends_contract::{Json, Token};
 use amends_definition::Definition;
 use serde_json::{Map, Value, json};
 
@@ -98,7 +98,7 @@ fn vary(value: &Value, path: &str, whole: &mut dyn FnMut(Value) -> Value, found:
 
 /// What each step gives back: by the schema of its reply; without one, the fields that expressions ask for.
 #[must_use]
-pub fn outputs(definition: &Definition) -> BTreeMap<Token, Value> {
+pub fn outputs(definition: &Definition) -> BTreeMap<Token, Json> {
     let steps = definition.steps.iter().chain(&definition.on_compensated);
     steps
         .map(|step| {
@@ -106,7 +106,7 @@ pub fn outputs(definition: &Definition) -> BTreeMap<Token, Value> {
                 Some(schema) => value(&schema.schema),
                 None => asked_for(&definition.source, &step.name),
             };
-            (step.name.clone(), output)
+            (step.name.clone(), output.into())
         })
         .collect()
 }

@@ -4,7 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use amends_contract::{Command, Direction, EffectId, Outcome, Reply, SagaId, StepRef, Timestamp, Token};
+use amends_contract::{
+    Command, Direction, EffectId, Json, Outcome, Reply, SagaId, StepRef, Timestamp, Token,
+};
 use amends_definition::{Definition, Retry, Step, Undo};
 use amends_engine::{
     Input, JournalEntry, OperatorAction, Output, Place, ReplyInput, Saga, Status, Verdict, handle, start,
@@ -30,7 +32,7 @@ pub(super) struct Props<'a> {
     pub(super) definition: &'a Definition,
     pub(super) input: &'a Value,
     /// What the steps' actions give back.
-    pub(super) outputs: &'a BTreeMap<Token, Value>,
+    pub(super) outputs: &'a BTreeMap<Token, Json>,
 }
 
 /// How it went.
@@ -255,7 +257,7 @@ impl Stage<'_> {
                 let output = self.props.outputs.get(&command.effect.step.name).cloned();
                 Outcome::Succeeded { output: output.unwrap_or_default() }
             }
-            Direction::Backward => Outcome::Undone { output: Value::Null },
+            Direction::Backward => Outcome::Undone { output: Value::Null.into() },
         };
         let name = &command.address.participant;
         let participant = self

@@ -27,7 +27,7 @@ fn command(name: &str, direction: &str, send_no: u32) -> Command {
         address: Address::new("payment", name).unwrap(),
         definition: "order.v1".parse().unwrap(),
         decided_at: now(),
-        data: json!({ "amount": 7 }),
+        data: json!({ "amount": 7 }).into(),
     }
 }
 
@@ -37,8 +37,8 @@ fn now() -> Timestamp {
 
 fn well(command: &Command) -> Ran {
     Ran::Now(match command.effect.direction {
-        Direction::Forward => Outcome::Succeeded { output: json!({ "charge": 1 }) },
-        Direction::Backward => Outcome::Undone { output: Value::Null },
+        Direction::Forward => Outcome::Succeeded { output: json!({ "charge": 1 }).into() },
+        Direction::Backward => Outcome::Undone { output: Value::Null.into() },
     })
 }
 
@@ -68,7 +68,7 @@ fn an_effect_happens_once_and_its_reply_is_repeated() {
     assert_eq!(outcome(one.take(&refund(1), None, now(), &mut well)), "undone");
     assert_eq!(outcome(one.take(&refund(2), None, now(), &mut well)), "undone");
     assert_eq!(one.happened(&effect("undo")), 1);
-    let other = Command { data: json!({ "amount": 8 }), ..charge(3) };
+    let other = Command { data: json!({ "amount": 8 }).into(), ..charge(3) };
     assert_eq!(outcome(one.take(&other, None, now(), &mut well)), "conflict");
 }
 
@@ -101,7 +101,7 @@ fn no_tombstone_beats_an_open_row() {
     assert_eq!(outcome(one.take(&refund(1), None, now(), &mut calls)), "pending");
     assert_eq!(one.ready_undos().count(), 0);
     // The call is made twice, since the first answer was lost; the charge happens once.
-    let succeeded = Outcome::Succeeded { output: Value::Null };
+    let succeeded = Outcome::Succeeded { output: Value::Null.into() };
     one.call(&effect("do"), succeeded.clone());
     assert_eq!(one.call(&effect("do"), failed("other")), succeeded);
     assert_eq!(one.happened(&effect("do")), 1);

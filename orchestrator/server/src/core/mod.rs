@@ -296,7 +296,7 @@ impl Core {
         data: Value,
         actor: String,
     ) -> Result<Saga, OperateError> {
-        self.tell(id, Input::Signal { name, data, actor }).await
+        self.tell(id, Input::Signal { name, data: data.into(), actor }).await
     }
 
     async fn tell(&self, id: SagaId, input: Input) -> Result<Saga, OperateError> {

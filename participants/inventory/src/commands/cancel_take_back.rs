@@ -20,10 +20,10 @@ impl Handler for CancelTakeBack {
         match returns::one(work.db(), &id).await? {
             Some((State::Expected, _)) => {
                 returns::end(work.db(), &id, State::Cancelled, work.now()).await?;
-                Ok(Outcome::Undone { output: Value::Null })
+                Ok(Outcome::Undone { output: Value::Null.into() })
             }
             // By the undo of an earlier epoch: it is as it shall be.
-            Some((State::Cancelled, _)) => Ok(Outcome::Undone { output: Value::Null }),
+            Some((State::Cancelled, _)) => Ok(Outcome::Undone { output: Value::Null.into() }),
             // The protocol never asks for this; if it does, others may have bought the goods again.
             Some((State::Restocked, _)) => Ok(Outcome::Rejected {
                 code: "already-restocked".to_owned(),

@@ -35,7 +35,7 @@ impl Handler for ConfirmStock {
                 let shelf = store::shelf(work.db(), lines.skus()).await?;
                 super::write(work, &domain::confirm(&shelf, &lines)?).await?;
                 store::end(work.db(), &id, State::Confirmed, work.now()).await?;
-                Ok(Outcome::Succeeded { output: Value::Null })
+                Ok(Outcome::Succeeded { output: Value::Null.into() })
             }
             Some((State::Confirmed, _)) => rejected("already-confirmed", "was confirmed by another command"),
             Some((State::Released, _)) => rejected("already-released", "was released"),

@@ -23,10 +23,10 @@ impl Handler for ReleaseStock {
                 let shelf = store::shelf(work.db(), lines.skus()).await?;
                 super::write(work, &domain::release(&shelf, &lines)?).await?;
                 store::end(work.db(), &id, State::Released, work.now()).await?;
-                Ok(Outcome::Undone { output: Value::Null })
+                Ok(Outcome::Undone { output: Value::Null.into() })
             }
             // By the undo of an earlier epoch: it is as it shall be.
-            Some((State::Released, _)) => Ok(Outcome::Undone { output: Value::Null }),
+            Some((State::Released, _)) => Ok(Outcome::Undone { output: Value::Null.into() }),
             // The protocol never asks for this; if it does, the goods are gone and a person has to look.
             Some((State::Confirmed, _)) => Ok(Outcome::Rejected {
                 code: "already-confirmed".to_owned(),

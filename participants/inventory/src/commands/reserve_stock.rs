@@ -36,6 +36,6 @@ impl Handler for ReserveStock {
         };
         super::write(work, &changes).await?;
         store::insert(work.db(), &command.effect, &lines, work.now()).await?;
-        Ok(Outcome::Succeeded { output: json!({ "reservation_id": command.effect }) })
+        Ok(Outcome::Succeeded { output: json!({ "reservation_id": command.effect }).into() })
     }
 }

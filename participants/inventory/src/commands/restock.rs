@@ -37,7 +37,7 @@ impl Handler for Restock {
                 super::write(work, &domain::put_back(&shelf, &lines)?).await?;
                 returns::end(work.db(), &id, State::Restocked, work.now()).await?;
                 work.event("stock", "returned", json!({ "return": id, "lines": lines }))?;
-                Ok(Outcome::Succeeded { output: Value::Null })
+                Ok(Outcome::Succeeded { output: Value::Null.into() })
             }
             Some((State::Restocked, _)) => rejected("already-restocked", "was restocked by another command"),
             Some((State::Cancelled, _)) => rejected("return-cancelled", "was cancelled"),

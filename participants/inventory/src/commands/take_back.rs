@@ -44,6 +44,6 @@ impl Handler for TakeBack {
             return Ok(Outcome::Rejected { code, message });
         }
         store::returns::insert(work.db(), &command.effect, order, &wanted, work.now()).await?;
-        Ok(Outcome::Succeeded { output: json!({ "return_id": command.effect }) })
+        Ok(Outcome::Succeeded { output: json!({ "return_id": command.effect }).into() })
     }
 }

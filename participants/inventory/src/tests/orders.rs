@@ -21,15 +21,15 @@ on_both_databases!(
 );
 
 fn reserved(reservation: &Command) -> Outcome {
-    Outcome::Succeeded { output: json!({ "reservation_id": reservation.effect }) }
+    Outcome::Succeeded { output: json!({ "reservation_id": reservation.effect }).into() }
 }
 
 fn done() -> Outcome {
-    Outcome::Succeeded { output: Value::Null }
+    Outcome::Succeeded { output: Value::Null.into() }
 }
 
 fn undone() -> Outcome {
-    Outcome::Undone { output: Value::Null }
+    Outcome::Undone { output: Value::Null.into() }
 }
 
 async fn a_reservation_becomes_a_deduction(inventory: Inventory) {
@@ -109,7 +109,7 @@ async fn data_that_cannot_be_read_is_rejected_with_the_reason(inventory: Invento
         line(json!(u64::MAX)),
         json!({ "lines": [{ "sku": "TEA-1", "quantity": i64::MAX }, { "sku": "TEA-1", "quantity": 1 }] }),
     ]) {
-        let order = Command { data: data.clone(), ..reserve(number, &[]) };
+        let order = Command { data: data.clone().into(), ..reserve(number, &[]) };
         let outcome = inventory.bench.ask(&order).await.outcome;
         assert!(
             matches!(&outcome, Outcome::Rejected { code, .. } if code == "invalid-data"),

@@ -37,11 +37,11 @@ async fn sold(inventory: &Inventory, number: u64, lines: &[(&str, i64)]) -> Comm
 }
 
 fn taken(command: &Command) -> Outcome {
-    Outcome::Succeeded { output: json!({ "return_id": command.effect }) }
+    Outcome::Succeeded { output: json!({ "return_id": command.effect }).into() }
 }
 
 fn done() -> Outcome {
-    Outcome::Succeeded { output: Value::Null }
+    Outcome::Succeeded { output: Value::Null.into() }
 }
 
 async fn goods_come_back_to_the_shelf(inventory: Inventory) {
@@ -64,7 +64,7 @@ async fn a_cancelled_return_leaves_the_goods_sold(inventory: Inventory) {
     for epoch in 1..=2 {
         let mut again = cancel_take_back(&first);
         again.effect.epoch = epoch;
-        assert_eq!(inventory.bench.ask(&again).await.outcome, Outcome::Undone { output: Value::Null });
+        assert_eq!(inventory.bench.ask(&again).await.outcome, Outcome::Undone { output: Value::Null.into() });
     }
     assert_eq!(inventory.stock("TEA-1").await, [6, 0, 4, 10]);
     let expected = rejected("return-cancelled", &format!("return {} was cancelled", first.effect));
@@ -142,9 +142,9 @@ async fn data_that_cannot_be_read_is_rejected_with_the_reason(inventory: Invento
     let mut number = 10;
     for (name, value) in [("order", json!("4711")), ("order", Value::Null), ("lines", json!([]))] {
         number += 1;
-        let mut data = good.data.clone();
+        let mut data = Value::from(good.data.clone());
         data[name] = value;
-        let wrong = Command { data, ..take_back(number, &order, &[]) };
+        let wrong = Command { data: data.into(), ..take_back(number, &order, &[]) };
         let outcome = inventory.bench.ask(&wrong).await.outcome;
         assert!(matches!(&outcome, Outcome::Rejected { code, .. } if code == "invalid-data"), "{outcome:?}");
     }

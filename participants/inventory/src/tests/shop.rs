@@ -93,7 +93,7 @@ pub(crate) fn rejected(code: &str, message: &str) -> Outcome {
 
 /// The return of lines of the order that this reservation is of, by a saga of its own.
 pub(crate) fn take_back(number: u64, reservation: &Command, lines: &[(&str, i64)]) -> Command {
-    let mut data = reserve(number, lines).data;
+    let mut data = reserve(number, lines).data.into_value();
     data["order"] = json!(reservation.effect.saga);
     command(saga(number), "take-back", "inventory.take-back", data)
 }

@@ -61,7 +61,7 @@ impl World {
 
 fn output(outcome: Outcome) -> Value {
     match outcome {
-        Outcome::Succeeded { output } => output,
+        Outcome::Succeeded { output } => output.into(),
         other => panic!("{other:?}"),
     }
 }

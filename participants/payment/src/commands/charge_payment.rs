@@ -31,7 +31,7 @@ impl External for ChargePayment {
             Ok(charge) => {
                 let verdict = self.gateway.charge(&intent.effect.to_string(), &charge).await;
                 call_outcome("charge", verdict, |id| Outcome::Succeeded {
-                    output: json!({ "charge_id": id }),
+                    output: json!({ "charge_id": id }).into(),
                 })
             }
             // It was readable when the intent was noted; an older program may have called already.

@@ -58,7 +58,9 @@ impl External for RefundOrder {
             return CallOutcome::Unknown { code: "unreadable-intent".to_owned(), retry_after_ms: None };
         };
         let verdict = self.gateway.refund(&intent.effect.to_string(), charge, Some(request.amount)).await;
-        call_outcome("refund-order", verdict, |id| Outcome::Succeeded { output: json!({ "refund_id": id }) })
+        call_outcome("refund-order", verdict, |id| Outcome::Succeeded {
+            output: json!({ "refund_id": id }).into(),
+        })
     }
 
     async fn record(

@@ -32,7 +32,9 @@ impl External for RefundPayment {
             Ok(charge) => {
                 let verdict =
                     self.gateway.refund(&intent.effect.to_string(), &charge.to_string(), None).await;
-                call_outcome("refund", verdict, |id| Outcome::Undone { output: json!({ "refund_id": id }) })
+                call_outcome("refund", verdict, |id| Outcome::Undone {
+                    output: json!({ "refund_id": id }).into(),
+                })
             }
             Err(error) => CallOutcome::Unknown { code: error.to_string(), retry_after_ms: None },
         }

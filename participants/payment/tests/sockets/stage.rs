@@ -187,7 +187,7 @@ impl Stage {
             let mut events = self.messages(Stream::Event).into_iter();
             events.find(|event| event.message_type == message_type).map(|event| event.data)
         };
-        eventually(&format!("there is {message_type}"), look, nothing).await
+        eventually(&format!("there is {message_type}"), look, nothing).await.into()
     }
 
     fn messages(&mut self, stream: Stream) -> Vec<Envelope> {
@@ -206,7 +206,7 @@ impl Stage {
             definition: "order.v1".parse().unwrap(),
             decided_at: made_at,
             undoes: None,
-            data,
+            data: data.into(),
         }
     }
 

@@ -125,7 +125,7 @@ fn lists_are_no_objects() {
     let body = json!([positional]).to_string();
     assert_eq!(decode_batch(body.as_bytes()).unwrap()[0].as_ref().unwrap_err().code(), "not-an-envelope");
     let mut reply = samples::reply(amends_contract::Outcome::Pending).to_envelope();
-    reply.data = json!(["pending"]);
+    reply.data = json!(["pending"]).into();
     assert_eq!(Reply::from_envelope(reply).unwrap_err().code(), "invalid-attribute");
 }
 
@@ -171,7 +171,7 @@ fn errors_do_not_grow_with_the_message() {
         assert!(error.to_string().len() < 4096, "{name}: {} bytes", error.to_string().len());
     }
     let mut reply = samples::reply(amends_contract::Outcome::Pending).to_envelope();
-    reply.data = json!({ "outcome": long });
+    reply.data = json!({ "outcome": long }).into();
     assert!(Reply::from_envelope(reply).unwrap_err().to_string().len() < 4096);
 }
 
@@ -201,7 +201,7 @@ fn a_dead_letter_can_be_sent_and_read_whatever_the_message_was() {
 fn replies_and_events() {
     let with = |data: Value| {
         let mut envelope = samples::reply(amends_contract::Outcome::Pending).to_envelope();
-        envelope.data = data;
+        envelope.data = data.into();
         Reply::from_envelope(envelope).unwrap_err()
     };
     assert_eq!(with(json!({ "outcome": "perhaps" })).code(), "invalid-attribute");

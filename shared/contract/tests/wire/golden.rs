@@ -80,6 +80,6 @@ fn meaning() {
     let again =
         Command { send_no: 7, decided_at: "2026-11-22T00:00:00Z".parse().unwrap(), ..command.clone() };
     assert_eq!(again.meaning(), command.meaning());
-    let other = Command { data: serde_json::json!({ "lines": [] }), ..command.clone() };
+    let other = Command { data: serde_json::json!({ "lines": [] }).into(), ..command.clone() };
     assert_ne!(other.meaning(), command.meaning());
 }

@@ -52,14 +52,14 @@ prop_compose! {
             address: Address { participant, command: name.clone() },
             definition: format!("{name}.v{version}").parse().unwrap(),
             decided_at: Timestamp::from_unix_ms(ms),
-            data,
+            data: data.into(),
         }
     }
 }
 
 fn outcome() -> impl Strategy<Value = Outcome> {
     prop_oneof![
-        json_value().prop_map(|output| Outcome::Succeeded { output }),
+        json_value().prop_map(|output| Outcome::Succeeded { output: output.into() }),
         ("[^\u{0}]{0,12}", "[^\u{0}]{0,40}").prop_map(|(code, message)| Outcome::Rejected { code, message }),
         ("[^\u{0}]{0,12}", proptest::option::of(any::<u64>()))
             .prop_map(|(code, retry_after_ms)| Outcome::Failed { code, retry_after_ms }),
@@ -67,7 +67,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
         Just(Outcome::Cancelled),
         Just(Outcome::Conflict),
         Just(Outcome::Expired),
-        json_value().prop_map(|output| Outcome::Undone { output }),
+        json_value().prop_map(|output| Outcome::Undone { output: output.into() }),
         Just(Outcome::NothingToUndo),
     ]
 }

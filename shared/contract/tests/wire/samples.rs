@@ -26,7 +26,7 @@ pub(crate) fn action() -> Command {
         definition: "order.v1".parse().unwrap(),
         decided_at: AT.parse().unwrap(),
         undoes: None,
-        data: json!({ "lines": [{ "sku": "TEA-1", "quantity": 2 }] }),
+        data: json!({ "lines": [{ "sku": "TEA-1", "quantity": 2 }] }).into(),
     }
 }
 
@@ -50,7 +50,7 @@ pub(crate) fn fence() -> Command {
         address: Address::fence(token("inventory")),
         effect: effect("reserve-stock/undo/1"),
         undoes: Some(effect("reserve-stock/do/1")),
-        data: json!({}),
+        data: json!({}).into(),
         ..action()
     }
 }
@@ -69,14 +69,14 @@ pub(crate) fn reply(outcome: Outcome) -> Reply {
 
 pub(crate) fn outcomes() -> Vec<Outcome> {
     vec![
-        Outcome::Succeeded { output: json!({ "reservation_id": "r-1" }) },
+        Outcome::Succeeded { output: json!({ "reservation_id": "r-1" }).into() },
         Outcome::Rejected { code: "out-of-stock".into(), message: "2 of TEA-1 wanted, 1 there".into() },
         Outcome::Failed { code: "provider-unreachable".into(), retry_after_ms: Some(500) },
         Outcome::Pending,
         Outcome::Cancelled,
         Outcome::Conflict,
         Outcome::Expired,
-        Outcome::Undone { output: json!({ "refund_id": "re-1" }) },
+        Outcome::Undone { output: json!({ "refund_id": "re-1" }).into() },
         Outcome::NothingToUndo,
     ]
 }
@@ -89,7 +89,7 @@ pub(crate) fn event() -> Event {
         name: token("created"),
         at: AT.parse().unwrap(),
         saga: Some((SAGA.parse().unwrap(), "order.v1".parse().unwrap())),
-        data: json!({ "id": SAGA, "status": "running" }),
+        data: json!({ "id": SAGA, "status": "running" }).into(),
     }
 }
 

@@ -241,7 +241,7 @@ pub fn command(saga: SagaId, step: &str, address: &str, data: Value) -> Command 
         definition: "test.v1".parse().unwrap_or_else(|_| name("test.v1")),
         decided_at: saga.made_at(),
         undoes: None,
-        data,
+        data: data.into(),
     }
 }
 

@@ -67,7 +67,7 @@ async fn duplicates_in_one_batch_are_one_effect(db: TestDb) {
     let bench = db.bench().await;
     let command = action(1, json!({}));
     let mut other = command.clone();
-    other.data = json!({ "another": "meaning" });
+    other.data = json!({ "another": "meaning" }).into();
     deliver(&bench, &[command.clone(), again(&command), other, command.clone()]).await;
     assert_eq!(done(bench.db()).await, ["did step/do/1"]);
     let published = bench.published();

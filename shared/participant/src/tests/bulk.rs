@@ -54,7 +54,7 @@ impl BulkHandler for ManyUndoer {
             let undone = work.undone().expect("an undo knows its action");
             assert_eq!(Some(&undone.effect), work.command().undoes.as_ref());
             note(work.db(), "undid", work.command()).await?;
-            outcomes.push(Outcome::Undone { output: json!({ "was": undone.output }) });
+            outcomes.push(Outcome::Undone { output: json!({ "was": undone.output }).into() });
         }
         Ok(outcomes)
     }
@@ -141,7 +141,7 @@ async fn many_are_undone_at_once(db: TestDb) {
     expected.extend(["did step/do/1"; 5]);
     expected.extend(["undid step/undo/1"; 5]);
     assert_eq!(done(bench.db()).await, expected);
-    let was = Outcome::Undone { output: json!({ "was": { "n": 1 } }) };
+    let was = Outcome::Undone { output: json!({ "was": { "n": 1 } }).into() };
     assert_eq!(bench.outcome_of(&undos[0].effect).await, was);
     assert_eq!(bench.outcome_of(&undos[5].effect).await, Outcome::NothingToUndo, "it never ran");
 }

@@ -51,7 +51,7 @@ async fn a_slow_call_is_pending_and_then_answers_by_itself(db: TestDb) {
     assert_eq!(states(bench.db()).await, ["step/do/1 open"]);
     assert_eq!(done(bench.db()).await, ["prepared step/do/1"]);
     let mut other = command.clone();
-    other.data = json!({ "another": "meaning" });
+    other.data = json!({ "another": "meaning" }).into();
     assert_eq!(bench.ask(&other).await.outcome, Outcome::Conflict);
     world.open();
     assert_eq!(bench.outcome_of(&command.effect).await, succeeded(json!({ "key": "step/do/1" })));
@@ -75,7 +75,7 @@ async fn no_call_is_made_where_none_is_needed(db: TestDb) {
     let bench = db.bench_with(world.clone(), config()).await;
     let with = |number, prepare: &str| {
         let mut command = call(number);
-        command.data = json!({ "prepare": prepare });
+        command.data = json!({ "prepare": prepare }).into();
         command
     };
     assert_eq!(bench.ask(&with(1, "reject")).await.outcome, rejected("no", "because"));
@@ -142,7 +142,7 @@ async fn an_action_is_undone_by_a_call(db: TestDb) {
     assert_eq!(bench.ask_bytes(&again(&undo(&command))).await.1, first);
     assert_eq!(
         bench.ask(&undo(&command)).await.outcome,
-        Outcome::Undone { output: json!({ "key": "step/undo/1" }) }
+        Outcome::Undone { output: json!({ "key": "step/undo/1" }).into() }
     );
     assert_eq!(world.calls(), ["call step/do/1", "call step/undo/1"]);
 }

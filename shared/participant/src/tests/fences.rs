@@ -126,7 +126,7 @@ async fn a_fence_of_an_undo_goes_by_its_own_row_first(db: TestDb) {
     // Its action has succeeded, but the undo itself is promised: it is not to be closed any more.
     assert_eq!(ask(&bench, &fence(&undo(&command))).await, (Outcome::Pending, 101));
     bench.recover().await;
-    let undone = Outcome::Undone { output: json!({ "key": "step/undo/1" }) };
+    let undone = Outcome::Undone { output: json!({ "key": "step/undo/1" }).into() };
     assert_eq!(bench.outcome_of(&undo(&command).effect).await, undone);
     assert_eq!(ask(&bench, &fence(&undo(&command))).await, (undone, 1));
 }

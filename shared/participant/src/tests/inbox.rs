@@ -90,7 +90,7 @@ async fn another_meaning_is_a_conflict_and_changes_nothing(db: TestDb) {
     let command = action(1, json!({ "n": 1 }));
     let (_, first) = bench.ask_bytes(&command).await;
     let mut other_data = again(&command);
-    other_data.data = json!({ "n": 2 });
+    other_data.data = json!({ "n": 2 }).into();
     let mut other_type = again(&command);
     other_type.address = Address::new("test", "undo").unwrap();
     for other in [other_data, other_type] {
@@ -130,7 +130,7 @@ async fn what_is_not_final_is_never_recorded(db: TestDb) {
     bench.ask(&done_first).await;
     let before = rows(bench.db()).await;
     let mut other = done_first.clone();
-    other.data = json!({ "n": 3 });
+    other.data = json!({ "n": 3 }).into();
     assert_eq!(bench.ask(&other).await.outcome, Outcome::Conflict);
     assert_eq!(rows(bench.db()).await, before);
 }

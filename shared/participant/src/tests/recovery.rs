@@ -57,7 +57,7 @@ async fn an_undo_that_waited_is_done(db: TestDb) {
     }
     assert_eq!(
         bench.outcome_of(&undo(&call(1)).effect).await,
-        Outcome::Undone { output: json!({ "key": "step/undo/1" }) }
+        Outcome::Undone { output: json!({ "key": "step/undo/1" }).into() }
     );
     assert_eq!(world.calls(), ["call step/do/1", "recover step/do/1", "call step/undo/1"]);
 }

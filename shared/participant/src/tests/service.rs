@@ -115,7 +115,7 @@ pub(crate) fn again(command: &Command) -> Command {
 }
 
 pub(crate) fn succeeded(output: Value) -> Outcome {
-    Outcome::Succeeded { output }
+    Outcome::Succeeded { output: output.into() }
 }
 
 pub(crate) fn rejected(code: &str, message: &str) -> Outcome {
@@ -193,7 +193,7 @@ impl Handler for Undoer {
         note(work.db(), "undid", command).await?;
         let wish = command.data["undo"].as_str().unwrap_or("succeed");
         let outcome = misbehave(work, wish).await?;
-        Ok(outcome.unwrap_or(Outcome::Undone { output: json!({ "was": undone.output }) }))
+        Ok(outcome.unwrap_or(Outcome::Undone { output: json!({ "was": undone.output }).into() }))
     }
 }
 

@@ -25,7 +25,7 @@ async fn an_undo_before_its_action_closes_it(db: TestDb) {
     // The late action, and every zombie of it: whatever it means, the first answer is the answer.
     let (_, cancelled) = bench.ask_bytes(&again(&command)).await;
     let mut other = command.clone();
-    other.data = json!({ "another": "meaning" });
+    other.data = json!({ "another": "meaning" }).into();
     for zombie in [command, other] {
         assert_eq!(bench.ask_bytes(&zombie).await.1, cancelled);
     }
@@ -66,7 +66,11 @@ async fn an_action_is_undone_once(db: TestDb) {
         assert_eq!(bench.ask_bytes(&repeated).await.1, first);
     }
     let undone = bench.replies().pop().unwrap().outcome;
-    assert_eq!(undone, Outcome::Undone { output: json!({ "was": { "n": 7 } }) }, "it knows what it undoes");
+    assert_eq!(
+        undone,
+        Outcome::Undone { output: json!({ "was": { "n": 7 } }).into() },
+        "it knows what it undoes"
+    );
     // The action's reply is what it was.
     assert_eq!(bench.ask(&again(&command)).await.outcome, succeeded(json!({ "n": 7 })));
     assert_eq!(done(bench.db()).await, ["did step/do/1", "undid step/undo/1"]);

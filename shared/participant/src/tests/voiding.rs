@@ -42,7 +42,7 @@ async fn an_undo_of_an_open_action_undoes_it_once_it_has_happened(db: TestDb) {
     resolve(&bench, &world).await;
     assert_eq!(bench.outcome_of(&call(1).effect).await, succeeded(json!({ "key": "step/do/1" })));
     let undone = bench.outcome_of(&undo(&call(1)).effect).await;
-    assert_eq!(undone, Outcome::Undone { output: json!({ "key": "step/undo/1" }) });
+    assert_eq!(undone, Outcome::Undone { output: json!({ "key": "step/undo/1" }).into() });
     assert_eq!(world.calls(), ["call step/do/1", "call step/undo/1"]);
     let expected = ["step/do/1 final succeeded", "step/undo/1 final undone"];
     assert_eq!(states(bench.db()).await, expected);
@@ -98,7 +98,7 @@ async fn a_waiting_undo_is_asked_for_again(db: TestDb) {
     bench.until_idle().await;
     // Whoever asks first gets it going; the loop need not.
     let undone = bench.settle(&again(&undo(&call(1)))).await;
-    assert_eq!(undone, Outcome::Undone { output: json!({ "key": "step/undo/1" }) });
+    assert_eq!(undone, Outcome::Undone { output: json!({ "key": "step/undo/1" }).into() });
     bench.recover().await;
     bench.until_idle().await;
     assert_eq!(world.calls(), ["call step/do/1", "call step/undo/1"]);
@@ -130,7 +130,7 @@ async fn a_waiting_undo_that_cannot_be_done_yet_goes_on_waiting(db: TestDb) {
     super::service::meddle(bench.db(), "ALTER TABLE gone RENAME TO done").await;
     bench.recover().await;
     let undone = bench.outcome_of(&local_undo().effect).await;
-    assert_eq!(undone, Outcome::Undone { output: json!({ "was": { "key": "step/do/1" } }) });
+    assert_eq!(undone, Outcome::Undone { output: json!({ "was": { "key": "step/do/1" } }).into() });
     assert!(done(bench.db()).await.contains(&"undid step/undo/1".to_owned()));
 }
 
@@ -138,7 +138,7 @@ async fn a_waiting_undo_knows_its_meaning(db: TestDb) {
     let world = World::new().closed();
     let bench = waiting(&db, &world).await;
     let mut other = undo(&call(1));
-    other.data = json!({ "another": "meaning" });
+    other.data = json!({ "another": "meaning" }).into();
     assert_eq!(bench.ask(&other).await.outcome, Outcome::Conflict);
 }
 

@@ -83,7 +83,7 @@ impl World {
         }
         let output = json!({ "key": short });
         outcome.unwrap_or(CallOutcome::Definite(if backward {
-            Outcome::Undone { output }
+            Outcome::Undone { output: output.into() }
         } else {
             succeeded(output)
         }))

@@ -98,7 +98,7 @@ impl Handler for Doer {
     async fn handle(&self, work: &mut Work<'_>, command: &SagaCommand) -> Result<Outcome, HandlerError> {
         note(work, "did", command).await?;
         work.event("thing", "done", json!({}))?;
-        Ok(Outcome::Succeeded { output: json!({ "n": command.data["n"] }) })
+        Ok(Outcome::Succeeded { output: json!({ "n": command.data["n"] }).into() })
     }
 }
 
@@ -108,7 +108,7 @@ struct Undoer;
 impl Handler for Undoer {
     async fn handle(&self, work: &mut Work<'_>, command: &SagaCommand) -> Result<Outcome, HandlerError> {
         note(work, "undid", command).await?;
-        Ok(Outcome::Undone { output: Value::Null })
+        Ok(Outcome::Undone { output: Value::Null.into() })
     }
 }
 
@@ -128,7 +128,7 @@ impl External for Caller {
         let path = self.world.join(intent.effect.to_string().replace('/', "_"));
         let mut file = std::fs::File::options().create(true).append(true).open(path).unwrap();
         std::io::Write::write_all(&mut file, b".").unwrap();
-        CallOutcome::Definite(Outcome::Succeeded { output: json!({ "key": intent.effect }) })
+        CallOutcome::Definite(Outcome::Succeeded { output: json!({ "key": intent.effect }).into() })
     }
 
     async fn record(&self, work: &mut Work<'_>, intent: &Intent, _: &Outcome) -> Result<(), HandlerError> {

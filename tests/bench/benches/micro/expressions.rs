@@ -21,8 +21,8 @@ fn data_of(bencher: Bencher<'_, '_>, step: &str) {
     let payment = Token::new("charge-payment").unwrap();
     let reserved = json!({ "reservation_id": Uuid::now_v7().to_string() });
     let steps = BTreeMap::from([
-        (Token::new("reserve-stock").unwrap(), reserved),
-        (payment.clone(), json!({ "charge_id": "ch_4711" })),
+        (Token::new("reserve-stock").unwrap(), reserved.into()),
+        (payment.clone(), json!({ "charge_id": "ch_4711" }).into()),
     ]);
     let saga = SagaScope {
         id: SagaId::new(Uuid::now_v7()).unwrap(),

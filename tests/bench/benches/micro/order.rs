@@ -64,7 +64,7 @@ pub(crate) fn done(effect: &EffectId) -> Outcome {
         "reserve-stock" => json!({ "reservation_id": effect.saga.to_string() }),
         _ => json!({ "reference": format!("ref-{}", effect.saga) }),
     };
-    Outcome::Succeeded { output }
+    Outcome::Succeeded { output: output.into() }
 }
 
 pub(crate) fn declined() -> Outcome {

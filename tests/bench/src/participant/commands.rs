@@ -59,9 +59,11 @@ impl Enter {
                 let message = "the card is declined".to_owned();
                 Outcome::Rejected { code: DECLINED.to_owned(), message }
             }
-            Self::Action | Self::Charge => Outcome::Succeeded { output: json!({}) },
-            Self::Reservation => Outcome::Succeeded { output: json!({ "reservation_id": command.effect }) },
-            Self::Undo => Outcome::Undone { output: json!({}) },
+            Self::Action | Self::Charge => Outcome::Succeeded { output: json!({}).into() },
+            Self::Reservation => {
+                Outcome::Succeeded { output: json!({ "reservation_id": command.effect }).into() }
+            }
+            Self::Undo => Outcome::Undone { output: json!({}).into() },
         }
     }
 }

@@ -41,7 +41,7 @@ pub(crate) fn run(command: &DryRun, settings: &Settings, output: &mut Output) ->
     if let Some(file) = &command.replies {
         for (step, reply) in read_json::<BTreeMap<Token, Value>>(file)? {
             definition.step(&step).ok_or_else(|| anyhow!("{}: {name} has no step {step}", file.display()))?;
-            outputs.insert(step, reply);
+            outputs.insert(step, reply.into());
         }
     }
     let allowed = command.allow_left.iter().cloned().collect();

@@ -40,7 +40,7 @@ fn input() -> Value {
 fn evaluate(expression: &Expression, input: &Value) -> String {
     let steps = BTreeMap::from([(
         Token::new("reserve-stock").unwrap(),
-        json!({ "reservation_id": "r-1", "big": u64::MAX }),
+        json!({ "reservation_id": "r-1", "big": u64::MAX }).into(),
     )]);
     let definition: DefinitionRef = "order.v1".parse().unwrap();
     let labels = BTreeMap::from([(Token::new("customer").unwrap(), "c-1".to_owned())]);

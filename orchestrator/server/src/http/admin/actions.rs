@@ -82,10 +82,10 @@ impl Action {
         let by = PausedBy::Operator;
         let wanted = match (action, step, effect) {
             (ActionKind::EditAndRetry, Some(step), Some(effect)) => {
-                OperatorAction::EditAndRetry { step, effect, data: data.unwrap_or_default() }
+                OperatorAction::EditAndRetry { step, effect, data: data.unwrap_or_default().into() }
             }
             (ActionKind::SettleStep, Some(step), Some(effect)) => {
-                OperatorAction::SettleStep { step, effect, output: output.unwrap_or_default() }
+                OperatorAction::SettleStep { step, effect, output: output.unwrap_or_default().into() }
             }
             (ActionKind::EditAndRetry | ActionKind::SettleStep, _, _) => {
                 unreachable!("what is missing was refused above")

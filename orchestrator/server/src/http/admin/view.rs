@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use amends_contract::{
-    DefinitionRef, Digest, Direction, EffectId, ORCHESTRATOR, SagaId, StepRef, Timestamp, Token,
+    DefinitionRef, Digest, Direction, EffectId, Json, ORCHESTRATOR, SagaId, StepRef, Timestamp, Token,
 };
 use amends_definition::{Definition, Step, StepKind, Undo};
 use amends_engine::{
@@ -11,7 +11,6 @@ use amends_engine::{
     UndoState,
 };
 use serde::Serialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::core::Definitions;
@@ -51,7 +50,7 @@ pub(super) struct SagaView {
     doubt: Option<Failure>,
     /// What it was started with.
     #[schema(value_type = Object)]
-    input: Value,
+    input: Json,
     /// For search.
     #[schema(value_type = BTreeMap<String, String>)]
     labels: BTreeMap<Token, String>,
@@ -89,11 +88,11 @@ pub(super) struct SagaView {
     awaiting: Vec<AwaitingView>,
     /// Signals that came before their step's turn.
     #[schema(value_type = BTreeMap<String, Object>)]
-    signals: BTreeMap<Token, Value>,
+    signals: BTreeMap<Token, Json>,
     /// What its caller gets; none before it is completed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
-    output: Option<Value>,
+    output: Option<Json>,
     /// Why there is none although it is completed.
     #[serde(skip_serializing_if = "Option::is_none")]
     output_error: Option<String>,
@@ -137,7 +136,7 @@ pub(super) struct WantedView {
     action: &'static str,
     /// The new data, or what the effect is said to have given back.
     #[schema(value_type = Object)]
-    payload: Value,
+    payload: Json,
 }
 
 /// The saga of which another one is a step.
@@ -169,7 +168,7 @@ pub(super) struct StepView {
     /// The element.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
-    element: Option<Value>,
+    element: Option<Json>,
     /// On which side of the point of no return it stands: compensatable, pivot or retriable.
     #[serde(skip_serializing_if = "Option::is_none")]
     kind: Option<&'static str>,
@@ -196,7 +195,7 @@ pub(super) struct EffectView {
     /// What it gave back.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
-    output: Option<Value>,
+    output: Option<Json>,
     /// Why it was rejected, or is stuck.
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<String>,
@@ -215,7 +214,7 @@ pub(super) struct EffectView {
     /// What was sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
-    data: Option<Value>,
+    data: Option<Json>,
     /// The last sending.
     #[serde(skip_serializing_if = "Option::is_none")]
     send_no: Option<u32>,
@@ -385,7 +384,7 @@ impl EffectView {
     }
 }
 
-fn some(output: &Value) -> Option<Value> {
+fn some(output: &Json) -> Option<Json> {
     (!output.is_null()).then(|| output.clone())
 }
 

@@ -163,7 +163,7 @@ async fn a_child_ends_and_its_parent_goes_on_with_its_output() {
     let family = Family::new().await;
     let id = family.start("parent", input(&json!({ "n": 7, "fails": false, "waits": false }), false)).await;
     let parent = family.ended(id).await;
-    assert_eq!((parent.status(), &parent.output), (Status::Completed, &json!({ "got": 7 })));
+    assert_eq!((parent.status(), &*parent.output), (Status::Completed, &json!({ "got": 7 })));
     let child = family.child(id, Direction::Forward, is_there).await;
     assert_eq!(child.status(), Status::Completed);
 
@@ -220,7 +220,7 @@ async fn a_child_that_has_ended_is_undone_by_another_saga() {
     let parent = family.ended(id).await;
     assert_eq!(parent.status(), Status::Compensated);
     let undo = family.child(id, Direction::Backward, is_there).await;
-    assert_eq!((undo.status(), &undo.output), (Status::Completed, &json!({ "taken": 7 })));
+    assert_eq!((undo.status(), &*undo.output), (Status::Completed, &json!({ "taken": 7 })));
     assert_eq!(undo.definition.to_string(), "take-back.v1");
 }
 
@@ -289,7 +289,7 @@ async fn a_child_that_ended_beside_us_is_found_when_asked_for_again() {
     let id = family.start("parent", input(&json!({ "n": 7, "fails": false, "waits": true }), false)).await;
     let child = family.child(id, Direction::Forward, |child| child.awaited().next().is_some()).await;
     let signal =
-        Input::Signal { name: "approval".parse().unwrap(), data: Value::Null, actor: "us".to_owned() };
+        Input::Signal { name: "approval".parse().unwrap(), data: Value::Null.into(), actor: "us".to_owned() };
     family.world.commit(child, signal).await;
     family.child(id, Direction::Forward, |child| child.status() == Status::Completed).await;
     family.operate(id, OperatorAction::RetryNow).await;

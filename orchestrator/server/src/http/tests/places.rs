@@ -75,12 +75,12 @@ async fn never_more_than_the_limit_are_in_flight() {
         for saga in until_sent(&store, &open, open.len().min(2)).await {
             let command = &saga.steps[0];
             let effect = command.effect(Direction::Forward).unwrap();
-            assert!(effect.send_no >= 1 && effect.data == Some(json!({ "parcel": "p-1" })));
+            assert!(effect.send_no >= 1 && effect.data == Some(json!({ "parcel": "p-1" }).into()));
             let reply = ReplyInput {
                 effect: format!("{}/pick/do/1", saga.id).parse().unwrap(),
                 send_no: effect.send_no,
                 participant: "robot".parse().unwrap(),
-                outcome: Outcome::Succeeded { output: json!({}) },
+                outcome: Outcome::Succeeded { output: json!({}).into() },
                 cause: None,
                 violation: None,
             };

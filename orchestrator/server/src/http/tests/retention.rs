@@ -133,7 +133,7 @@ async fn a_saga_goes_when_it_has_ended_and_the_time_of_its_own_definition_is_ove
     let given_up = shop.start("brief", 1, waiting()).await;
     shop.operate(given_up, OperatorAction::Abandon).await;
     let parked = shop.start("parks", 1, at_once()).await;
-    shop.world.reply(&parked.to_string(), Outcome::Succeeded { output: Value::Null }).await;
+    shop.world.reply(&parked.to_string(), Outcome::Succeeded { output: Value::Null.into() }).await;
     let rejected = Outcome::Rejected { code: "no".to_owned(), message: "no".to_owned() };
     shop.world.reply(&parked.to_string(), rejected).await;
     let stay = BTreeSet::from([

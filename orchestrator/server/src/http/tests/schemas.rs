@@ -32,7 +32,7 @@ async fn world() -> World {
 async fn a_reply_that_breaks_its_schema_makes_the_step_stuck_with_the_place() {
     let world = world().await;
     let id = world.saga("k1", "weighed", json!({ "grams": 5 })).await;
-    world.reply(&id, Outcome::Succeeded { output: json!({ "scale": 7 }) }).await;
+    world.reply(&id, Outcome::Succeeded { output: json!({ "scale": 7 }).into() }).await;
     let saga = world.get_admin(&format!("/v1/sagas/{id}")).await.body;
     assert_eq!(saga["status"], "parked", "{saga}");
     let action = &saga["steps"][0]["action"];
@@ -43,7 +43,7 @@ async fn a_reply_that_breaks_its_schema_makes_the_step_stuck_with_the_place() {
     // The participant is mended, and asked again.
     let retry = json!({ "action": "retry-now", "reason": "the scale is mended" });
     world.post_admin(&format!("/v1/sagas/{id}/actions"), &[], &retry).await;
-    world.reply(&id, Outcome::Succeeded { output: json!({ "scale": "A" }) }).await;
+    world.reply(&id, Outcome::Succeeded { output: json!({ "scale": "A" }).into() }).await;
     let saga = world.get_admin(&format!("/v1/sagas/{id}")).await.body;
     assert_eq!(saga["steps"][0]["action"]["state"], "succeeded", "{saga}");
 }

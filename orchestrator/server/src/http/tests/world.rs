@@ -220,7 +220,7 @@ pub(super) fn all_well(command: &str) -> Outcome {
         "charge-payment" => json!({ "charge_id": "ch-1" }),
         _ => json!({}),
     };
-    Outcome::Succeeded { output }
+    Outcome::Succeeded { output: output.into() }
 }
 
 /// The same with the card declined.
@@ -230,7 +230,7 @@ pub(super) fn declined(command: &str) -> Outcome {
             code: "card-declined".to_owned(),
             message: "the card was declined".to_owned(),
         },
-        "release-stock" | "refund-payment" => Outcome::Undone { output: Value::Null },
+        "release-stock" | "refund-payment" => Outcome::Undone { output: Value::Null.into() },
         command => all_well(command),
     }
 }
@@ -238,7 +238,7 @@ pub(super) fn declined(command: &str) -> Outcome {
 /// The same with everything undone that was asked for.
 pub(super) fn undone(command: &str) -> Outcome {
     match command {
-        "release-stock" | "refund-payment" => Outcome::Undone { output: Value::Null },
+        "release-stock" | "refund-payment" => Outcome::Undone { output: Value::Null.into() },
         command => all_well(command),
     }
 }

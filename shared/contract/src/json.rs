@@ -1,0 +1,163 @@
+//! JSON that is made once, then passed on, kept and written many times.
+//!
+//! A saga's input stands in every state of it, a command's data in its decision, in the message and in every later
+//! state. Copies share one value and one text of it, so that a copy costs nothing and each writing but the first
+//! is a copy of bytes.
+//!
+//! Invariant: it never changes.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
+
+/// A JSON value that is shared by its copies, its text included. It reads as a [`Value`].
+///
+/// It is to be written by `serde_json`: to another format its text would look like one string.
+#[derive(Clone, Default)]
+pub struct Json(Option<Arc<Shared>>);
+
+/// What is not null.
+struct Shared {
+    value: Value,
+    /// Made when it is first written.
+    text: OnceLock<Box<RawValue>>,
+}
+
+impl Json {
+    /// `null`
+    pub const NULL: Self = Self(None);
+
+    /// The value, copied only if somebody else has it, too.
+    #[must_use]
+    pub fn into_value(self) -> Value {
+        self.0.map_or(Value::Null, |shared| {
+            Arc::try_unwrap(shared).map_or_else(|shared| shared.value.clone(), |shared| shared.value)
+        })
+    }
+
+    /// Its text, without spaces.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.0.as_ref().map_or("null", |shared| shared.raw().get())
+    }
+}
+
+impl Shared {
+    fn raw(&self) -> &RawValue {
+        let make =
+            || to_raw_value(&self.value).unwrap_or_else(|_| unreachable!("a JSON value can be written"));
+        self.text.get_or_init(make)
+    }
+}
+
+impl Deref for Json {
+    type Target = Value;
+
+    fn deref(&self) -> &Value {
+        static NULL: Value = Value::Null;
+        self.0.as_ref().map_or(&NULL, |shared| &shared.value)
+    }
+}
+
+impl From<Value> for Json {
+    fn from(value: Value) -> Self {
+        let shared = |value| Arc::new(Shared { value, text: OnceLock::new() });
+        Self((!value.is_null()).then(|| shared(value)))
+    }
+}
+
+impl From<Json> for Value {
+    fn from(json: Json) -> Self {
+        json.into_value()
+    }
+}
+
+impl PartialEq for Json {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Some(one), Some(another)) => Arc::ptr_eq(one, another) || one.value == another.value,
+            (one, another) => one.is_none() && another.is_none(),
+        }
+    }
+}
+
+impl Eq for Json {}
+
+impl PartialEq<Value> for Json {
+    fn eq(&self, other: &Value) -> bool {
+        **self == *other
+    }
+}
+
+impl Hash for Json {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (**self).hash(state);
+    }
+}
+
+impl fmt::Debug for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl fmt::Display for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
+            Some(shared) => shared.raw().serialize(serializer),
+            None => serializer.serialize_unit(),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Value::deserialize(deserializer).map(Self::from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn it_is_written_and_read_as_its_value() {
+        for value in
+            [json!(null), json!(1.5), json!("a\"\u{7}ü"), json!({ "b": [1, { "a": null }], "a": {} })]
+        {
+            let json = Json::from(value.clone());
+            let text = serde_json::to_string(&value).unwrap();
+            assert_eq!(json.text(), text);
+            for _ in 0..2 {
+                assert_eq!(serde_json::to_string(&[&json]).unwrap(), format!("[{text}]"));
+            }
+            assert_eq!(serde_json::to_value(&json).unwrap(), value);
+            assert_eq!(serde_json::from_str::<Json>(&text).unwrap(), json);
+            assert_eq!(json.clone().into_value(), value);
+            assert_eq!(json, value);
+        }
+    }
+
+    #[test]
+    fn copies_share_value_and_text() {
+        let json = Json::from(json!({ "a": 1 }));
+        let copy = json.clone();
+        assert_eq!(json.text().as_ptr(), copy.text().as_ptr());
+        assert_ne!(json, Json::from(json!({ "a": 2 })));
+        assert_ne!(json, Json::NULL);
+        assert_eq!(Json::from(Value::Null), Json::NULL);
+    }
+}
