@@ -137,7 +137,7 @@ fn evaluate(expression: &str, input: &Value) {
 }
 
 fn render(definition: &Definition, input: &Value) -> Result<Value, ExpressionError> {
-    let steps = BTreeMap::from([(token("one"), json!({ "x": 1, "list": [1, "two", null] }))]);
+    let steps = BTreeMap::from([(token("one"), json!({ "x": 1, "list": [1, "two", null] }).into())]);
     let (labels, reference) = (BTreeMap::new(), definition.reference());
     let scope = scope(input, &steps, &reference, &labels);
     definition.step("two").unwrap().with.render(&scope)
@@ -145,7 +145,7 @@ fn render(definition: &Definition, input: &Value) -> Result<Value, ExpressionErr
 
 fn scope<'a>(
     input: &'a Value,
-    steps: &'a BTreeMap<Token, Value>,
+    steps: &'a BTreeMap<Token, amends_contract::Json>,
     definition: &'a DefinitionRef,
     labels: &'a BTreeMap<Token, String>,
 ) -> Scope<'a> {
