@@ -58,10 +58,10 @@ pub(crate) fn settle(draft: &mut Draft<'_>, index: usize, effect: Direction, out
     let step = draft.reference(index);
     match effect {
         Direction::Forward => {
-            draft.decide(Decision::Succeeded { step, output: output, by_hand });
+            draft.decide(Decision::Succeeded { step, output, by_hand });
             resolve(draft, index);
         }
-        Direction::Backward => draft.decide(Decision::Undone { step, output: output, by_hand }),
+        Direction::Backward => draft.decide(Decision::Undone { step, output, by_hand }),
     }
 }
 

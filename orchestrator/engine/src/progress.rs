@@ -44,7 +44,7 @@ fn complete(draft: &mut Draft<'_>) {
         Ok(output) => (output, None),
         Err(why) => (Json::NULL, Some(why)),
     };
-    draft.decide(Decision::Done { ending: Ending::Completed, output: output, output_error });
+    draft.decide(Decision::Done { ending: Ending::Completed, output, output_error });
 }
 
 fn backward(draft: &mut Draft<'_>) {

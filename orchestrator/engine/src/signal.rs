@@ -22,7 +22,7 @@ pub(crate) fn signal(draft: &mut Draft<'_>, name: &Token, data: &Json) -> Result
     match (&draft.step(index).action, draft.saga.signals.get(name)) {
         (ActionState::Awaiting(_), _) => {
             let (step, output) = (draft.reference(index), data.clone());
-            draft.decide(Decision::Succeeded { step, output: output, by_hand: false });
+            draft.decide(Decision::Succeeded { step, output, by_hand: false });
             Ok(Verdict::Applied)
         }
         (ActionState::Waiting, None) if is_coming(draft, index) => {

@@ -52,7 +52,7 @@ pub fn start(
     let start = Input::Start {
         definition: definition.reference(),
         digest: definition.digest,
-        input: input.into(),
+        input,
         labels: BTreeMap::new(),
         start_at,
         parent,
@@ -87,7 +87,7 @@ fn lay(mut draft: Draft<'_>, input: Input) -> Transition {
         undo: Vec::new(),
     });
     let (ending, output, output_error) = (Ending::Compensated, Json::NULL, None);
-    draft.decide(Decision::Done { ending, output: output, output_error });
+    draft.decide(Decision::Done { ending, output, output_error });
     Transition { outputs: Vec::new(), ..draft.finish(input) }
 }
 

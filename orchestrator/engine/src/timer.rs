@@ -102,7 +102,7 @@ pub(crate) fn time_out(draft: &mut Draft<'_>, index: usize) {
     match wait.on_timeout {
         OnTimeout::GoOn => {
             let output = Json::NULL;
-            draft.decide(Decision::Succeeded { step, output: output, by_hand: false });
+            draft.decide(Decision::Succeeded { step, output, by_hand: false });
         }
         OnTimeout::Compensate => {
             let message = format!("the signal {} did not come in time", wait.signal);

@@ -5,6 +5,8 @@
 //!
 //! Invariant: the message body alone is the whole message; headers only help.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
 mod as_text;
 mod command;
 mod dead_letter;

@@ -26,7 +26,7 @@ pub(super) fn take(draft: &mut Draft<'_>) -> Verdict {
         }
     }
     let (output, output_error) = (Json::NULL, None);
-    draft.decide(Decision::Done { ending: Ending::Abandoned, output: output, output_error });
+    draft.decide(Decision::Done { ending: Ending::Abandoned, output, output_error });
     Verdict::Applied
 }
 

@@ -33,7 +33,7 @@ pub(super) fn take(
     data::check_edited(draft, index, effect, data).map_err(|trouble| trouble.detail)?;
     let data = data.clone();
     if stands == Stands::Sent && !planted(Bug::EpochWithoutFence) {
-        return Ok(epoch::intend(draft, index, effect, Then::Retry { data: data }));
+        return Ok(epoch::intend(draft, index, effect, Then::Retry { data }));
     }
     let queued = stands == Stands::Unsent && draft.queues(index, effect);
     epoch::open(draft, index, effect, data, queued);

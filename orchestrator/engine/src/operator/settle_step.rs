@@ -36,12 +36,12 @@ pub(super) fn take(
     let unknown = draft.step(index).action == ActionState::Unknown;
     match stands {
         Stands::Sent if !planted(Bug::SettledWithoutFence) => {
-            return Ok(epoch::intend(draft, index, effect, Then::Settle { output: output }));
+            return Ok(epoch::intend(draft, index, effect, Then::Settle { output }));
         }
         // The action may still run: a fence of its undo closes it, too.
         Stands::Unsent if effect == Direction::Backward && unknown => {
             draft.open_effect(index, effect, None, 1, true);
-            return Ok(epoch::intend(draft, index, effect, Then::Settle { output: output }));
+            return Ok(epoch::intend(draft, index, effect, Then::Settle { output }));
         }
         Stands::Sent | Stands::Unsent | Stands::Awaiting => {
             epoch::settle(draft, index, effect, output, true);
