@@ -17,7 +17,7 @@
 //! impl Handler for Greet {
 //!     async fn handle(&self, work: &mut Work<'_>, command: &Command) -> Result<Outcome, HandlerError> {
 //!         // Write to your tables with `work.db()`; it is committed with the recorded reply, or not at all.
-//!         Ok(Outcome::Succeeded { output: serde_json::json!({ "hello": command.data["name"] }) })
+//!         Ok(Outcome::Succeeded { output: serde_json::json!({ "hello": command.data["name"] }).into() })
 //!     }
 //! }
 //!
