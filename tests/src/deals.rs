@@ -12,8 +12,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::{
-    System,
-    system::Door,
+    Door, System,
     traffic::{Order, PLENTY},
 };
 

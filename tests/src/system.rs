@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
-    Broker, Client, Cluster, Definitions, Process, amends, call, client::Answer, definitions::shipped,
-    eventually, free_port, process::Launch,
+    Broker, Client, Cluster, Definitions, Door, Process, amends, call, definitions::shipped, eventually,
+    free_port, process::Launch,
 };
 
 /// Everything that is a process of the one binary, in the order in which it is started.
@@ -351,12 +351,8 @@ impl System {
     /// The same at one of several orchestrators.
     #[must_use]
     pub fn door_of(&self, orchestrator: &str) -> Door {
-        Door {
-            client: self.client.clone(),
-            orders: self.url(orchestrator, "/v1/orders"),
-            sagas: self.url(orchestrator, "/v1/sagas"),
-            key: self.authorization(),
-        }
+        let at = |path| self.url(orchestrator, path);
+        Door::new(self.client.clone(), (at("/v1/orders"), at("/v1/sagas")), self.authorization())
     }
 
     /// Puts stock on the shelf.
@@ -423,70 +419,6 @@ impl System {
             text.push_str(&process.tail());
         }
         text
-    }
-}
-
-/// Where orders are placed.
-#[derive(Clone)]
-pub struct Door {
-    client: Client,
-    orders: String,
-    sagas: String,
-    key: String,
-}
-
-impl Door {
-    /// Places an order.
-    ///
-    /// # Errors
-    /// When nobody answered.
-    pub async fn order(&self, idempotency_key: &str, order: &Value) -> Result<Answer, reqwest::Error> {
-        self.post(&self.orders, idempotency_key, order).await
-    }
-
-    /// Starts a saga of any definition.
-    ///
-    /// # Errors
-    /// When nobody answered.
-    pub async fn saga(&self, idempotency_key: &str, saga: &Value) -> Result<Answer, reqwest::Error> {
-        self.post(&self.sagas, idempotency_key, saga).await
-    }
-
-    /// Cancels an order.
-    ///
-    /// # Errors
-    /// When nobody answered.
-    pub async fn cancel(&self, order: &str) -> Result<Answer, reqwest::Error> {
-        let headers = [("authorization", self.key.as_str())];
-        self.client.send("POST", &format!("{}/{order}/cancel", self.orders), &headers, None).await
-    }
-
-    /// Looks at an order.
-    ///
-    /// # Errors
-    /// When nobody answered.
-    pub async fn get_order(&self, order: &str) -> Result<Answer, reqwest::Error> {
-        let headers = [("authorization", self.key.as_str())];
-        self.client.send("GET", &format!("{}/{order}", self.orders), &headers, None).await
-    }
-
-    /// Tells a saga what it waits for.
-    ///
-    /// # Errors
-    /// When nobody answered.
-    pub async fn signal(&self, saga: &str, name: &str, data: &Value) -> Result<Answer, reqwest::Error> {
-        let headers = [("authorization", self.key.as_str()), ("content-type", "application/json")];
-        let url = format!("{}/{saga}/signals/{name}", self.sagas);
-        self.client.send("POST", &url, &headers, Some(data.to_string().into_bytes())).await
-    }
-
-    async fn post(&self, url: &str, idempotency_key: &str, body: &Value) -> Result<Answer, reqwest::Error> {
-        let headers = [
-            ("authorization", self.key.as_str()),
-            ("idempotency-key", idempotency_key),
-            ("content-type", "application/json"),
-        ];
-        self.client.send("POST", url, &headers, Some(body.to_string().into_bytes())).await
     }
 }
 

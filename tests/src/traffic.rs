@@ -11,7 +11,7 @@ use std::sync::{
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::{Dice, System, system::Door};
+use crate::{Dice, Door, System};
 
 /// So many submissions are under way at once.
 const AT_ONCE: usize = 16;

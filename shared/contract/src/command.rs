@@ -80,7 +80,7 @@ impl Command {
     /// Two commands with one effect id and different digests are in conflict.
     #[must_use]
     pub fn meaning(&self) -> Digest {
-        Digest::of_json(&json!({ "type": self.address.message_type(), "data": &self.data }))
+        Digest::of_json(&json!({ "type": self.address.message_type(), "data": *self.data }))
     }
 
     /// The envelope of this sending.
