@@ -1,7 +1,8 @@
 //! `make chaos`, `make soak` and `make scenario`: runs seeds, or long runs that have a name, and prints what was done
 //! and what came of it.
 //!
-//! `SEED=n` runs one seed, `MINUTES=n` one long run; otherwise some fixed seeds and one that is new. `RATE=n` places
+//! `SEED=n` runs one seed, `MINUTES=n` one long run; otherwise some fixed seeds and one that is new, and further ones
+//! for what these did not get to see. `RATE=n` places
 //! so many orders in a second, `ONLY=<fault>,<fault>` makes only these. `amends-chaos scenario` reads `ONLY` as names
 //! of scenarios, and `ORDERS`, `RATE` and `SEED`.
 //!
@@ -10,6 +11,8 @@
 #![allow(clippy::print_stdout, reason = "it is a program for people")]
 
 use std::{
+    fmt,
+    ops::RangeInclusive,
     process::ExitCode,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -27,6 +30,9 @@ use amends_tests::older;
 
 /// Four in a row make every fault.
 const FIXED: [u64; 4] = [1, 2, 3, 4];
+/// A fault may find nothing to strike at its moment, as a stream that has just been wiped. These may make what
+/// the others did not.
+const FURTHER: RangeInclusive<u64> = 5..=8;
 
 #[tokio::main(worker_threads = 4)]
 async fn main() -> ExitCode {
@@ -106,19 +112,73 @@ async fn nemesis() -> ExitCode {
     let rate = setting("RATE").unwrap_or(RATE);
     let mut outcomes = Vec::new();
     for seed in &seeds {
-        let plan = Plan::of(*seed, length_ms, &skipped);
-        println!("SEED={seed}  {}  {:.0} s", plan.topology, length_ms as f64 / 1_000.0);
-        for strike in &plan.strikes {
-            println!("  {strike}");
+        outcomes.push(run_seed(Plan::of(*seed, length_ms, &skipped), rate, minutes.is_some()).await);
+    }
+    let is_whole = seed.is_none() && minutes.is_none() && only.is_empty();
+    for seed in FURTHER.filter(|_| is_whole) {
+        let unseen = Unseen::by(&outcomes, &skipped);
+        if unseen.is_empty() {
+            break;
         }
-        let outcome = run(plan, rate).await;
-        println!("{}", report::story(&outcome));
-        if minutes.is_some() {
-            println!("{}\n", outcome.usage);
+        let plan = Plan::of(seed, length_ms, &skipped);
+        if unseen.may_be_seen_in(&plan) {
+            println!("never seen so far: {unseen}");
+            outcomes.push(run_seed(plan, rate, false).await);
         }
-        outcomes.push(outcome);
     }
     conclude(&outcomes, &skipped, seed.is_none() && only.is_empty())
+}
+
+/// Carries a plan out, and says what became of it.
+async fn run_seed(plan: Plan, rate: u64, is_long: bool) -> Outcome {
+    println!("SEED={}  {}  {:.0} s", plan.seed, plan.topology, plan.length_ms as f64 / 1_000.0);
+    for strike in &plan.strikes {
+        println!("  {strike}");
+    }
+    let outcome = run(plan, rate).await;
+    println!("{}", report::story(&outcome));
+    if is_long {
+        println!("{}\n", outcome.usage);
+    }
+    outcome
+}
+
+/// What all runs together should have seen and did not.
+struct Unseen {
+    counters: Vec<&'static str>,
+    faults: Vec<Fault>,
+}
+
+impl Unseen {
+    fn by(outcomes: &[Outcome], skipped: &[Fault]) -> Self {
+        let mut coverage = Coverage::default();
+        outcomes.iter().for_each(|outcome| coverage.absorb(&outcome.coverage));
+        let mut counters = coverage.missing();
+        if older().is_some() && coverage.0.get(OLDER).is_none_or(|count| *count == 0) {
+            counters.push(OLDER);
+        }
+        let was_made =
+            |fault: &Fault| outcomes.iter().flat_map(|o| &o.struck).any(|struck| struck.fault == *fault);
+        let is_unmade = |fault: &Fault| !was_made(fault) && !skipped.contains(fault);
+        Self { counters, faults: Fault::ALL.into_iter().filter(is_unmade).collect() }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.counters.is_empty() && self.faults.is_empty()
+    }
+
+    /// Whether a run of this plan may see some of it.
+    fn may_be_seen_in(&self, plan: &Plan) -> bool {
+        !self.counters.is_empty() || plan.strikes.iter().any(|strike| self.faults.contains(&strike.fault))
+    }
+}
+
+impl fmt::Display for Unseen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let faults = self.faults.iter().map(|fault| fault.name());
+        let all: Vec<_> = self.counters.iter().copied().chain(faults).collect();
+        f.write_str(&all.join(", "))
+    }
 }
 
 fn conclude(outcomes: &[Outcome], skipped: &[Fault], is_whole: bool) -> ExitCode {
@@ -129,23 +189,9 @@ fn conclude(outcomes: &[Outcome], skipped: &[Fault], is_whole: bool) -> ExitCode
     let sagas: usize = outcomes.iter().map(|outcome| outcome.accepted).sum();
     let struck: usize = outcomes.iter().map(|outcome| outcome.struck.len()).sum();
     println!("\n{sagas} sagas, {struck} faults, {violations} violations");
-    let mut unseen: Vec<_> = coverage.missing().into_iter().map(str::to_owned).collect();
-    let was_made =
-        |fault: &Fault| outcomes.iter().flat_map(|o| &o.struck).any(|struck| struck.fault == *fault);
-    unseen.extend(
-        Fault::ALL
-            .into_iter()
-            .filter(|fault| !was_made(fault) && !skipped.contains(fault))
-            .map(|fault| fault.name().to_owned()),
-    );
-    if older().is_some() && coverage.0.get(OLDER).is_none_or(|count| *count == 0) {
-        unseen.push(OLDER.to_owned());
-    }
+    let unseen = Unseen::by(outcomes, skipped);
     if is_whole && !unseen.is_empty() {
-        println!(
-            "never seen: {}\nA run that does not see these proves nothing about them.",
-            unseen.join(", ")
-        );
+        println!("never seen: {unseen}\nA run that does not see these proves nothing about them.");
         return ExitCode::FAILURE;
     }
     if violations > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
