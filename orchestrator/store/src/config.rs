@@ -18,7 +18,8 @@ pub struct Config {
     pub writers_max: u32,
     /// Connections that read: the API's, and the batch loop's.
     pub readers_max: u32,
-    /// How long a starting process waits for a PostgreSQL server that is starting, too, in milliseconds.
+    /// How long a starting process waits for a PostgreSQL server that is starting, too, or for a SQLite file that
+    /// another program holds, in milliseconds.
     pub connect_timeout_ms: u64,
     /// How long a caller waits for a free connection before it is told that the database is unavailable,
     /// in milliseconds.

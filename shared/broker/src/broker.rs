@@ -219,6 +219,23 @@ impl Core {
         }
     }
 
+    /// A question to `JetStream`'s API that changes nothing, asked again and again until `request_timeout_ms` have
+    /// passed: what is asked while a stream or consumer has no leader is never answered, however soon it has one.
+    pub(crate) async fn ask<T: DeserializeOwned>(
+        &self,
+        subject: String,
+        payload: &(impl Serialize + ?Sized),
+    ) -> Result<T, Error> {
+        let deadline = Instant::now() + ms(self.config.request_timeout_ms);
+        while Instant::now() < deadline {
+            let by = deadline.min(Instant::now() + ms(self.config.ask_again_ms.max(1)));
+            if let Ok(answer) = timeout_at(by, self.api(subject.clone(), payload)).await {
+                return answer;
+            }
+        }
+        Err(Error::TimedOut(self.config.request_timeout_ms))
+    }
+
     /// One request to `JetStream`'s API. Nothing is queued while the connection is down: an answer to a
     /// question that old would describe another broker.
     pub(crate) async fn api<T: DeserializeOwned>(

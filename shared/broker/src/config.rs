@@ -38,6 +38,9 @@ pub struct Config {
     pub ping_interval_ms: u64,
     /// Longest wait for an answer of the `JetStream` API, in milliseconds.
     pub request_timeout_ms: u64,
+    /// Pause before a question that is not answered is asked again within `request_timeout_ms`, in milliseconds. In a
+    /// cluster nobody answers what was asked while a leader was being elected.
+    pub ask_again_ms: u64,
 
     /// Longest wait for the broker to store a message, in milliseconds. After that the message counts
     /// as refused although it may be stored later; whoever sent it sends it again.
@@ -58,7 +61,8 @@ pub struct Config {
     /// it; never less than four batches.
     pub ack_pending_max: usize,
     /// How often the broker says that it is still there while there is nothing to deliver, in
-    /// milliseconds. Two missed ones reopen the consumer.
+    /// milliseconds. Two missed ones reopen the consumer. In a cluster this is how a dead leader is noticed by
+    /// whoever is connected to another server: less than an election takes (4 to 9 s).
     pub idle_heartbeat_ms: u64,
     /// How long one pull request waits at the broker, in milliseconds.
     pub pull_expires_ms: u64,
@@ -104,13 +108,14 @@ impl Default for Config {
             reconnect_delay_max_ms: 2_000,
             ping_interval_ms: 10_000,
             request_timeout_ms: 5_000,
+            ask_again_ms: 1_000,
             publish_timeout_ms: 5_000,
             publish_retry_ms: 250,
             outstanding_max: 1_024,
             batch_count_max: 256,
             ack_wait_ms: 60_000,
             ack_pending_max: 8_192,
-            idle_heartbeat_ms: 5_000,
+            idle_heartbeat_ms: 1_500,
             pull_expires_ms: 30_000,
             nak_delay_max_ms: 5_000,
             ack_queue_max: 65_536,

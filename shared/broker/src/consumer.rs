@@ -348,7 +348,7 @@ impl Core {
         durable: &str,
     ) -> Result<Option<consumer::Info>, Error> {
         let missing = [ErrorCode::CONSUMER_NOT_FOUND, ErrorCode::STREAM_NOT_FOUND];
-        match self.api(format!("CONSUMER.INFO.{}.{durable}", self.names.stream(stream)), &json!({})).await {
+        match self.ask(format!("CONSUMER.INFO.{}.{durable}", self.names.stream(stream)), &json!({})).await {
             Ok(info) => Ok(Some(info)),
             Err(error) if missing.iter().any(|code| error.is(*code)) => Ok(None),
             Err(error) => Err(error),

@@ -100,7 +100,7 @@ impl Broker {
     /// # Errors
     /// [`Error::Unavailable`] when there is no connection, no `JetStream`, or a stream is missing.
     pub async fn probe(&self) -> Result<Probe, Error> {
-        let account: Account = self.core.api("INFO".to_owned(), &json!({})).await?;
+        let account: Account = self.core.ask("INFO".to_owned(), &json!({})).await?;
         for stream in Stream::ALL {
             if self.core.stream_info(stream).await?.is_none() {
                 return Err(Error::Unavailable(format!("stream {} is missing", self.names().stream(stream))));
@@ -202,7 +202,7 @@ impl Core {
         }
         let missing =
             [ErrorCode::NO_MESSAGE_FOUND, ErrorCode::SEQUENCE_NOT_FOUND, ErrorCode::STREAM_NOT_FOUND];
-        match self.api::<Found>(format!("STREAM.MSG.GET.{}", self.names.stream(stream)), query).await {
+        match self.ask::<Found>(format!("STREAM.MSG.GET.{}", self.names.stream(stream)), query).await {
             Ok(found) => Ok(Some(found.message)),
             Err(error) if missing.iter().any(|code| error.is(*code)) => Ok(None),
             Err(error) => Err(error),

@@ -164,7 +164,7 @@ impl Core {
 
     /// The stream as the broker describes it; `None` when it does not exist.
     pub(crate) async fn stream_info(&self, stream: Stream) -> Result<Option<stream::Info>, Error> {
-        match self.api(format!("STREAM.INFO.{}", self.names.stream(stream)), &json!({})).await {
+        match self.ask(format!("STREAM.INFO.{}", self.names.stream(stream)), &json!({})).await {
             Ok(info) => Ok(Some(info)),
             Err(error) if error.is(ErrorCode::STREAM_NOT_FOUND) => Ok(None),
             Err(error) => Err(error),

@@ -158,7 +158,7 @@ impl Broker {
     /// # Errors
     /// When the broker is away, does not answer, or has no JetStream.
     pub async fn account(&self) -> Result<AccountFacts, Error> {
-        let account: Account = self.core.api("INFO".to_owned(), &json!({})).await?;
+        let account: Account = self.core.ask("INFO".to_owned(), &json!({})).await?;
         Ok(AccountFacts {
             stored_bytes: account.storage,
             reserved_bytes: account.reserved_storage,
@@ -263,7 +263,7 @@ impl Broker {
 impl Core {
     /// What the API says of something; `None` when it says that there is no such thing.
     async fn described(&self, subject: String, missing: ErrorCode) -> Result<Option<Value>, Error> {
-        match self.api(subject, &json!({})).await {
+        match self.ask(subject, &json!({})).await {
             Ok(answer) => Ok(Some(answer)),
             Err(error) if error.is(missing) => Ok(None),
             Err(error) => Err(error),

@@ -105,6 +105,9 @@ pub struct Pools {
     pub readers_max: u32,
     /// Connections that write. On SQLite there is always exactly one, whatever this says.
     pub writers_max: u32,
+    /// How long a starting process waits for a database that is starting, too, or that another program holds, in
+    /// milliseconds.
+    pub connect_timeout_ms: u64,
     /// Longest wait for a connection of the pool, in milliseconds.
     pub acquire_timeout_ms: u64,
     /// Longest wait for SQLite's lock when another program holds it, in milliseconds.
@@ -119,6 +122,7 @@ impl Default for Pools {
         Self {
             readers_max: 4,
             writers_max: 8,
+            connect_timeout_ms: 30_000,
             acquire_timeout_ms: 5_000,
             busy_timeout_ms: 5_000,
             statement_timeout_ms: 30_000,

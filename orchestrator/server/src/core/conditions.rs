@@ -7,10 +7,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use amends_broker::Broker;
+use amends_broker::{Broker, ConsumerStatus};
 use amends_contract::{ORCHESTRATOR, Stream, Token};
+use futures::future::{join, join_all};
 use metrics::gauge;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::config::LoopsConfig;
 use super::definitions::Definitions;
@@ -38,6 +39,7 @@ pub(crate) struct Watch {
     definitions: Definitions,
     pauses: ParticipantPauses,
     ttl: Duration,
+    patience: Duration,
     reply_backlog_max: u64,
     known: Option<(Instant, Arc<Conditions>)>,
 }
@@ -54,6 +56,7 @@ impl Watch {
             definitions: definitions.clone(),
             pauses: pauses.clone(),
             ttl: Duration::from_millis(config.conditions_ttl_ms),
+            patience: Duration::from_millis(config.conditions_patience_ms),
             reply_backlog_max: config.reply_backlog_max,
             known: None,
         }
@@ -78,28 +81,28 @@ impl Watch {
         if !self.broker.health().connected {
             return Conditions { blind: true, down: BTreeSet::new() };
         }
-        let blind = match self.broker.consumer_status(Stream::Reply, ORCHESTRATOR).await {
-            Ok(Some(status)) => status.pending > self.reply_backlog_max,
-            // Without our own consumer every answer would pass us by.
-            Ok(None) | Err(_) => true,
-        };
-        let mut down = BTreeSet::new();
-        for participant in self.definitions.participants() {
-            if self.is_down(&participant).await {
-                down.insert(participant);
-            }
-        }
-        Conditions { blind, down }
+        let participants = self.definitions.participants();
+        let are_down = join_all(participants.iter().map(|name| self.is_down(name)));
+        let (replies, are_down) = join(self.status(Stream::Reply, ORCHESTRATOR), are_down).await;
+        // Without our own consumer every answer would pass us by.
+        let blind = replies.is_none_or(|status| status.pending > self.reply_backlog_max);
+        let down =
+            participants.into_iter().zip(are_down).filter_map(|(name, is_down)| is_down.then_some(name));
+        Conditions { blind, down: down.collect() }
     }
 
     async fn is_down(&self, participant: &Token) -> bool {
         if self.pauses.hold(participant) {
             return true;
         }
-        match self.broker.consumer_status(Stream::Command, participant).await {
-            // Nobody asks for messages, or gets them, or commands lie unread: it is away, paused or behind.
-            Ok(Some(status)) => status.waiting == 0 || status.paused_ms > 0 || status.pending > 0,
-            Ok(None) | Err(_) => true,
-        }
+        let status = self.status(Stream::Command, participant).await;
+        // Nobody asks for messages, or gets them, or commands lie unread: it is away, paused or behind.
+        status.is_none_or(|status| status.waiting == 0 || status.paused_ms > 0 || status.pending > 0)
+    }
+
+    /// `None` when there is no such consumer, or nobody says.
+    async fn status(&self, stream: Stream, durable: &str) -> Option<ConsumerStatus> {
+        let asking = self.broker.consumer_status(stream, durable);
+        timeout(self.patience, asking).await.ok()?.ok().flatten()
     }
 }

@@ -47,6 +47,9 @@ pub struct LoopsConfig {
     pub claim_lease_ms: u64,
     /// Milliseconds for which what we know of broker and participants counts as fresh.
     pub conditions_ttl_ms: u64,
+    /// Longest wait for the broker's word on that, in milliseconds; whoever it says nothing of is taken for down.
+    /// Timers wait meanwhile.
+    pub conditions_patience_ms: u64,
     /// Unread replies above which no attempt is burnt: the answer may be among them.
     pub reply_backlog_max: u64,
     /// Milliseconds between two looks whether what held sagas is over. Each costs one indexed query a participant.
@@ -102,6 +105,7 @@ impl Default for LoopsConfig {
             timer_count_max: 512,
             claim_lease_ms: 30_000,
             conditions_ttl_ms: 1_000,
+            conditions_patience_ms: 2_000,
             reply_backlog_max: 1_000,
             release_interval_ms: 1_000,
             release_count_initial: 64,

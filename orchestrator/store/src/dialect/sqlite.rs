@@ -5,13 +5,15 @@
 
 use std::path::Path;
 use std::str::FromStr as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sea_orm::SqlxSqliteConnector;
 use sea_orm::sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
 };
 use sea_orm::sqlx::{ConnectOptions as _, Connection as _, Error as SqlxError};
+use tokio::time::sleep;
 
 use super::{Connections, Dialect, Held, STATEMENTS_KEPT};
 use crate::lock::LockFile;
@@ -55,12 +57,9 @@ pub(super) async fn open(config: &Config, access: Access) -> Result<Connections,
         .max_lifetime(None)
         .test_before_acquire(false)
         .after_release(|connection, _| Box::pin(keep(connection)));
-    let writer = pool
-        .clone()
-        .max_connections(1)
-        .connect_with(writing)
-        .await
-        .map_err(|error| failed(error.to_string()))?;
+    let patience = Duration::from_millis(config.connect_timeout_ms);
+    let writer = connect_when_free(&pool.clone().max_connections(1), &writing, patience).await;
+    let writer = writer.map_err(|error| failed(error.to_string()))?;
     let reader = pool.max_connections(config.readers_max.max(1)).connect_lazy_with(reading);
     Ok(Connections {
         dialect: Dialect::Sqlite,
@@ -68,6 +67,33 @@ pub(super) async fn open(config: &Config, access: Access) -> Result<Connections,
         reader: SqlxSqliteConnector::from_sqlx_sqlite_pool(reader),
         _held: lock,
     })
+}
+
+/// Waits for a file that another program holds.
+async fn connect_when_free(
+    pool: &SqlitePoolOptions,
+    options: &SqliteConnectOptions,
+    patience: Duration,
+) -> Result<SqlitePool, SqlxError> {
+    let by = Instant::now() + patience;
+    loop {
+        match pool.clone().connect_with(options.clone()).await {
+            Err(error) if is_held(&error) && Instant::now() < by => {
+                tracing::warn!(%error, "another program holds the database; it is tried again");
+                sleep(HELD_PAUSE).await;
+            }
+            answer => return answer,
+        }
+    }
+}
+
+/// Pause before a file that was held is tried again.
+const HELD_PAUSE: Duration = Duration::from_millis(200);
+
+/// BUSY or LOCKED: <https://www.sqlite.org/rescode.html>, the primary code is the low byte.
+fn is_held(error: &SqlxError) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
+    code.is_some_and(|code| matches!(code & 0xff, 5 | 6))
 }
 
 /// Whether a connection may be used again: not while its driver counts transactions that are open.
@@ -113,5 +139,22 @@ mod tests {
         let count = Dialect::Sqlite.statement("SELECT count(*) AS count FROM effect".to_owned(), []);
         let seen = reader.query_one_raw(count).await.unwrap().unwrap();
         assert_eq!(seen.try_get::<i64>("", "count").unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_another_program_holds_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.db");
+        let options = SqliteConnectOptions::new().filename(&file).create_if_missing(true);
+        let mut other = SqliteConnection::connect_with(&options).await.unwrap();
+        sea_orm::sqlx::query("BEGIN EXCLUSIVE").execute(&mut other).await.unwrap();
+        let url = format!("sqlite://{}", file.display());
+        let hurried = Config { url, busy_timeout_ms: 1, connect_timeout_ms: 1, ..Config::default() };
+        let error = open(&hurried, Access::Shared).await.map(|_| ()).unwrap_err();
+        assert!(error.to_string().contains("locked"), "{error}");
+        let patient = Config { connect_timeout_ms: 3_600_000, ..hurried };
+        let opening = tokio::spawn(async move { open(&patient, Access::Shared).await.map(|_| ()) });
+        sea_orm::sqlx::query("COMMIT").execute(&mut other).await.unwrap();
+        opening.await.unwrap().unwrap();
     }
 }

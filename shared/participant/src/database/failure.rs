@@ -30,7 +30,7 @@ impl Failure {
         }
     }
 
-    fn of_sqlx(error: &SqlxError) -> Self {
+    pub(super) fn of_sqlx(error: &SqlxError) -> Self {
         match error {
             SqlxError::Io(_)
             | SqlxError::Tls(_)

@@ -1,6 +1,7 @@
 //! Opening the database with the settings that the SDK's promises rest on.
 //!
-//! Invariant: on SQLite an answered commit is on the disk (`WAL`, `synchronous=FULL`).
+//! Invariant: on SQLite an answered commit is on the disk (`WAL`, `synchronous=FULL`); a database that is not up yet
+//! ends no process, one that will never be does so at once.
 
 use std::{
     fs::{File, TryLockError},
@@ -11,14 +12,15 @@ use std::{
 };
 
 use sea_orm::{
-    ConnectOptions, Database as SeaOrm, DatabaseConnection,
+    ConnectOptions, Database as SeaOrm, DatabaseConnection, DbErr, RuntimeErr,
     sqlx::{
         Connection as _, Error as SqlxError,
-        sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous},
+        sqlite::{SqliteConnectOptions, SqliteConnection, SqliteError, SqliteJournalMode, SqliteSynchronous},
     },
 };
+use tokio::time::{Instant, sleep};
 
-use super::Database;
+use super::{Database, Failure};
 use crate::{Error, config::Pools};
 
 /// How many prepared statements a connection keeps: all of ours and of a service, with room to spare.
@@ -100,7 +102,7 @@ async fn sqlite_pool(
         .map_sqlx_sqlite_pool_opts(|pool| {
             pool.after_release(|connection, _| Box::pin(is_reusable(connection)))
         });
-    Ok(SeaOrm::connect(options).await?)
+    connect_when_up(options, pools).await
 }
 
 /// Whether a connection may be used again: not while its driver counts transactions that are open.
@@ -131,7 +133,43 @@ async fn open_postgres(url: &str, pools: &Pools) -> Result<DatabaseConnection, E
         // server left behind.
         .test_before_acquire_if_idle_for(Duration::from_secs(1))
         .map_sqlx_postgres_opts(|options| options.statement_cache_capacity(STATEMENT_CACHE));
-    Ok(SeaOrm::connect(options).await?)
+    connect_when_up(options, pools).await
+}
+
+/// Waits for a database that is starting, too, or that somebody holds.
+async fn connect_when_up(options: ConnectOptions, pools: &Pools) -> Result<DatabaseConnection, Error> {
+    let by = Instant::now() + Duration::from_millis(pools.connect_timeout_ms);
+    loop {
+        match SeaOrm::connect(options.clone()).await {
+            Err(error) if may_come_up(&error) && Instant::now() < by => {
+                tracing::warn!(%error, "the database is not up yet; it is tried again");
+                sleep(NOT_UP_PAUSE).await;
+            }
+            answer => return Ok(answer?),
+        }
+    }
+}
+
+/// Pause before a database that was not up is tried again.
+const NOT_UP_PAUSE: Duration = Duration::from_millis(200);
+
+/// Whether the same may work later: not with a wrong password, nor with a folder that does not exist.
+fn may_come_up(error: &DbErr) -> bool {
+    let (DbErr::Conn(RuntimeErr::SqlxError(error)) | DbErr::Exec(RuntimeErr::SqlxError(error))) = error
+    else {
+        return matches!(error, DbErr::ConnectionAcquire(_));
+    };
+    let SqlxError::Database(database) = error.as_ref() else {
+        return Failure::of_sqlx(error) == Failure::Unavailable;
+    };
+    match database.try_downcast_ref::<SqliteError>() {
+        // BUSY and LOCKED; the rest needs somebody to do something.
+        Some(_) => database
+            .code()
+            .and_then(|code| code.parse::<u32>().ok())
+            .is_some_and(|code| matches!(code & 0xff, 5 | 6)),
+        None => Failure::of_sqlx(error) != Failure::Defect,
+    }
 }
 
 fn quiet(url: &str, pools: &Pools) -> ConnectOptions {
@@ -173,5 +211,44 @@ mod tests {
             "SELECT count(*) AS count FROM effect",
         ));
         assert_eq!(seen.await.unwrap().unwrap().try_get::<i64>("", "count").unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_database_that_is_not_up_yet_is_waited_for_and_one_that_is_wrong_is_not() {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let url = format!("postgres://127.0.0.1:{}/x", listener.local_addr().unwrap().port());
+        // So does a balancer while the server behind it is away.
+        let hanging_up = async {
+            for _ in 0..3 {
+                drop(listener.accept().await.unwrap());
+            }
+        };
+        let pools = Pools { connect_timeout_ms: 3_600_000, ..Pools::default() };
+        tokio::select! {
+            () = hanging_up => {}
+            answer = open(&url, &pools) => panic!("it was not tried again: {:?}", answer.err()),
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("text.db");
+        std::fs::write(&file, "this is no database, but a text of some length ".repeat(99)).unwrap();
+        let error = open(&format!("sqlite://{}", file.display()), &pools).await.unwrap_err();
+        assert!(error.to_string().contains("not a database"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_sqlite_file_that_another_program_holds_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.db");
+        let options = SqliteConnectOptions::new().filename(&file).create_if_missing(true);
+        let mut other = SqliteConnection::connect_with(&options).await.unwrap();
+        sea_orm::sqlx::query("BEGIN EXCLUSIVE").execute(&mut other).await.unwrap();
+        let url = format!("sqlite://{}", file.display());
+        let hurried = Pools { busy_timeout_ms: 1, connect_timeout_ms: 1, ..Pools::default() };
+        let error = open(&url, &hurried).await.unwrap_err();
+        assert!(error.to_string().contains("locked"), "{error}");
+        let patient = Pools { connect_timeout_ms: 3_600_000, ..hurried };
+        let opening = tokio::spawn(async move { open(&url, &patient).await });
+        sea_orm::sqlx::query("COMMIT").execute(&mut other).await.unwrap();
+        opening.await.unwrap().unwrap();
     }
 }
