@@ -35,16 +35,20 @@ const IMPURE: [&str; 14] = [
 const PARTICIPANTS: [&str; 3] = ["amends-inventory", "amends-payment", "amends-notification"];
 
 /// Which of our own crates each may import. Who is not named here may import all (it wires them).
-const ALLOWED: [(&str, &[&str]); 17] = [
+const ALLOWED: [(&str, &[&str]); 18] = [
     ("amends-contract", &[]),
     ("amends-crash", &[]),
     ("amends-definition", &["amends-contract"]),
     ("amends-engine", &["amends-contract", "amends-definition"]),
     ("amends-inbox", &["amends-contract"]),
+    ("amends-relay", &[]),
     ("amends-rehearsal", &["amends-contract", "amends-definition", "amends-engine", "amends-inbox"]),
     ("amends-service", &["amends-contract"]),
     ("amends-broker", &["amends-contract"]),
-    ("amends-store", &["amends-contract", "amends-definition", "amends-engine", "amends-service"]),
+    (
+        "amends-store",
+        &["amends-contract", "amends-definition", "amends-engine", "amends-relay", "amends-service"],
+    ),
     (
         "amends-server",
         &[
@@ -60,7 +64,14 @@ const ALLOWED: [(&str, &[&str]); 17] = [
     ),
     (
         "amends-participant",
-        &["amends-contract", "amends-crash", "amends-inbox", "amends-broker", "amends-service"],
+        &[
+            "amends-contract",
+            "amends-crash",
+            "amends-inbox",
+            "amends-broker",
+            "amends-relay",
+            "amends-service",
+        ],
     ),
     (PARTICIPANTS[0], OF_A_PARTICIPANT),
     (PARTICIPANTS[1], OF_A_PARTICIPANT),

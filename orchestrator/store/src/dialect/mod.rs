@@ -3,7 +3,6 @@
 //! Statements elsewhere are written once; what differs is asked for here.
 
 mod postgres;
-mod relay;
 mod sqlite;
 
 use std::fmt::Write as _;
@@ -11,9 +10,9 @@ use std::fmt::Write as _;
 use sea_orm::sea_query::Value;
 use sea_orm::{DatabaseConnection, DbBackend, SqliteTransactionMode, Statement, TransactionOptions};
 
-use self::relay::Relay;
 use crate::lock::LockFile;
 use crate::{Access, Config, Error};
+use amends_relay::Relay;
 
 /// Prepared statements kept per connection: some ten kinds of batch statements in the powers of two up to
 /// 256 rows, and the small ones.

@@ -4,12 +4,12 @@ use std::io::ErrorKind;
 use std::str::FromStr as _;
 use std::time::{Duration, Instant};
 
+use amends_relay::Relay;
 use sea_orm::SqlxPostgresConnector;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sea_orm::sqlx::{ConnectOptions as _, Connection as _, Error as SqlxError};
 use tokio::time::sleep;
 
-use super::relay::Relay;
 use super::{Connections, Dialect, Held, STATEMENTS_KEPT};
 use crate::config::without_password;
 use crate::{Access, Config, Error};
@@ -30,7 +30,7 @@ pub(super) async fn open(config: &Config, access: Access) -> Result<Connections,
     // Directly first: a server that cannot be reached, or does not want us, is told apart best so.
     let opened = connect_when_up(&options, Duration::from_millis(config.connect_timeout_ms)).await;
     opened.map_err(|error| Error::Open { place: place.clone(), why: error.to_string() })?;
-    let (options, relay) = Relay::through(options);
+    let (options, relay) = Relay::through(options, Duration::from_millis(config.statement_timeout_ms));
     let pool = |connections: u32| {
         let idle_check = Duration::from_millis(config.idle_check_ms);
         PgPoolOptions::new()

@@ -11,6 +11,7 @@ mod open;
 use std::{fs::File, sync::Arc};
 
 use amends_contract::Timestamp;
+use amends_relay::Relay;
 use sea_orm::{
     DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions,
     TransactionTrait,
@@ -33,8 +34,18 @@ pub fn is_unavailable(error: &DbErr) -> bool {
 pub struct Database {
     writer: DatabaseConnection,
     reader: DatabaseConnection,
-    /// Held as long as the database is: a second process on the same SQLite file is refused.
-    _lock: Option<Arc<File>>,
+    _held: Held,
+}
+
+/// What is held as long as the database is.
+#[derive(Clone, Debug)]
+struct Held {
+    /// A second process on the same SQLite file is refused.
+    #[expect(dead_code, reason = "held, not looked at")]
+    lock: Option<Arc<File>>,
+    /// The way to a PostgreSQL server over TCP.
+    #[expect(dead_code, reason = "held, not looked at")]
+    relay: Option<Arc<Relay>>,
 }
 
 impl Database {

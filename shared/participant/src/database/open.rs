@@ -11,16 +11,18 @@ use std::{
     time::Duration,
 };
 
+use amends_relay::Relay;
 use sea_orm::{
     ConnectOptions, Database as SeaOrm, DatabaseConnection, DbErr, RuntimeErr,
     sqlx::{
         Connection as _, Error as SqlxError,
+        postgres::{PgConnectOptions, PgConnection},
         sqlite::{SqliteConnectOptions, SqliteConnection, SqliteError, SqliteJournalMode, SqliteSynchronous},
     },
 };
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
-use super::{Database, Failure};
+use super::{Database, Failure, Held};
 use crate::{Error, config::Pools};
 
 /// How many prepared statements a connection keeps: all of ours and of a service, with room to spare.
@@ -30,8 +32,8 @@ pub(super) async fn open(url: &str, pools: &Pools) -> Result<Database, Error> {
     if url.starts_with("sqlite:") {
         open_sqlite(url, pools).await
     } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-        let connection = open_postgres(url, pools).await?;
-        Ok(Database { writer: connection.clone(), reader: connection, _lock: None })
+        let (connection, relay) = open_postgres(url, pools).await?;
+        Ok(Database { writer: connection.clone(), reader: connection, _held: Held { lock: None, relay } })
     } else {
         let scheme = url.split(':').next().unwrap_or_default();
         Err(Error::UnknownDatabase(scheme.chars().take(40).collect()))
@@ -47,7 +49,7 @@ async fn open_sqlite(url: &str, pools: &Pools) -> Result<Database, Error> {
     let lock = lock_file(options.get_filename())?;
     let writer = sqlite_pool(url, pools, 1, false).await?;
     let reader = sqlite_pool(url, pools, pools.readers_max.max(1), true).await?;
-    Ok(Database { writer, reader, _lock: Some(Arc::new(lock)) })
+    Ok(Database { writer, reader, _held: Held { lock: Some(Arc::new(lock)), relay: None } })
 }
 
 /// Refuses a second process. The lock is on a file of its own: SQLite's belong to SQLite.
@@ -102,7 +104,7 @@ async fn sqlite_pool(
         .map_sqlx_sqlite_pool_opts(|pool| {
             pool.after_release(|connection, _| Box::pin(is_reusable(connection)))
         });
-    connect_when_up(options, pools).await
+    connect_when_up(pools, || SeaOrm::connect(options.clone())).await
 }
 
 /// Whether a connection may be used again: not while its driver counts transactions that are open.
@@ -123,7 +125,14 @@ pub async fn is_reusable(connection: &mut SqliteConnection) -> Result<bool, Sqlx
     Ok(!connection.is_in_transaction())
 }
 
-async fn open_postgres(url: &str, pools: &Pools) -> Result<DatabaseConnection, Error> {
+async fn open_postgres(url: &str, pools: &Pools) -> Result<(DatabaseConnection, Option<Arc<Relay>>), Error> {
+    let options = PgConnectOptions::from_str(url).map_err(|error| Error::Database(failed(error)))?;
+    let patience = Duration::from_millis(pools.acquire_timeout_ms);
+    // Directly first: a server that cannot be reached, or does not want us, is told apart best so.
+    connect_when_up(pools, || reach(options.clone(), patience)).await?;
+    let statement_timeout = Duration::from_millis(pools.statement_timeout_ms);
+    let (options, relay) = Relay::through(options, statement_timeout);
+    let socket = options.get_socket().cloned();
     let mut options = quiet(url, pools);
     options
         .max_connections(pools.readers_max.saturating_add(pools.writers_max).max(1))
@@ -132,15 +141,33 @@ async fn open_postgres(url: &str, pools: &Pools) -> Result<DatabaseConnection, E
         // A ping before each use would double the round trips; one after a pause finds what a restarted
         // server left behind.
         .test_before_acquire_if_idle_for(Duration::from_secs(1))
-        .map_sqlx_postgres_opts(|options| options.statement_cache_capacity(STATEMENT_CACHE));
-    connect_when_up(options, pools).await
+        .map_sqlx_postgres_opts(move |options| {
+            let options = options.statement_cache_capacity(STATEMENT_CACHE);
+            socket.iter().fold(options, |options, folder| options.socket(folder))
+        });
+    let connection = connect_when_up(pools, || SeaOrm::connect(options.clone())).await?;
+    Ok((connection, relay.map(Arc::new)))
+}
+
+/// Connects once and hangs up.
+async fn reach(options: PgConnectOptions, patience: Duration) -> Result<(), DbErr> {
+    let connecting = timeout(patience, PgConnection::connect_with(&options)).await;
+    let connection = connecting.unwrap_or(Err(SqlxError::PoolTimedOut)).map_err(failed)?;
+    connection.close().await.map_err(failed)
+}
+
+fn failed(error: SqlxError) -> DbErr {
+    DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error)))
 }
 
 /// Waits for a database that is starting, too, or that somebody holds.
-async fn connect_when_up(options: ConnectOptions, pools: &Pools) -> Result<DatabaseConnection, Error> {
+async fn connect_when_up<T, F: Future<Output = Result<T, DbErr>>>(
+    pools: &Pools,
+    connect: impl Fn() -> F,
+) -> Result<T, Error> {
     let by = Instant::now() + Duration::from_millis(pools.connect_timeout_ms);
     loop {
-        match SeaOrm::connect(options.clone()).await {
+        match connect().await {
             Err(error) if may_come_up(&error) && Instant::now() < by => {
                 tracing::warn!(%error, "the database is not up yet; it is tried again");
                 sleep(NOT_UP_PAUSE).await;
