@@ -35,12 +35,13 @@ const IMPURE: [&str; 14] = [
 const PARTICIPANTS: [&str; 3] = ["amends-inventory", "amends-payment", "amends-notification"];
 
 /// Which of our own crates each may import. Who is not named here may import all (it wires them).
-const ALLOWED: [(&str, &[&str]); 18] = [
+const ALLOWED: [(&str, &[&str]); 19] = [
     ("amends-contract", &[]),
     ("amends-crash", &[]),
     ("amends-definition", &["amends-contract"]),
-    ("amends-engine", &["amends-contract", "amends-definition"]),
+    ("amends-engine", &["amends-contract", "amends-definition", "amends-planted"]),
     ("amends-inbox", &["amends-contract"]),
+    ("amends-planted", &[]),
     ("amends-relay", &[]),
     ("amends-rehearsal", &["amends-contract", "amends-definition", "amends-engine", "amends-inbox"]),
     ("amends-service", &["amends-contract"]),
@@ -57,6 +58,7 @@ const ALLOWED: [(&str, &[&str]); 18] = [
             "amends-definition",
             "amends-engine",
             "amends-inbox",
+            "amends-planted",
             "amends-store",
             "amends-broker",
             "amends-service",
@@ -68,6 +70,7 @@ const ALLOWED: [(&str, &[&str]); 18] = [
             "amends-contract",
             "amends-crash",
             "amends-inbox",
+            "amends-planted",
             "amends-broker",
             "amends-relay",
             "amends-service",
@@ -173,7 +176,7 @@ pub(crate) fn tree(package: &str) -> Vec<String> {
 
 /// The binary that ships.
 const SHIPPED: &str = "amends";
-/// Features for tests only: bugs of the engine, and places where a process dies.
+/// Features for tests only: planted bugs, and places where a process dies.
 const FOR_TESTS: [&str; 2] = ["planted", "crash-points"];
 
 /// Every package of the binary that ships, with the features it is built with.
@@ -191,8 +194,8 @@ pub(crate) fn shipped_features() -> Vec<String> {
 
 /// Packages that are built with planted bugs, or die on demand.
 pub(crate) fn planted(features: &[String]) -> Vec<Finding> {
-    if !features.iter().any(|line| line.starts_with("amends-engine ")) {
-        return vec![Finding::new(SHIPPED, "has no engine in its tree: this rule looks at nothing")];
+    if !features.iter().any(|line| line.starts_with("amends-planted ")) {
+        return vec![Finding::new(SHIPPED, "has no hooks of bugs in its tree: this rule looks at nothing")];
     }
     let has = |line: &&String| line.split([' ', ',']).any(|feature| FOR_TESTS.contains(&feature));
     let what = |line: &String| Finding::new(SHIPPED, format!("ships what is for tests only: {line}"));
@@ -279,7 +282,7 @@ fn unsorted_maps_are_found() {
 #[test]
 fn planted_bugs_are_found() {
     let lines =
-        |features: &str| vec![format!("amends-engine v0.1.0 (/x) {features}"), "serde v1 std".to_owned()];
+        |features: &str| vec![format!("amends-planted v0.1.0 (/x) {features}"), "serde v1 std".to_owned()];
     assert_eq!(planted(&lines("")), []);
     assert_eq!(planted(&lines("default,planted")).len(), 1);
     assert_eq!(planted(&lines("crash-points")).len(), 1);

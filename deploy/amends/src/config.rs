@@ -3,6 +3,7 @@
 //! Invariant: what can be set is what stands here; everything else under `AMENDS_` is an error.
 
 use amends_crash as crash;
+use amends_planted as planted;
 use amends_service::{
     LogConfig,
     config::{ConfigError, Loaded, Sources},
@@ -39,6 +40,7 @@ pub(crate) fn load(settings: &Settings) -> Result<Loaded<Config>, ConfigError> {
     let sources = Sources::of_process(settings.config.as_deref())?
         .reserve(&[API_KEY_VARIABLE, ADMIN_URL_VARIABLE])
         .reserve(crash::VARIABLES)
+        .reserve(planted::VARIABLES)
         .fallback("orchestrator.database.url", "DATABASE_URL");
     settings.set.iter().fold(sources, |sources, (key, value)| sources.flag(key, value, "--set")).load()
 }

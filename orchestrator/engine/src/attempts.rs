@@ -5,10 +5,10 @@
 
 use amends_contract::{Direction, EffectId};
 use amends_definition::{Retry, StepKind};
+use amends_planted::{Bug, planted};
 
 use crate::command::effect_id;
 use crate::draft::Draft;
-use crate::planted::{Bug, planted};
 use crate::{Ask, Decision, Failure, code, turn};
 
 /// The longest wait that a participant may ask for, in milliseconds (one day): a slip of its units must

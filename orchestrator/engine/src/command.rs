@@ -4,11 +4,11 @@ use std::io::{self, Write};
 
 use amends_contract::{Address, COMMAND_BYTES_MAX, Command, Direction, EffectId, Json, SagaId};
 use amends_definition::Definition;
+use amends_planted::{Bug, planted};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::draft::{BOTH, address};
-use crate::planted::{Bug, planted};
 use crate::{Ask, Phase, Saga, StepState, Wait};
 
 /// The commands in flight, as they were last sent: to be published again when it is unsure whether they

@@ -5,9 +5,9 @@
 
 use amends_contract::{Address, Direction, Json, StepRef, Timestamp, Token};
 use amends_definition::{Definition, Retry, Step, StepKind, Undo};
+use amends_planted::{Bug, planted};
 
 use crate::command::{command, open_commands};
-use crate::planted::{Bug, planted};
 use crate::{
     Ask, Decision, Effect, Flight, Ignored, Input, JournalEntry, Output, Saga, Status, StepState, Transition,
     Verdict, events, fold,

@@ -6,9 +6,9 @@
 
 use amends_contract::{Direction, Json, Outcome};
 use amends_definition::StepKind;
+use amends_planted::{Bug, planted};
 
 use crate::draft::Draft;
-use crate::planted::{Bug, planted};
 use crate::{Ask, Decision, FenceWhy, Ignored, ReplyInput, Stuck, StuckWhy, Then, Verdict, turn};
 
 /// Fences an effect, for what an operator wants of it. A later wish takes the place of an earlier one.

@@ -19,11 +19,6 @@ mod input;
 mod journal;
 mod operator;
 mod outlook;
-#[cfg_attr(
-    not(feature = "planted"),
-    allow(unreachable_pub, dead_code, reason = "nobody plants without the feature")
-)]
-mod planted;
 mod progress;
 mod release;
 mod reply;
@@ -44,8 +39,6 @@ pub use input::{ActionKind, Input, OperatorAction, ReplyInput};
 pub use journal::{Decision, ENGINE_VERSION, JournalEntry};
 pub use operator::{allowed, editable, settleable};
 pub use outlook::{Deviation, Divergence, Outlook, foresee};
-#[cfg(feature = "planted")]
-pub use planted::{Bug, Planted, plant};
 pub use saga::{Ending, Failure, Paused, PausedBy, Phase, Saga, code};
 pub use start::{Begin, start};
 pub use status::{Flags, InvalidStatus, Place, Status};

@@ -5,10 +5,10 @@
 
 use amends_contract::{Direction, Json, Token};
 use amends_definition::{Await, Call, ForEach, Step, StepKind};
+use amends_planted::{Bug, planted};
 
 use crate::data::{self, Trouble};
 use crate::draft::Draft;
-use crate::planted::{Bug, planted};
 use crate::{ActionState, Ask, Decision, Ending, Failure, Phase, Stuck, StuckWhy, UndoState, turn};
 
 /// Decides all that is ready.

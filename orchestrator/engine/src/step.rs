@@ -4,10 +4,9 @@
 //! undo is doing meanwhile.
 
 use amends_contract::{Direction, Json, StepRef, Timestamp, Token};
+use amends_planted::{Bug, planted};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-
-use crate::planted::{Bug, planted};
 
 /// One step of a saga.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use amends_contract::{Event, Timestamp};
 use amends_inbox::{Decision, decide};
+use amends_planted::{Bug, planted};
 use metrics::histogram;
 use sea_orm::{DatabaseTransaction, DbErr};
 use thiserror::Error;
@@ -155,7 +156,12 @@ fn look(core: &Core, task: &Task, rows: &BTreeMap<String, Model>, now: Timestamp
     let own = known(&task.command.effect);
     let action = task.command.undoes.as_ref().and_then(known);
     let expired = inbox::is_expired(task.command.effect.saga, now, core.config.horizon_s);
-    decide(&task.command, own.as_ref(), action.as_ref(), expired)
+    let expired = expired && !planted(Bug::NeverExpires);
+    match decide(&task.command, own.as_ref(), action.as_ref(), expired) {
+        Decision::Void if planted(Bug::TombstoneOverOpen) => Decision::NothingToUndo { tombstone: true },
+        Decision::Repeat if planted(Bug::RunsDuplicates) && !task.command.is_fence() => Decision::Run,
+        decision => decision,
+    }
 }
 
 /// Locks what the handlers will touch, in one order for the whole batch.

@@ -5,6 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use amends_planted::{Bug, planted};
 use metrics::counter;
 use sea_orm::DbErr;
 use tokio::time::{MissedTickBehavior, interval};
@@ -41,7 +42,8 @@ pub(crate) async fn round(core: &Core) -> Result<u64, DbErr> {
     let limit = config.purge_count_max.max(1);
     let tx = core.db.begin().await?;
     let now = dialect::now(&tx).await?;
-    let age_ms = config.horizon_s.saturating_add(config.purge_margin_s).saturating_mul(1_000);
+    let second_ms = if planted(Bug::PurgesEarly) { 1 } else { 1_000 };
+    let age_ms = config.horizon_s.saturating_add(config.purge_margin_s).saturating_mul(second_ms);
     let rows = inbox::purge(&tx, now.minus_ms(age_ms), limit).await?;
     let events = outbox::purge(&tx, events::oldest(now, config.event_kept_s), limit).await?;
     tx.commit().await?;

@@ -10,6 +10,7 @@ use std::sync::{
 
 use amends_broker::Delivery;
 use amends_contract::{Cause, Command};
+use amends_planted::{Bug, planted};
 
 use amends_crash as crash;
 
@@ -39,6 +40,9 @@ pub(crate) struct Parcel {
 
 impl Parcel {
     pub(crate) fn new(delivery: Box<dyn Acknowledge>, messages: usize) -> Arc<Self> {
+        if planted(Bug::AcksCommandsEarly) {
+            delivery.ack();
+        }
         Arc::new(Self { delivery, open: AtomicUsize::new(messages) })
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use amends_contract::Token;
 use amends_definition::Definition;
-use amends_engine::{Bug, Planted, plant};
+use amends_planted::{Bug, Planted, plant};
 use amends_rehearsal::Defect;
 use serde_json::{Value, json};
 

@@ -10,7 +10,8 @@ use std::rc::Rc;
 
 use amends_contract::{Address, Command, Reply, SagaId, Timestamp};
 use amends_definition::{Definition, StepKind};
-use amends_engine::{Bug, Saga, Status};
+use amends_engine::{Saga, Status};
+use amends_planted::Bug;
 use amends_rehearsal::{Defect, Ended, Participant};
 
 use crate::agenda::Agenda;
@@ -128,7 +129,7 @@ pub struct End {
 #[must_use]
 pub fn run(seed: u64, sagas: usize, flaw: Option<Flaw>, traced: bool) -> End {
     let _planted = match flaw {
-        Some(Flaw::Engine(bug)) => Some(amends_engine::plant(bug)),
+        Some(Flaw::Engine(bug)) => Some(amends_planted::plant(bug)),
         _ => None,
     };
     let mut world = World::new(seed, sagas, flaw, traced);

@@ -21,6 +21,7 @@ mod verify;
 
 use std::io;
 
+use amends_planted::UnknownBug;
 use amends_server::core::LoadError;
 use amends_service::{config::ConfigError, telemetry::TelemetryError};
 use tokio::runtime::Runtime;
@@ -71,6 +72,7 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
     let wrong_configuration = error.chain().any(|cause| {
         cause.is::<ConfigError>()
             || cause.is::<TelemetryError>()
+            || cause.is::<UnknownBug>()
             || matches!(cause.downcast_ref(), Some(amends_broker::Error::Config(_)))
             || matches!(cause.downcast_ref(), Some(amends_store::Error::Config { .. }))
             || cause.downcast_ref::<LoadError>().is_some_and(LoadError::is_configuration)

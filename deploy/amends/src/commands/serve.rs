@@ -2,6 +2,7 @@
 //!
 //! Invariant: it ends with 0 only after it was asked to and has drained.
 
+use amends_planted as planted;
 use amends_service::{metrics::Metrics, shutdown, telemetry};
 use anyhow::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -10,7 +11,11 @@ use crate::{cli::Settings, config, role::Role};
 
 pub(crate) async fn run(role: Role, settings: &Settings) -> anyhow::Result<bool> {
     let config = config::load(settings)?.value;
+    let planted = planted::of_process()?;
     telemetry::init(&config.log)?;
+    if let Some(bug) = planted {
+        tracing::warn!(%bug, "a bug is planted in this process");
+    }
     open_as_many_files_as_may_be();
     // The first call starts the recording.
     let _ = Metrics::of_process();

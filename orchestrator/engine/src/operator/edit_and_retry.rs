@@ -4,10 +4,10 @@
 
 use amends_contract::{Direction, Json, StepRef};
 use amends_definition::Definition;
+use amends_planted::{Bug, planted};
 
 use super::target::{self, Stands, Word};
 use crate::draft::Draft;
-use crate::planted::{Bug, planted};
 use crate::{Saga, Then, Verdict, data, epoch};
 
 /// The effects that an operator may try with other data now.

@@ -2,9 +2,9 @@
 
 use amends_contract::{Direction, Outcome};
 use amends_definition::StepKind;
+use amends_planted::{Bug, planted};
 
 use crate::draft::Draft;
-use crate::planted::{Bug, planted};
 use crate::{
     ActionState, Alarm, Ask, Decision, Failure, FenceWhy, Ignored, Phase, StuckWhy, UndoState, epoch, turn,
 };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use amends_contract::{Command, DeadReason, Event, Timestamp};
 use amends_definition::Definition;
 use amends_engine::{Begin, Error, Input, Output, Saga, Transition, Verdict};
+use amends_planted::{Bug, planted};
 use amends_store::Write;
 
 use super::schemas::checked;
@@ -88,7 +89,9 @@ fn decide_input(work: Work, saga: Saga, definition: &Definition, now: Timestamp)
             // Only a redelivery means that we may have died before publishing; a duplicate that was
             // sent twice must not echo through the whole saga.
             let again = match &work.task {
-                Task::Reply { receipt, .. } => work.uncertain || receipt.redelivered(),
+                Task::Reply { receipt, .. } => {
+                    work.uncertain || receipt.redelivered() || planted(Bug::EchoesDuplicates)
+                }
                 Task::Operate { .. } | Task::Start(_) => work.uncertain,
                 Task::Timer(_) | Task::Child(_) => false,
             };

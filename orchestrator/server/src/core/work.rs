@@ -10,6 +10,7 @@ use amends_broker::Delivery;
 use amends_contract::{Reply, SagaId, StepRef};
 use amends_definition::Definition;
 use amends_engine::{Begin, Input, ReplyInput, Saga};
+use amends_planted::{Bug, planted};
 use amends_store::IdempotencyKey;
 use tokio::sync::oneshot;
 
@@ -79,6 +80,9 @@ pub(crate) struct Receipt {
 impl Receipt {
     /// For a delivery that brought `messages` messages.
     pub(crate) fn new(delivery: Delivery, messages: usize) -> Arc<Self> {
+        if planted(Bug::AcksRepliesEarly) {
+            delivery.ack();
+        }
         Arc::new(Self { delivery, open: AtomicUsize::new(messages) })
     }
 

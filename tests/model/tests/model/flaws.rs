@@ -1,7 +1,7 @@
 //! Each flaw gives a counterexample, and the one that is meant.
 
-use amends_engine::Bug;
 use amends_model::{Flaw, Scene, check, scenes, search};
+use amends_planted::Bug;
 use amends_rehearsal::Defect;
 
 /// The search breaks one of these properties.

@@ -2,7 +2,7 @@
 //!
 //! Invariant: the same worlds without a bug hold all invariants, so that what is found is the bug.
 
-use amends_engine::Bug;
+use amends_planted::Bug;
 use amends_rehearsal::Defect;
 use amends_simulation::{Flaw, run};
 
