@@ -85,6 +85,15 @@ pub(crate) fn settles_by_hand(mut entry: Value) -> Value {
     entry
 }
 
+/// A reply is taken twice.
+pub(crate) fn succeeds_twice(mut entry: Value) -> Value {
+    if let Some(position) = position(&mut entry, "succeeded") {
+        let again = list(&mut entry)[position].clone();
+        list(&mut entry).insert(position, again);
+    }
+    entry
+}
+
 /// It turns, and turns again.
 pub(crate) fn turns_twice(mut entry: Value) -> Value {
     if entry["seq"] == 1 {

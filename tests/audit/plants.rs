@@ -183,6 +183,7 @@ fn journals(day: &Day) -> Vec<Plant> {
         journal("a number of sending used again", I6, order, forgeries::repeats_a_number),
         journal("a new epoch without a fence", I3, order, forgeries::new_epoch),
         journal("settled by hand without a fence", I3, order, forgeries::settles_by_hand),
+        journal("a duplicate that is taken for new", I3, order, forgeries::succeeds_twice),
         journal("it turns twice", I2, order, forgeries::turns_twice),
         journal("a storm", L5, order, forgeries::storms),
         journal("a proof is contradicted", I8, undone, forgeries::contradicts),

@@ -192,7 +192,7 @@ impl<'a> Journey<'a> {
             Decision::Skipped { step } => self.stand(step).action = Action::Skipped,
             Decision::Succeeded { step, by_hand, .. } => {
                 self.by_hand(entry.seq, step, Direction::Forward, *by_hand);
-                self.stand(step).action = if *by_hand { Action::ByHand } else { Action::Succeeded };
+                self.succeeded(entry.seq, step, *by_hand);
             }
             Decision::Rejected { step, .. } | Decision::Cancelled { step } => {
                 self.stand(step).action = Action::Closed;
@@ -367,6 +367,15 @@ impl<'a> Journey<'a> {
         if old.and_then(|old| self.effects.get(&old)).is_some_and(Story::may_happen) {
             let what = format!("epoch {epoch} of step {step} begins, and the one before may still happen");
             self.breach(Invariant::I3, seq, what);
+        }
+    }
+
+    /// A step is done, once: what says so again is a duplicate, and changes nothing.
+    fn succeeded(&mut self, seq: u64, step: &StepRef, by_hand: bool) {
+        let done = if by_hand { Action::ByHand } else { Action::Succeeded };
+        let before = std::mem::replace(&mut self.stand(step).action, done);
+        if matches!(before, Action::Succeeded | Action::ByHand) {
+            self.breach(Invariant::I3, seq, format!("step {step} succeeds, and had succeeded before"));
         }
     }
 
