@@ -7,7 +7,7 @@ ARGS   ?=
 # Built for themselves, with optimisation, and with the engine's planted bugs, which nothing that ships has.
 PROOFS  = amends-simulation amends-model
 
-.PHONY: help demo test sim chaos soak scenario bench bench-full model mutants check fmt lint nats-server
+.PHONY: help demo test sim chaos soak scenario planted bench bench-full model mutants check fmt lint nats-server
 .DEFAULT_GOAL := help
 
 help: ## what there is to make
@@ -42,6 +42,11 @@ scenario: ## long runs with a name; ONLY=cluster ORDERS=300 RATE=15; ONLY=list s
 	@deploy/local/test-tools.sh
 	@$(CARGO) build --locked --quiet --package amends --features crash-points
 	@ONLY="$(ONLY)" ORDERS="$(ORDERS)" RATE="$(RATE)" SEED="$(SEED)" $(CARGO) run --locked --quiet --package amends-chaos -- scenario
+
+planted: ## each planted bug in real processes is caught by the auditor; ONLY=no-tombstone plants one
+	@deploy/local/test-tools.sh
+	@$(CARGO) build --locked --quiet --package amends --features planted
+	@ONLY="$(ONLY)" $(CARGO) run --locked --quiet --package amends-chaos -- planted
 
 bench: ## how fast it is, beside the floor; ONLY=<parts of names>, RUNS=3 for medians, ARGS=--list
 	@$(CARGO) build --locked --quiet --release --package amends --package amends-bench

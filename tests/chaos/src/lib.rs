@@ -14,6 +14,7 @@ pub mod fault;
 mod link;
 mod load;
 pub mod plan;
+pub mod planted;
 mod proxy;
 pub mod report;
 pub mod run;

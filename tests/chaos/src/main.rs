@@ -1,10 +1,10 @@
-//! `make chaos`, `make soak` and `make scenario`: runs seeds, or long runs that have a name, and prints what was done
-//! and what came of it.
+//! `make chaos`, `make soak`, `make scenario` and `make planted`: runs seeds, long runs that have a name, or planted bugs,
+//! and prints what was done and what came of it.
 //!
 //! `SEED=n` runs one seed, `MINUTES=n` one long run; otherwise some fixed seeds and one that is new, and further ones
 //! for what these did not get to see. `RATE=n` places
 //! so many orders in a second, `ONLY=<fault>,<fault>` makes only these. `amends-chaos scenario` reads `ONLY` as names
-//! of scenarios, and `ORDERS`, `RATE` and `SEED`.
+//! of scenarios, and `ORDERS`, `RATE` and `SEED`; `amends-chaos planted` reads `ONLY` as names of bugs.
 //!
 //! Invariant: it ends with an error if an invariant broke, or if something that should happen never did.
 
@@ -22,7 +22,7 @@ use amends_chaos::{
     coverage::Coverage,
     fault::Fault,
     plan::Plan,
-    report,
+    planted, report,
     run::{OLDER, Outcome, RATE, run},
     scenario,
 };
@@ -40,9 +40,11 @@ async fn main() -> ExitCode {
     match arguments.next().as_deref() {
         None => nemesis().await,
         Some("scenario") if arguments.next().is_none() => scenarios().await,
+        Some("planted") if arguments.next().is_none() => plants().await,
         _ => {
             println!("amends-chaos             runs seeds: SEED, MINUTES, RATE, ONLY=<fault>,<fault>");
-            println!("amends-chaos scenario    long runs: ONLY=<name>,<name>, ORDERS, RATE, SEED\n");
+            println!("amends-chaos scenario    long runs: ONLY=<name>,<name>, ORDERS, RATE, SEED");
+            println!("amends-chaos planted     planted bugs: ONLY=<name>,<name>\n");
             println!("{}", scenario::list());
             ExitCode::FAILURE
         }
@@ -80,6 +82,19 @@ async fn scenarios() -> ExitCode {
         all_well &= verdict == "held";
     }
     if all_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Each planted bug that is wanted, and each of their plays without one.
+async fn plants() -> ExitCode {
+    let only = std::env::var("ONLY").unwrap_or_default();
+    match planted::run(&only).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(why) => {
+            println!("{why}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 async fn nemesis() -> ExitCode {
