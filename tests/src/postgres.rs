@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::{Process, free_port, patience, process::Launch};
@@ -120,6 +121,21 @@ impl Cluster {
     /// Its process.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
+    }
+
+    /// Sends a signal to all its processes, the first of them first: one that stands still makes no others.
+    ///
+    /// # Panics
+    /// When the kernel does not say which there are.
+    pub fn signal_all(&self, signal: Signal) {
+        let pid = self.process.pid();
+        self.process.signal(signal);
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+        let children = children.expect("the kernel lists children");
+        for child in children.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)) {
+            // One that has just ended needs none.
+            let _ = kill_process(child, signal);
+        }
     }
 
     /// Starts it again after it was killed, on the same port.

@@ -23,6 +23,9 @@ pub const SERVICES: [&str; 6] =
 /// started.
 pub const REPLICAS: [&str; 2] = ["orchestrator-2", "orchestrator-3"];
 
+/// The mail server's books are complete as long as it forgets nothing: more than any run sends.
+const MAILS_KEPT: &str = "1000000";
+
 /// A running system.
 pub struct System {
     // Fields drop in this order: processes before the folder that they write to.
@@ -179,7 +182,7 @@ impl System {
         let listen = format!("127.0.0.1:{}", self.ports[name]);
         let smtp = self.setting("MAIL_CATCHER_SMTP").to_owned();
         let arguments = match name {
-            "mail-catcher" => vec![name, "--smtp", &smtp, "--http", &listen],
+            "mail-catcher" => vec![name, "--smtp", &smtp, "--http", &listen, "--keep", MAILS_KEPT],
             _ if is_orchestrator(name) => vec!["orchestrator"],
             _ => vec![name],
         };

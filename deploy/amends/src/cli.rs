@@ -120,6 +120,9 @@ pub(crate) struct MailCatcher {
     /// Where to show it
     #[arg(long, default_value = "127.0.0.1:8086")]
     pub(crate) http: String,
+    /// How many messages to keep; of more, the oldest are forgotten
+    #[arg(long, default_value_t = amends_notification::catcher::MESSAGES_COUNT_MAX, value_name = "COUNT")]
+    pub(crate) keep: usize,
 }
 
 #[derive(Debug, Args)]

@@ -76,6 +76,8 @@ pub enum Fault {
     Poison,
     /// PostgreSQL stops at once, and is started again.
     PostgresKilled,
+    /// PostgreSQL stands still with all its processes, and goes on.
+    PostgresPaused,
     /// All sessions of PostgreSQL are ended.
     SessionsEnded,
     /// Somebody locks a table of PostgreSQL and forgets it.
@@ -119,7 +121,7 @@ pub enum Realm {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 46] = [
         Self::Kill,
         Self::DiesAfterCommit,
         Self::DiesBeforePublish,
@@ -153,6 +155,7 @@ impl Fault {
         Self::ConflictStorm,
         Self::Poison,
         Self::PostgresKilled,
+        Self::PostgresPaused,
         Self::SessionsEnded,
         Self::TableLocked,
         Self::SqliteLocked,
@@ -204,6 +207,7 @@ impl Fault {
             Self::ConflictStorm => "one reply in hundreds",
             Self::Poison => "poison",
             Self::PostgresKilled => "PostgreSQL killed",
+            Self::PostgresPaused => "PostgreSQL paused",
             Self::SessionsEnded => "sessions ended",
             Self::TableLocked => "table locked",
             Self::SqliteLocked => "SQLite locked",
@@ -257,9 +261,11 @@ impl Fault {
             | Self::Reset
             | Self::HalfOpen
             | Self::CutCommits => Realm::Network,
-            Self::PostgresKilled | Self::SessionsEnded | Self::TableLocked | Self::SqliteLocked => {
-                Realm::Database
-            }
+            Self::PostgresKilled
+            | Self::PostgresPaused
+            | Self::SessionsEnded
+            | Self::TableLocked
+            | Self::SqliteLocked => Realm::Database,
             Self::ProviderSlow
             | Self::ChargeHangs
             | Self::RefundHangs
@@ -323,12 +329,15 @@ impl Fault {
             Self::CutCommits => {
                 link::all(topology).filter(|link| link.to == Far::Database).map(|link| link.name).collect()
             }
-            Self::PostgresKilled | Self::SessionsEnded if topology.postgres => vec!["PostgreSQL"],
+            Self::PostgresKilled | Self::PostgresPaused | Self::SessionsEnded if topology.postgres => {
+                vec!["PostgreSQL"]
+            }
             Self::TableLocked if topology.postgres => TABLES.to_vec(),
             Self::SqliteLocked if !topology.postgres => {
                 vec!["orchestrator", "inventory", "payment", "notification"]
             }
             Self::PostgresKilled
+            | Self::PostgresPaused
             | Self::SessionsEnded
             | Self::TableLocked
             | Self::SqliteLocked
@@ -360,7 +369,7 @@ impl Fault {
             Self::ClockOff => (2_000, 6_000),
             Self::Outage => (4_000, 10_000),
             Self::RollingRestart => (0, 1),
-            Self::BrokerPaused | Self::ServerPaused => (1_000, 7_000),
+            Self::BrokerPaused | Self::ServerPaused | Self::PostgresPaused => (1_000, 7_000),
             Self::StoreRolledBack | Self::HeldBack => (1_000, 5_000),
             Self::Partition | Self::NothingOut | Self::NothingIn | Self::HalfOpen => (1_000, 9_000),
             Self::Delay | Self::Loss => (2_000, 7_000),

@@ -60,6 +60,7 @@ pub(crate) async fn begin(world: &mut World, strike: &Strike) -> Result<Trace, S
         Fault::DiskFull => databases::fill(world),
         Fault::ClockOff => processes::jump(world, strike),
         Fault::PostgresKilled => databases::kill(world).await,
+        Fault::PostgresPaused => databases::pause(world),
         Fault::SessionsEnded => databases::end_sessions(world),
         Fault::TableLocked => databases::lock_table(world, strike),
         Fault::SqliteLocked => databases::lock_sqlite(world, strike.target).await,
@@ -93,6 +94,7 @@ pub(crate) async fn end(world: &mut World, strike: &Strike, trace: Trace) -> Res
         Fault::DiskFull => databases::grow(world),
         Fault::ClockOff => processes::jump_back(world, strike.target),
         Fault::PostgresKilled => databases::start(world),
+        Fault::PostgresPaused => databases::go_on(world),
         Fault::SqliteLocked => databases::unlock_sqlite(trace).await,
         other => match other.realm() {
             Realm::Network => network::clear(world, strike.target),

@@ -11,7 +11,7 @@ use crate::cli::MailCatcher;
 pub(crate) async fn run(command: MailCatcher) -> anyhow::Result<bool> {
     telemetry::init(&LogConfig::default())?;
     let shutdown = shutdown::signals().context("no signals can be listened for")?;
-    let catcher = Catcher::start(command.smtp)
+    let catcher = Catcher::start_keeping(command.smtp, command.keep)
         .await
         .with_context(|| format!("cannot listen for SMTP on {}: choose another with --smtp", command.smtp))?;
     tracing::info!(address = %catcher.smtp_addr(), "catching mail");

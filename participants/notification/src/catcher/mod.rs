@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// Messages kept; of more, the oldest are forgotten.
-const MESSAGES_COUNT_MAX: usize = 10_000;
+/// Messages kept unless it is said otherwise; of more, the oldest are forgotten.
+pub const MESSAGES_COUNT_MAX: usize = 10_000;
 
 /// A message as it was handed over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -75,12 +75,12 @@ pub struct Catcher {
 }
 
 /// What is shared by the connections: messages and behaviour. Cheap to clone.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Shelf(Arc<Mutex<Contents>>);
 
-#[derive(Default)]
 struct Contents {
     messages: VecDeque<Caught>,
+    count_max: usize,
     behaviour: Behaviour,
 }
 
@@ -90,9 +90,17 @@ impl Catcher {
     /// # Errors
     /// The address is taken.
     pub async fn start(address: SocketAddr) -> io::Result<Self> {
+        Self::start_keeping(address, MESSAGES_COUNT_MAX).await
+    }
+
+    /// The same; it keeps so many messages, and of more forgets the oldest.
+    ///
+    /// # Errors
+    /// The address is taken.
+    pub async fn start_keeping(address: SocketAddr, count_max: usize) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        let shelf = Shelf::default();
+        let shelf = Shelf::keeping(count_max);
         let stop = CancellationToken::new();
         tokio::spawn(listen(listener, shelf.clone(), stop.clone()));
         Ok(Self { address, shelf, _stop: stop.drop_guard() })
@@ -122,6 +130,11 @@ impl Catcher {
 }
 
 impl Shelf {
+    fn keeping(count_max: usize) -> Self {
+        let contents = Contents { messages: VecDeque::new(), count_max, behaviour: Behaviour::default() };
+        Self(Arc::new(Mutex::new(contents)))
+    }
+
     fn contents(&self) -> std::sync::MutexGuard<'_, Contents> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -150,7 +163,7 @@ impl Shelf {
             text,
         };
         let mut contents = self.contents();
-        if contents.messages.len() == MESSAGES_COUNT_MAX {
+        if contents.messages.len() >= contents.count_max {
             contents.messages.pop_front();
         }
         contents.messages.push_back(caught);

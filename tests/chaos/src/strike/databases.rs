@@ -25,6 +25,16 @@ pub(super) fn start(world: &mut World) -> Result<(), String> {
     Ok(())
 }
 
+pub(super) fn pause(world: &World) -> Result<Trace, String> {
+    world.cluster.as_ref().ok_or("there is no PostgreSQL")?.signal_all(Signal::STOP);
+    Ok(Trace::default())
+}
+
+pub(super) fn go_on(world: &World) -> Result<(), String> {
+    world.cluster.as_ref().ok_or("there is no PostgreSQL")?.signal_all(Signal::CONT);
+    Ok(())
+}
+
 pub(super) fn end_sessions(world: &World) -> Result<Trace, String> {
     let cluster = world.cluster.as_ref().ok_or("there is no PostgreSQL")?;
     let all = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
