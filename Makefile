@@ -4,8 +4,8 @@ SHELL  := /bin/sh
 CARGO  ?= cargo
 AMENDS  = $(CARGO) run --locked --quiet --package amends --
 ARGS   ?=
-# Built for themselves, with optimisation, and with the engine's planted bugs, which nothing that ships has.
-PROOFS  = amends-simulation amends-model
+# Built for themselves, with optimisation, and with planted bugs, which nothing that ships has.
+PROOFS  = amends-simulation amends-model amends-planted
 
 .PHONY: help demo test sim chaos soak scenario planted bench bench-full model mutants check fmt lint nats-server
 .DEFAULT_GOAL := help
