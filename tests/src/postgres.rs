@@ -15,7 +15,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::{Process, free_port, patience, process::Launch};
+use crate::{Process, faketime, free_port, patience, process::Launch};
 
 const USER: &str = "postgres";
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -143,6 +143,17 @@ impl Cluster {
         self.process = run(&self.programs, self.folder.path(), self.port, self.keeping);
     }
 
+    /// Puts its clock so far off, such as `+12s`: from its next start on, and once it runs with such a clock at once,
+    /// as a jump. False where that cannot be made, for want of `faketime`.
+    ///
+    /// # Panics
+    /// When its folder cannot be written.
+    #[must_use]
+    pub fn set_clock(&self, offset: &str) -> bool {
+        fs::write(clock(self.folder.path()), offset).expect("a file can be written");
+        faketime().is_some()
+    }
+
     /// The port it listens on.
     #[must_use]
     pub const fn port(&self) -> u16 {
@@ -235,7 +246,10 @@ impl Cluster {
 }
 
 fn run(programs: &Path, folder: &Path, port: u16, keeping: Keeping) -> Process {
-    let mut server = as_owner(&programs.join("postgres"), owner());
+    let mut server = match faketime().filter(|_| clock(folder).is_file()) {
+        Some(library) => by_the_clock_of(&library, &clock(folder), &programs.join("postgres")),
+        None => as_owner(&programs.join("postgres"), owner()),
+    };
     server.current_dir(folder).arg("-D").arg(folder.join("data")).arg("-p").arg(port.to_string());
     server.args(["-c", "listen_addresses=127.0.0.1"]);
     let socket = match keeping {
@@ -260,6 +274,21 @@ fn run(programs: &Path, folder: &Path, port: u16, keeping: Keeping) -> Process {
         ready.is_ok_and(|status| status.success()).then_some(())
     });
     process
+}
+
+/// The program with a clock that is as far off as the file says, into which it looks every second. Only the owner's
+/// own process is told: the library makes a semaphore, which has to be the owner's.
+fn by_the_clock_of(library: &Path, clock: &Path, program: &Path) -> Command {
+    let mut command = as_owner(Path::new("/usr/bin/env"), owner());
+    command.arg(format!("LD_PRELOAD={}", library.display()));
+    command.arg(format!("FAKETIME_TIMESTAMP_FILE={}", clock.display()));
+    command.args(["FAKETIME_CACHE_DURATION=1", "FAKETIME_DONT_FAKE_MONOTONIC=1"]).arg(program);
+    command
+}
+
+/// Where a cluster reads how far its clock is off.
+fn clock(folder: &Path) -> PathBuf {
+    folder.join("clock")
 }
 
 /// The folder with initdb: the newest of Debian's, or where PATH says.

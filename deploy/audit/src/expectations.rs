@@ -84,4 +84,9 @@ impl Expectations {
     pub fn settled() -> Self {
         Self { settled: true, ..Self::default() }
     }
+
+    /// Whether the saga is not too old to be looked at.
+    pub(crate) fn looks_at(&self, saga: SagaId) -> bool {
+        self.since.is_none_or(|since| saga.made_at() >= since)
+    }
 }

@@ -95,8 +95,7 @@ async fn keyless(sources: &Opened, expectations: &Expectations, report: &mut Rep
         let full = rows.len() as u64 == ROWS_COUNT;
         let ids: Vec<SagaId> = rows.iter().filter_map(|row| SagaId::new(row.id).ok()).collect();
         for saga in sources.store.load(&ids).await?.sagas {
-            let old = expectations.since.is_some_and(|since| saga.id.made_at() < since);
-            if saga.parent.is_none() && !old {
+            if saga.parent.is_none() && expectations.looks_at(saga.id) {
                 let what = "it was started under no idempotency key".to_owned();
                 report.saga(Invariant::I12, saga.id, what, LOOK.to_owned());
             }

@@ -97,8 +97,9 @@ pub(super) async fn check(
     let mut from = first;
     while from <= last {
         let to = last.min(from + MESSAGES_COUNT - 1);
-        let stored: Vec<Stored> =
+        let mut stored: Vec<Stored> =
             page(broker, Stream::Command, from, to).await?.iter().flat_map(read).collect();
+        stored.retain(|stored| expectations.looks_at(stored.command.effect.saga));
         report.counters.stored_commands += stored.len() as u64;
         published(sources, expectations, &stored, report).await?;
         acknowledged(sources, (expectations, &floors), &stored, (&mut suspects, report)).await?;

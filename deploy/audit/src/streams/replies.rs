@@ -45,8 +45,9 @@ pub(crate) async fn check(
         let mut from = first;
         while from <= last {
             let to = last.min(from + MESSAGES_COUNT - 1);
-            let stored: Vec<Stored> =
+            let mut stored: Vec<Stored> =
                 page(broker, Stream::Reply, from, to).await?.iter().flat_map(read).collect();
+            stored.retain(|stored| expectations.looks_at(stored.reply.effect.saga));
             report.counters.stored_replies += stored.len() as u64;
             for reply in &stored {
                 report.counters.conflicts += u64::from(reply.reply.outcome == Outcome::Conflict);
