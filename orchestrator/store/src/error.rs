@@ -152,7 +152,7 @@ impl From<DbErr> for Error {
     /// For whatever is not a COMMIT: nothing was done.
     fn from(error: DbErr) -> Self {
         match Blame::of(&error) {
-            Blame::Connection | Blame::Busy | Blame::Contention => Self::Unavailable(error),
+            Blame::Connection | Blame::Busy | Blame::Full | Blame::Contention => Self::Unavailable(error),
             Blame::Data => Self::Poison { why: error.to_string() },
             Blame::Schema => Self::Schema { why: error.to_string() },
             Blame::Unforeseen => Self::Failed(error),
@@ -164,7 +164,7 @@ impl Error {
     /// For a failed COMMIT: only what the database itself calls undone is surely undone.
     pub(crate) fn at_commit(error: DbErr) -> Self {
         match Blame::of(&error) {
-            Blame::Contention | Blame::Data => Self::from(error),
+            Blame::Contention | Blame::Data | Blame::Full => Self::from(error),
             Blame::Connection | Blame::Busy | Blame::Schema | Blame::Unforeseen => {
                 Self::OutcomeUnknown(error)
             }
@@ -177,8 +177,10 @@ impl Error {
 pub(crate) enum Blame {
     /// The way to the database.
     Connection,
-    /// The database: full, stopping, out of something.
+    /// The database: stopping, out of something.
     Busy,
+    /// There is no room for what SQLite was to write down; of a commit its last page is missing, and it is undone.
+    Full,
     /// Another transaction: trying again at once is right, and nothing of this try remains.
     Contention,
     /// The values we gave.
@@ -245,8 +247,9 @@ impl Blame {
             Ok(1 | 17) if message.contains("no such table") || message.contains("no such column") => {
                 Self::Schema
             }
-            // BUSY, LOCKED (after the busy timeout), NOMEM, READONLY, INTERRUPT, IOERR, FULL, CANTOPEN, PROTOCOL
-            Ok(5..=10 | 13..=15) => Self::Busy,
+            // BUSY, LOCKED (after the busy timeout), NOMEM, READONLY, INTERRUPT, IOERR, CANTOPEN, PROTOCOL
+            Ok(5..=10 | 14 | 15) => Self::Busy,
+            Ok(13) => Self::Full,
             // TOOBIG, CONSTRAINT, MISMATCH, RANGE
             Ok(18 | 19 | 20 | 25) => Self::Data,
             _ => Self::Unforeseen,
@@ -284,7 +287,7 @@ mod tests {
                 .map(|(code, message)| Blame::of_sqlite(code, message));
         assert_eq!(
             sqlite,
-            [Blame::Data, Blame::Busy, Blame::Busy, Blame::Busy, Blame::Schema, Blame::Unforeseen,]
+            [Blame::Data, Blame::Full, Blame::Busy, Blame::Busy, Blame::Schema, Blame::Unforeseen,]
         );
     }
 

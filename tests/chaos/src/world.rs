@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use amends_tests::{Cluster, SERVICES, System, call, older, traffic};
+use amends_tests::{Cluster, SERVICES, System, call, faketime, older, traffic};
 
 use crate::{
     coverage::{Coverage, Meters},
@@ -177,7 +177,7 @@ impl World {
                 Some("amends is built without its feature `crash-points`")
             }
             Fault::DiskFull if Disk::mount().is_none() => Some("only root may mount a small disk"),
-            Fault::ClockOff if processes::faketime().is_none() => Some("faketime is not installed"),
+            Fault::ClockOff if faketime().is_none() => Some("faketime is not installed"),
             _ => None,
         };
         Fault::ALL.into_iter().filter_map(|fault| Some((fault, why(fault)?))).collect()

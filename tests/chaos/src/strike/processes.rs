@@ -2,12 +2,9 @@
 //!
 //! Invariant: who is down on purpose is known to the supervisor, who else lets it run again.
 
-use std::{
-    fs,
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
+use amends_tests::faketime;
 use rustix::process::Signal;
 
 use super::Trace;
@@ -81,12 +78,6 @@ pub(super) fn jump_back(world: &mut World, target: &str) -> Result<(), String> {
     world.system.kill(target);
     world.start_service(target);
     Ok(())
-}
-
-/// The library that Debian's package `faketime` installs.
-pub(crate) fn faketime() -> Option<PathBuf> {
-    let folders = fs::read_dir("/usr/lib").ok()?.flatten().map(|entry| entry.path());
-    folders.map(|folder| folder.join("faketime/libfaketime.so.1")).find(|path| path.is_file())
 }
 
 /// Stops it in an orderly way.
