@@ -27,7 +27,10 @@ struct Books {
     charges: Vec<Value>,
     stock: Vec<Value>,
     caught: Vec<Value>,
-    mails: Vec<Value>,
+    /// How many mails came to whom.
+    told: BTreeMap<String, usize>,
+    /// To whom notification may have sent one.
+    in_doubt: BTreeSet<String>,
 }
 
 /// How many orders have not ended (of 200 at most); `None` while nobody answers.
@@ -184,18 +187,26 @@ async fn read(system: &System, orders: &[Order], deals: &[Deal]) -> Books {
         sagas.insert(deal.id.clone(), system.saga(&deal.id).await);
     }
     let caught = client.get(&system.url("mail-catcher", "/mails"), &[]).await;
-    let with_notification = system.runs("notification");
+    let caught = caught.as_array().expect("the mail catcher gives a list").clone();
+    let mut told = BTreeMap::new();
+    for address in caught.iter().filter_map(|mail| mail["to"].as_array()).flatten().filter_map(Value::as_str)
+    {
+        *told.entry(address.to_owned()).or_default() += 1;
+    }
+    let mails = match system.runs("notification") {
+        true => client.all(&system.url("notification", "/mails"), &ITEMS, &[]).await,
+        false => Vec::new(),
+    };
+    let uncertain = mails.iter().filter(|mail| mail["status"] == "uncertain");
     Books {
         orders: found,
         sagas,
         returns: client.all(&system.url("inventory", "/returns"), &ITEMS, &[]).await,
         charges: client.all(&system.url("provider", "/v1/books"), &BOOKS, &[]).await,
         stock: client.all(&system.url("inventory", "/inventory"), &ITEMS, &[]).await,
-        caught: caught.as_array().expect("the mail catcher gives a list").clone(),
-        mails: match with_notification {
-            true => client.all(&system.url("notification", "/mails"), &ITEMS, &[]).await,
-            false => Vec::new(),
-        },
+        in_doubt: uncertain.filter_map(|mail| mail["recipient"].as_str()).map(str::to_owned).collect(),
+        told,
+        caught,
     }
 }
 
@@ -235,13 +246,15 @@ fn money(orders: &[Order], deals: &[Deal], books: &Books) -> Vec<String> {
         *wanted.entry(deal.payer()).or_default() += if deal.is_completed() { deal.money } else { 0 };
     }
     let mut wrong = Vec::new();
+    let mut charges_of: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
     for charge in &books.charges {
         if !wanted.contains_key(saga_of(charge)) {
             wrong.push(format!("charged for nobody's order: {charge}"));
         }
+        charges_of.entry(saga_of(charge)).or_default().push(charge);
     }
     for (id, wanted) in wanted {
-        let charges: Vec<_> = books.charges.iter().filter(|charge| saga_of(charge) == id).collect();
+        let charges = charges_of.remove(id).unwrap_or_default();
         let net: i64 = charges.iter().map(|charge| charge["net"].as_i64().expect("a number")).sum();
         if net != wanted || charges.len() > 1 {
             wrong.push(format!("{id}: the provider keeps {net}, {wanted} is right: {charges:?}"));
@@ -288,8 +301,7 @@ fn mails(deal: &Deal, books: &Books) -> Vec<String> {
 
 /// One mail, or none that is listed as in doubt.
 fn told(id: &str, address: &str, books: &Books) -> Option<String> {
-    let in_doubt =
-        books.mails.iter().any(|mail| mail["status"] == "uncertain" && mail["recipient"] == address);
+    let in_doubt = books.in_doubt.contains(address);
     match caught(address, books) {
         1 => None,
         0 if in_doubt => None,
@@ -298,10 +310,7 @@ fn told(id: &str, address: &str, books: &Books) -> Option<String> {
 }
 
 fn caught(address: &str, books: &Books) -> usize {
-    let is_to = |mail: &&Value| {
-        mail["to"].as_array().is_some_and(|to| to.iter().any(|to| to.as_str() == Some(address)))
-    };
-    books.caught.iter().filter(is_to).count()
+    books.told.get(address).copied().unwrap_or_default()
 }
 
 /// Each effect mails once: two mails of one Message-ID are one too many, whoever gets them.

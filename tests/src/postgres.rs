@@ -124,15 +124,14 @@ impl Cluster {
     }
 
     /// Sends a signal to all its processes, the first of them first: one that stands still makes no others.
-    ///
-    /// # Panics
-    /// When the kernel does not say which there are.
     pub fn signal_all(&self, signal: Signal) {
         let pid = self.process.pid();
         self.process.signal(signal);
         let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
-        let children = children.expect("the kernel lists children");
-        for child in children.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)) {
+        // Of one that has ended there are none.
+        for child in
+            children.unwrap_or_default().split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?))
+        {
             // One that has just ended needs none.
             let _ = kill_process(child, signal);
         }

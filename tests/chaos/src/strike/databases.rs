@@ -2,7 +2,7 @@
 //!
 //! Invariant: whoever holds a lock is gone when the fault ends.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database};
@@ -10,11 +10,19 @@ use sea_orm::{ConnectOptions, ConnectionTrait, Database};
 use super::Trace;
 use crate::{plan::Strike, world::World};
 
+/// So long may it take to stop at once.
+const ENDS_WITHIN: Duration = Duration::from_secs(6);
+
 /// It stops at once, as if it had crashed: it recovers from its log when it starts.
 pub(super) async fn kill(world: &mut World) -> Result<Trace, String> {
-    let process = world.cluster.as_mut().ok_or("there is no PostgreSQL")?.process();
-    process.signal(Signal::QUIT);
-    while process.ended().is_none() {
+    let cluster = world.cluster.as_mut().ok_or("there is no PostgreSQL")?;
+    cluster.process().signal(Signal::QUIT);
+    let begun = Instant::now();
+    while cluster.process().ended().is_none() {
+        // It waits a minute for whoever has connected and says nothing.
+        if begun.elapsed() > ENDS_WITHIN {
+            cluster.signal_all(Signal::KILL);
+        }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     Ok(Trace::default())
