@@ -17,9 +17,9 @@ use std::time::Duration;
 
 use sea_orm::sqlx::postgres::PgConnectOptions;
 use socket2::{SockRef, TcpKeepalive};
-use tempfile::TempDir;
 use tokio::net::{TcpStream, UnixListener, UnixStream};
 use tokio::task::AbortHandle;
+use uuid::Uuid;
 
 use carry::carry;
 
@@ -36,7 +36,6 @@ const ON_THE_WAY: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Relay {
     accepting: AbortHandle,
-    _folder: TempDir,
 }
 
 /// Where a server is, and how long it may be silent.
@@ -71,14 +70,14 @@ impl Relay {
     }
 
     fn listen(way: Way) -> io::Result<(Self, PathBuf)> {
-        // Only we may enter the folder, so only we may use the socket.
-        let folder = tempfile::Builder::new().prefix("amends-").tempdir()?;
-        let path = folder.path().to_owned();
-        let listener = UnixListener::bind(path.join(format!(".s.PGSQL.{}", way.port)))?;
+        // In Linux's abstract namespace, which the zero says: it is no file, so whoever is killed leaves none behind.
+        let folder = PathBuf::from(format!("\0amends-{}", Uuid::now_v7()));
+        let listener = UnixListener::bind(folder.join(format!(".s.PGSQL.{}", way.port)))?;
         let accepting = tokio::spawn(async move {
             loop {
                 match listener.accept().await {
-                    Ok((client, _)) => drop(tokio::spawn(relay(client, way.clone()))),
+                    Ok((client, _)) if is_ours(&client) => drop(tokio::spawn(relay(client, way.clone()))),
+                    Ok(_) => tracing::warn!("another process knocked at the database's relay"),
                     Err(error) => {
                         tracing::warn!(%error, "the database's relay cannot accept");
                         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -86,8 +85,14 @@ impl Relay {
                 }
             }
         });
-        Ok((Self { accepting: accepting.abort_handle(), _folder: folder }, path))
+        Ok((Self { accepting: accepting.abort_handle() }, folder))
     }
+}
+
+/// Whether this process is at the other end: such a socket has no permissions.
+fn is_ours(client: &UnixStream) -> bool {
+    let pid = client.peer_cred().ok().and_then(|peer| peer.pid());
+    pid.and_then(|pid| u32::try_from(pid).ok()) == Some(std::process::id())
 }
 
 impl Drop for Relay {
