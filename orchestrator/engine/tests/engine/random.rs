@@ -196,3 +196,24 @@ proptest! {
         heal(&mut script);
     }
 }
+
+/// Once found at random: what a pause held back is answered all the same, and undone.
+#[test]
+fn an_answer_to_what_a_pause_held_back_is_undone() {
+    let mut script = Script::start(diamond(), json!({ "parcel": "p-1" })).quiet();
+    let reserved = Outcome::Succeeded { output: json!({ "reservation_id": "r-1" }).into() };
+    let reply = |about, outcome| Act::Reply { about, ago: 0, outcome, violates: false, older: false };
+    let book = 4_193_918_717_092_118_964;
+    for act in [
+        Act::Answer { outcome: Outcome::Failed { code: "down".to_owned(), retry_after_ms: None } },
+        Act::Operator(OperatorAction::Pause { by: PausedBy::Operator }),
+        Act::Edit { about: book },
+        reply(book, Outcome::Cancelled),
+        reply(book, reserved),
+        Act::Operator(OperatorAction::Resume { by: PausedBy::Operator }),
+        Act::Timer { blind: false, down: Vec::new(), late_ms: 45_706_299 },
+    ] {
+        perform(&mut script, &act);
+    }
+    heal(&mut script);
+}
