@@ -107,6 +107,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn without_a_limit_an_answer_may_take_any_time() {
+        let (mut client, mut server, _carrier) = carried(Duration::MAX);
+        client.write_all(b"?").await.unwrap();
+        assert_eq!(server.read_u8().await.unwrap(), b'?');
+        sleep(Duration::from_secs(24 * 3_600)).await;
+        server.write_all(b"!").await.unwrap();
+        assert_eq!(client.read_u8().await.unwrap(), b'!');
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn an_idle_connection_lives_and_either_end_may_close_it() {
         let (mut client, mut server, carrier) = carried(Duration::from_secs(35));
         for _ in 0..3 {

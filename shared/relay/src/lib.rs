@@ -48,7 +48,7 @@ struct Way {
 
 impl Relay {
     /// Options that lead through a relay, if the given ones lead over TCP. `statement_timeout` is what the server was
-    /// told: who is silent for longer, and a little, is gone.
+    /// told: who is silent for longer, and a little, is gone. Zero is no limit, as it is for the server.
     #[must_use]
     pub fn through(
         options: PgConnectOptions,
@@ -57,7 +57,7 @@ impl Relay {
         if options.get_socket().is_some() || options.get_host().starts_with('/') {
             return (options, None);
         }
-        let silence_max = statement_timeout.saturating_add(ON_THE_WAY);
+        let silence_max = longest_silence(statement_timeout);
         let way = Way { host: options.get_host().to_owned(), port: options.get_port(), silence_max };
         match Self::listen(way) {
             // The host stays: TLS checks the server's certificate against it.
@@ -89,6 +89,11 @@ impl Relay {
     }
 }
 
+/// For how long a server may owe an answer.
+const fn longest_silence(statement_timeout: Duration) -> Duration {
+    if statement_timeout.is_zero() { Duration::MAX } else { statement_timeout.saturating_add(ON_THE_WAY) }
+}
+
 /// Whether this process is at the other end: such a socket has no permissions.
 fn is_ours(client: &UnixStream) -> bool {
     let pid = client.peer_cred().ok().and_then(|peer| peer.pid());
@@ -117,4 +122,10 @@ async fn relay(client: UnixStream, Way { host, port, silence_max }: Way) {
     if let Err(error) = carried.await {
         tracing::debug!(%error, host, port, "a database connection ended");
     }
+}
+
+#[test]
+fn a_server_without_a_limit_may_be_silent_for_ever() {
+    assert_eq!(longest_silence(Duration::ZERO), Duration::MAX);
+    assert_eq!(longest_silence(Duration::from_secs(30)), Duration::from_secs(35));
 }

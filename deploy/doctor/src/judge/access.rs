@@ -249,9 +249,12 @@ mod tests {
 
     #[test]
     fn what_a_role_may_not_do_is_named() {
+        let names = Names::new(&deployment().nats.prefix).unwrap();
+        let inventory = names.reply(&Token::new("inventory").unwrap());
+        let own = [Stream::Command, Stream::Event, Stream::Dead].map(|stream| names.all(stream));
         let js = ["$JS.API.>", "$JS.ACK.>", "_INBOX.>", "$SRV.>"];
-        let all = [&js[..], &["amends.cmd.>", "amends.event.>", "amends.dead.>", "amends.reply.inventory"]]
-            .concat();
+        let all: Vec<&str> =
+            js.into_iter().chain(own.iter().map(String::as_str)).chain([inventory.as_str()]).collect();
         let subscribe = ["_INBOX.>", "$SRV.>", "amends.svc.>"];
         assert_eq!(levels(&with_user(&all, &subscribe), "broker-permissions"), [Level::Ok, Level::Ok]);
         let findings = with_user(&all[..5], &subscribe[..2]);
