@@ -8,7 +8,7 @@ pub(crate) mod dialect;
 mod failure;
 mod open;
 
-use std::{fs::File, sync::Arc};
+use std::{fs::File, sync::Arc, time::Duration};
 
 use amends_contract::Timestamp;
 use amends_relay::Relay;
@@ -34,6 +34,8 @@ pub fn is_unavailable(error: &DbErr) -> bool {
 pub struct Database {
     writer: DatabaseConnection,
     reader: DatabaseConnection,
+    /// For how long a database that went away is waited for at the start.
+    patience: Duration,
     _held: Held,
 }
 
@@ -100,6 +102,10 @@ impl Database {
                 tracing::debug!(%error, "closing the database");
             }
         }
+    }
+
+    pub(crate) const fn patience(&self) -> Duration {
+        self.patience
     }
 
     pub(crate) const fn writer(&self) -> &DatabaseConnection {

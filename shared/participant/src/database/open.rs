@@ -33,7 +33,13 @@ pub(super) async fn open(url: &str, pools: &Pools) -> Result<Database, Error> {
         open_sqlite(url, pools).await
     } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
         let (connection, relay) = open_postgres(url, pools).await?;
-        Ok(Database { writer: connection.clone(), reader: connection, _held: Held { lock: None, relay } })
+        let held = Held { lock: None, relay };
+        Ok(Database {
+            writer: connection.clone(),
+            reader: connection,
+            patience: patience(pools),
+            _held: held,
+        })
     } else {
         let scheme = url.split(':').next().unwrap_or_default();
         Err(Error::UnknownDatabase(scheme.chars().take(40).collect()))
@@ -49,7 +55,8 @@ async fn open_sqlite(url: &str, pools: &Pools) -> Result<Database, Error> {
     let lock = lock_file(options.get_filename())?;
     let writer = sqlite_pool(url, pools, 1, false).await?;
     let reader = sqlite_pool(url, pools, pools.readers_max.max(1), true).await?;
-    Ok(Database { writer, reader, _held: Held { lock: Some(Arc::new(lock)), relay: None } })
+    let held = Held { lock: Some(Arc::new(lock)), relay: None };
+    Ok(Database { writer, reader, patience: patience(pools), _held: held })
 }
 
 /// Refuses a second process. The lock is on a file of its own: SQLite's belong to SQLite.
@@ -165,7 +172,7 @@ async fn connect_when_up<T, F: Future<Output = Result<T, DbErr>>>(
     pools: &Pools,
     connect: impl Fn() -> F,
 ) -> Result<T, Error> {
-    let by = Instant::now() + Duration::from_millis(pools.connect_timeout_ms);
+    let by = Instant::now() + patience(pools);
     loop {
         match connect().await {
             Err(error) if may_come_up(&error) && Instant::now() < by => {
@@ -175,6 +182,10 @@ async fn connect_when_up<T, F: Future<Output = Result<T, DbErr>>>(
             answer => return Ok(answer?),
         }
     }
+}
+
+const fn patience(pools: &Pools) -> Duration {
+    Duration::from_millis(pools.connect_timeout_ms)
 }
 
 /// Pause before a database that was not up is tried again.

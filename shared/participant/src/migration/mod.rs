@@ -10,12 +10,16 @@ use std::time::Duration;
 
 use sea_orm::DbErr;
 use sea_orm_migration::{MigrationTrait, MigratorTraitSelf};
+use tokio::time::{Instant, sleep};
 
-use crate::{Database, Error};
+use crate::{Database, Error, is_unavailable};
 
-/// Attempts to migrate. Of several processes that start at once on one PostgreSQL all but one fail and
-/// then find everything done.
+/// Attempts to migrate, those that found no database not counted. Of several processes that start at once on one
+/// PostgreSQL all but one fail and then find everything done.
 const ATTEMPTS: u32 = 5;
+
+/// Pause after the first attempt; after the next it is twice as long, and so on.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Where a service's own migrations come from.
 pub(crate) type Own = fn() -> Vec<Box<dyn MigrationTrait>>;
@@ -39,18 +43,56 @@ pub(crate) fn names(own: &[Own]) -> Vec<String> {
 
 pub(crate) async fn migrate(db: &Database, own: &[Own]) -> Result<(), Error> {
     let migrator = Migrator { own };
+    let by = Instant::now() + db.patience();
     let mut attempt = 1;
     loop {
-        match migrator.up(db.writer(), None).await {
+        let error = match migrator.up(db.writer(), None).await {
             Ok(()) => return Ok(()),
-            // A migration that is applied and unknown: an older program on a newer database.
-            Err(error @ DbErr::Custom(_)) => return Err(error.into()),
-            Err(error) if attempt >= ATTEMPTS => return Err(error.into()),
-            Err(error) => {
-                tracing::info!(%error, attempt, "migrating once more");
-                tokio::time::sleep(Duration::from_millis(200 * u64::from(attempt))).await;
-                attempt += 1;
-            }
+            Err(error) => error,
+        };
+        match of(&error) {
+            Kind::Away if Instant::now() < by => {}
+            Kind::Race if attempt < ATTEMPTS => attempt += 1,
+            _ => return Err(error.into()),
         }
+        tracing::info!(%error, attempt, "migrating once more");
+        sleep(PAUSE * attempt).await;
+    }
+}
+
+/// Why migrating failed.
+#[derive(Debug, PartialEq)]
+enum Kind {
+    /// The database went away, or somebody holds it.
+    Away,
+    /// Perhaps another process was faster.
+    Race,
+    /// A migration that is applied and unknown: an older program on a newer database.
+    Newer,
+}
+
+fn of(error: &DbErr) -> Kind {
+    match error {
+        DbErr::Custom(_) => Kind::Newer,
+        error if is_unavailable(error) => Kind::Away,
+        _ => Kind::Race,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::ErrorKind, sync::Arc};
+
+    use sea_orm::{RuntimeErr, sqlx::Error as SqlxError};
+
+    use super::*;
+
+    #[test]
+    fn a_database_that_went_away_uses_no_attempt_up() {
+        let error = |error| DbErr::Exec(RuntimeErr::SqlxError(Arc::new(error)));
+        assert_eq!(of(&error(SqlxError::PoolTimedOut)), Kind::Away);
+        assert_eq!(of(&error(SqlxError::Io(ErrorKind::ConnectionReset.into()))), Kind::Away);
+        assert_eq!(of(&error(SqlxError::RowNotFound)), Kind::Race);
+        assert_eq!(of(&DbErr::Custom("applied and unknown".into())), Kind::Newer);
     }
 }
