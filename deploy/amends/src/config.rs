@@ -5,7 +5,7 @@
 use amends_crash as crash;
 use amends_planted as planted;
 use amends_service::{
-    LogConfig,
+    LogConfig, RuntimeConfig,
     config::{ConfigError, Loaded, Sources},
 };
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,8 @@ pub(crate) struct Config {
     pub(crate) nats: amends_broker::Config,
     /// What every service logs.
     pub(crate) log: LogConfig,
+    /// What every service runs on.
+    pub(crate) runtime: RuntimeConfig,
     /// The orchestrator.
     pub(crate) orchestrator: amends_server::Config,
     /// The inventory participant.

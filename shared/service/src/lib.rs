@@ -13,6 +13,7 @@ pub mod http;
 pub mod metrics;
 pub mod openapi;
 pub mod problem;
+mod runtime;
 pub mod shutdown;
 pub mod telemetry;
 
@@ -20,4 +21,5 @@ pub use database::DatabaseConfig;
 pub use health::Health;
 pub use http::HttpConfig;
 pub use problem::{Json, Path, Problem, Query};
+pub use runtime::RuntimeConfig;
 pub use telemetry::LogConfig;

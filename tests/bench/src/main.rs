@@ -9,6 +9,7 @@ mod floor;
 use std::process::ExitCode;
 
 use amends_bench::{participant, run};
+use amends_service::RuntimeConfig;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -42,7 +43,7 @@ fn main() -> anyhow::Result<ExitCode> {
         }
         Measure::Participant(arguments) => {
             // As `amends inventory` has it.
-            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            let runtime = RuntimeConfig::default().start()?;
             runtime.block_on(participant::run(arguments)).map(|()| ExitCode::SUCCESS)
         }
     }

@@ -50,11 +50,11 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<bool> {
         Command::Doctor(command) => runtime()?.block_on(doctor::run(&command, &settings, &mut output)),
         Command::Verify(command) => runtime()?.block_on(verify::run(&command, &settings, &mut output)),
         Command::Config(command) => config::run(&command, &settings, &mut output),
-        Command::Orchestrator => runtime()?.block_on(serve::run(Role::Orchestrator, &settings)),
-        Command::Inventory => runtime()?.block_on(serve::run(Role::Inventory, &settings)),
-        Command::Payment => runtime()?.block_on(serve::run(Role::Payment, &settings)),
-        Command::Notification => runtime()?.block_on(serve::run(Role::Notification, &settings)),
-        Command::Provider => runtime()?.block_on(serve::run(Role::Provider, &settings)),
+        Command::Orchestrator => serve::run(Role::Orchestrator, &settings),
+        Command::Inventory => serve::run(Role::Inventory, &settings),
+        Command::Payment => serve::run(Role::Payment, &settings),
+        Command::Notification => serve::run(Role::Notification, &settings),
+        Command::Provider => serve::run(Role::Provider, &settings),
         Command::MailCatcher(command) => runtime()?.block_on(mail_catcher::run(command)),
         Command::Demo(command) => runtime()?.block_on(demo::run(&command)),
         Command::DeadLetter(command) => runtime()?.block_on(dead_letter::run(&command, &mut output)),
@@ -81,11 +81,16 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
     if wrong_configuration { WRONG_CONFIGURATION } else { FAILED }
 }
 
-/// The runtime, and what has to be set up once per process.
+/// The runtime of a command, with a thread for each processor.
 fn runtime() -> io::Result<Runtime> {
+    provide_tls();
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+/// What has to be set up once per process.
+fn provide_tls() {
     // Whoever was first chose the same.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()
 }
 
 async fn nats_server(output: &mut Output) -> anyhow::Result<bool> {

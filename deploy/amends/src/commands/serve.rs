@@ -7,10 +7,19 @@ use amends_service::{metrics::Metrics, shutdown, telemetry};
 use anyhow::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::{cli::Settings, config, role::Role};
+use crate::{
+    cli::Settings,
+    config::{self, Config},
+    role::Role,
+};
 
-pub(crate) async fn run(role: Role, settings: &Settings) -> anyhow::Result<bool> {
+pub(crate) fn run(role: Role, settings: &Settings) -> anyhow::Result<bool> {
     let config = config::load(settings)?.value;
+    super::provide_tls();
+    config.runtime.start()?.block_on(serve(role, config))
+}
+
+async fn serve(role: Role, config: Config) -> anyhow::Result<bool> {
     let planted = planted::of_process()?;
     telemetry::init(&config.log)?;
     if let Some(bug) = planted {

@@ -128,26 +128,30 @@ impl Attempt<'_> {
         ids(&returned, "id")
     }
 
-    /// Wins the rows whose version is as expected. They are locked in the order of their ids first: the
-    /// order in which an UPDATE that joins takes them is the planner's.
+    /// Wins the rows whose version is as expected. Where rows are locked, that is done in the order of their ids
+    /// first: the order in which an UPDATE that joins takes them is the planner's.
     async fn update_changed(&self, rows: &[&Row]) -> Result<HashSet<Uuid>, DbErr> {
         let values: Vec<&[Value]> =
             rows.iter().filter(|row| !row.is_new).map(|row| row.saga.as_slice()).collect();
         let table = saga::Entity.table_name();
-        let set = CHANGING
-            .iter()
-            .enumerate()
-            .map(|(n, column)| format!("{} = w.column{}", names([column])[0], n + 3))
-            .collect::<Vec<_>>()
-            .join(", ");
-        let head = "WITH w AS (SELECT s.id AS saga_id, v.* FROM";
-        let lock = self.store.dialect().lock_rows("s");
-        let tail = format!(
-            "JOIN {table} AS s ON s.id = v.column1 AND s.version = v.column2 ORDER BY s.id {lock}) \
-             UPDATE {table} SET {set} FROM w \
-             WHERE {table}.id = w.saga_id AND {table}.version = w.column2 RETURNING id"
-        );
-        ids(&self.run_multi(head, &values, &tail).await?, "id")
+        let set = |from: &str| {
+            let columns = names(&CHANGING).into_iter().enumerate();
+            columns.map(|(n, name)| format!("{name} = {from}.column{}", n + 3)).collect::<Vec<_>>().join(", ")
+        };
+        let dialect = self.store.dialect();
+        let (head, tail) = if dialect.locks_rows() {
+            let (set, lock) = (set("w"), dialect.lock_rows("s"));
+            let tail = format!(
+                "JOIN {table} AS s ON s.id = v.column1 AND s.version = v.column2 ORDER BY s.id {lock}) \
+                 UPDATE {table} SET {set} FROM w \
+                 WHERE {table}.id = w.saga_id AND {table}.version = w.column2 RETURNING id"
+            );
+            ("WITH w AS (SELECT s.id AS saga_id, v.* FROM".to_owned(), tail)
+        } else {
+            let tail = format!("WHERE {table}.id = v.column1 AND {table}.version = v.column2 RETURNING id");
+            (format!("UPDATE {table} SET {} FROM", set("v")), tail)
+        };
+        ids(&self.run_multi(&head, &values, &tail).await?, "id")
     }
 
     /// What hangs on the sagas that were won.

@@ -129,8 +129,13 @@ impl Row {
     }
 }
 
+/// Room for what is usual, so that few texts have to be moved while they grow.
+const USUAL_JSON_BYTES: usize = 2_048;
+
 fn json(saga: &Saga, value: &impl Serialize) -> Result<String, Error> {
-    serde_json::to_string(value).map_err(|error| poison(saga, &error))
+    let mut text = Vec::with_capacity(USUAL_JSON_BYTES);
+    serde_json::to_writer(&mut text, value).map_err(|error| poison(saga, &error))?;
+    String::from_utf8(text).map_err(|error| poison(saga, &error))
 }
 
 fn poison(saga: &Saga, why: &impl Display) -> Error {

@@ -102,12 +102,18 @@ impl Dialect {
     /// parameters. A statement must pass over rows whose first column is NULL: with those the list is
     /// filled up to a power of two. So few different statements exist, and each stays prepared.
     pub(crate) fn rows(self, rows: &[&[Value]]) -> (String, Vec<Value>) {
+        let width = rows.first().map_or(0, |row| row.len());
+        let padded = rows.len().next_power_of_two();
+        let mut parameters = Vec::with_capacity(padded * width);
+        for row in rows {
+            parameters.extend_from_slice(row);
+        }
         // Typed NULLs, because PostgreSQL takes a parameter's type from what is bound.
         let filler: Vec<Value> = rows.first().into_iter().copied().flatten().map(Value::as_null).collect();
-        let padded = rows.len().next_power_of_two();
-        let sql = format!("(VALUES {}) AS v", self.placeholders(padded, filler.len()));
-        let filler = std::iter::repeat_n(filler, padded - rows.len()).flatten();
-        (sql, rows.iter().copied().flatten().cloned().chain(filler).collect())
+        for _ in rows.len()..padded {
+            parameters.extend_from_slice(&filler);
+        }
+        (format!("(VALUES {}) AS v", self.placeholders(padded, width)), parameters)
     }
 
     /// `(?,?),(?,?)` or `($1,$2),($3,$4)`. SQLite looks a parameter with a number up by walking through all
