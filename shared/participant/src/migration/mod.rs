@@ -18,7 +18,7 @@ use crate::{Database, Error, is_unavailable};
 /// PostgreSQL all but one fail and then find everything done.
 const ATTEMPTS: u32 = 5;
 
-/// Pause after the first attempt; after the next it is twice as long, and so on.
+/// Pause before another attempt, times its number.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Where a service's own migrations come from.
