@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use amends_contract::DATA_DEPTH_MAX;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::expression::{Evaluation, Expression, Failure, Names};
 use crate::{ExpressionError, Scope};
@@ -46,52 +46,49 @@ impl Template {
             return Ok(value.clone());
         }
         let names = Names::new(scope);
-        render(&self.root, &mut Evaluation::new(&names), &mut String::new(), DATA_DEPTH_MAX)
+        render(&self.root, &mut Evaluation::new(&names), DATA_DEPTH_MAX)
     }
 }
 
-/// Renders a part; `pointer` is the way to it, `levels` how much deeper the value may go. The template
-/// itself is never that deep: YAML is refused before.
+/// Renders a part; `levels` is how much deeper the value may go. The template itself is never that deep: YAML is
+/// refused before.
 fn render(
     part: &Part,
     evaluation: &mut Evaluation<'_>,
-    pointer: &mut String,
     levels: usize,
 ) -> Result<Value, ExpressionError> {
-    let below = pointer.len();
     let inside = levels.saturating_sub(1);
     match part {
         Part::Literal(value) => Ok(value.clone()),
         Part::Expression(expression) => {
-            evaluation.evaluate(expression, levels).map_err(|failure| error(failure, expression, pointer))
+            evaluation.evaluate(expression, levels).map_err(|failure| error(failure, expression))
         }
         Part::List(items) => {
-            let mut list = Vec::with_capacity(items.len());
-            for (index, item) in items.iter().enumerate() {
-                pointer.push_str(&format!("/{index}"));
-                list.push(render(item, evaluation, pointer, inside)?);
-                pointer.truncate(below);
-            }
-            Ok(Value::Array(list))
+            let item = |(index, item)| {
+                render(item, evaluation, inside).map_err(|error| within(error, &format!("{index}")))
+            };
+            items.iter().enumerate().map(item).collect::<Result<_, _>>().map(Value::Array)
         }
         Part::Map(fields) => {
-            let mut map = Map::new();
-            for (key, field) in fields {
-                pointer.push('/');
-                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
-                map.insert(key.clone(), render(field, evaluation, pointer, inside)?);
-                pointer.truncate(below);
-            }
-            Ok(Value::Object(map))
+            let field = |(key, field): (&String, &Part)| match render(field, evaluation, inside) {
+                Ok(value) => Ok((key.clone(), value)),
+                Err(error) => Err(within(error, &key.replace('~', "~0").replace('/', "~1"))),
+            };
+            fields.iter().map(field).collect::<Result<_, _>>().map(Value::Object)
         }
     }
 }
 
-fn error(failure: Failure, expression: &Expression, pointer: &str) -> ExpressionError {
+fn error(failure: Failure, expression: &Expression) -> ExpressionError {
     ExpressionError {
         kind: failure.kind,
-        pointer: pointer.to_owned(),
+        pointer: String::new(),
         expression: expression.source.clone(),
         message: failure.message,
     }
+}
+
+/// The pointer is made on the way out, for most renderings need none.
+fn within(error: ExpressionError, segment: &str) -> ExpressionError {
+    ExpressionError { pointer: format!("/{segment}{}", error.pointer), ..error }
 }

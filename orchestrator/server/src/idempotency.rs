@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use amends_contract::Digest;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use uuid::Uuid;
 
 /// Longest key, in bytes, as payment providers have it.
@@ -44,7 +44,13 @@ impl Key {
 /// What a request means, for comparison: the same key with another meaning is a mistake.
 #[must_use]
 pub fn meaning(operation: &str, asked: &Value) -> Digest {
-    Digest::of_json(&json!({ "operation": operation, "asked": asked }))
+    /// In the order of the canonical form.
+    #[derive(Serialize)]
+    struct Meaning<'a> {
+        asked: &'a Value,
+        operation: &'a str,
+    }
+    Digest::of_sorted(&Meaning { asked, operation })
 }
 
 /// The first answer to a key, kept for ever after.
@@ -103,6 +109,8 @@ impl Drop for Held {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -120,6 +128,10 @@ mod tests {
         let body: Value = serde_json::from_str(r#"{"a": 1, "b": 2}"#).unwrap();
         let same: Value = serde_json::from_str(r#"{"b":2,"a":1}"#).unwrap();
         assert_eq!(meaning("orders", &body), meaning("orders", &same));
+        assert_eq!(
+            meaning("orders", &body),
+            Digest::of_json(&json!({ "operation": "orders", "asked": body }))
+        );
         assert_ne!(meaning("orders", &body), meaning("sagas", &body));
         assert_ne!(meaning("orders", &body), meaning("orders", &json!({ "a": 1 })));
     }

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::Value;
 
+use crate::attributes::Attributes;
 use crate::envelope::{parse, parse_send_no, required};
 use crate::names::{FENCE, ORCHESTRATOR};
 use crate::{
@@ -80,27 +81,45 @@ impl Command {
     /// Two commands with one effect id and different digests are in conflict.
     #[must_use]
     pub fn meaning(&self) -> Digest {
-        Digest::of_json(&json!({ "type": self.address.message_type(), "data": *self.data }))
+        /// In the order of the canonical form.
+        #[derive(Serialize)]
+        struct Meaning<'a> {
+            data: &'a Value,
+            r#type: &'a str,
+        }
+        Digest::of_sorted(&Meaning { data: &self.data, r#type: &self.address.message_type() })
     }
 
     /// The envelope of this sending.
     #[must_use]
     pub fn to_envelope(&self) -> Envelope {
-        Envelope {
-            sagaid: Some(self.effect.saga.to_string()),
-            sagastep: Some(self.effect.step.to_string()),
-            sagadefinition: Some(self.definition.to_string()),
-            effectid: Some(self.effect.to_string()),
-            sendno: Some(self.send_no.to_string()),
-            undoes: self.undoes.as_ref().map(EffectId::to_string),
-            ..Envelope::new(
-                self.effect.message_id(self.send_no),
+        self.attributes(|attributes| attributes.to_envelope())
+    }
+
+    /// The bytes of this sending for the wire: those of its envelope.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        self.attributes(|attributes| attributes.encode())
+    }
+
+    fn attributes<R>(&self, write: impl FnOnce(&Attributes<'_>) -> R) -> R {
+        let Self { effect, send_no, address, definition, decided_at, undoes, data } = self;
+        let message_type = format_args!("{}.{address}", Stream::Command.token());
+        write(&Attributes {
+            sagaid: Some(&effect.saga),
+            sagastep: Some(&effect.step),
+            sagadefinition: Some(definition),
+            effectid: Some(effect),
+            sendno: Some(send_no),
+            undoes: undoes.as_ref().map(|action| action as &dyn fmt::Display),
+            ..Attributes::new(
+                &format_args!("{effect}/{send_no}"),
                 ORCHESTRATOR,
-                self.address.message_type(),
-                self.decided_at,
-                self.data.clone(),
+                &message_type,
+                *decided_at,
+                data,
             )
-        }
+        })
     }
 
     /// Reads a command out of an envelope.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde::{Deserialize, Serialize};
 
+use crate::attributes::Attributes;
 use crate::envelope::{cut, parse, parse_data};
 use crate::{
     DEAD_BODY_BYTES_MAX, DEAD_HEADER_BYTES_MAX, DecodeError, Digest, Envelope, Stream, Timestamp, Token,
@@ -101,8 +102,8 @@ impl DeadLetter {
     #[must_use]
     pub fn to_envelope(&self) -> Envelope {
         let data = serde_json::to_value(self).unwrap_or_else(|_| unreachable!("a dead letter is plain JSON"));
-        let message_type = format!("{}.{}", Stream::Dead.token(), self.participant);
-        Envelope::new(self.id(), &self.participant, message_type, self.at, data.into())
+        let message_type = format_args!("{}.{}", Stream::Dead.token(), self.participant);
+        Attributes::new(&self.id(), &self.participant, &message_type, self.at, &data.into()).to_envelope()
     }
 
     /// Reads a dead letter out of an envelope.

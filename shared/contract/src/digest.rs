@@ -26,6 +26,14 @@ impl Digest {
         Self::of(value.to_string().as_bytes())
     }
 
+    /// The same of what is written like that already: each of its objects has its keys in order.
+    #[must_use]
+    pub fn of_sorted(value: &impl Serialize) -> Self {
+        let text =
+            serde_json::to_vec(value).unwrap_or_else(|_| unreachable!("texts and JSON values always encode"));
+        Self::of(&text)
+    }
+
     /// The 32 bytes.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {

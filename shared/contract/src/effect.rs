@@ -167,12 +167,6 @@ impl EffectId {
     pub fn message_id(&self, send_no: u32) -> String {
         format!("{self}/{send_no}")
     }
-
-    /// The `id` attribute of the reply to the sending `send_no`.
-    #[must_use]
-    pub fn reply_id(&self, send_no: u32) -> String {
-        format!("{self}/{send_no}/reply")
-    }
 }
 
 impl fmt::Display for EffectId {

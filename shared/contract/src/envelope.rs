@@ -18,7 +18,10 @@ pub const CONTENT_TYPE: &str = "application/cloudevents+json";
 pub const BATCH_CONTENT_TYPE: &str = "application/cloudevents-batch+json";
 
 /// The version of CloudEvents that we write and read.
-const SPEC_VERSION: &str = "1.0";
+pub(crate) const SPEC_VERSION: &str = "1.0";
+
+/// Media type of `data`.
+pub(crate) const DATA_CONTENT_TYPE: &str = "application/json";
 
 /// A message as it stands on the wire. Attributes we do not know are ignored, as CloudEvents asks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -130,27 +133,6 @@ impl DecodeError {
 }
 
 impl Envelope {
-    /// A fresh envelope without extensions.
-    pub(crate) fn new(id: String, source: &str, message_type: String, time: Timestamp, data: Json) -> Self {
-        Self {
-            specversion: SPEC_VERSION.to_owned(),
-            id,
-            source: source.to_owned(),
-            message_type,
-            time,
-            datacontenttype: Some("application/json".to_owned()),
-            sagaid: None,
-            sagastep: None,
-            sagadefinition: None,
-            effectid: None,
-            sendno: None,
-            undoes: None,
-            causeseq: None,
-            causedelivery: None,
-            data,
-        }
-    }
-
     /// The bytes for the wire.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {

@@ -1,5 +1,8 @@
 //! Events: what happened, for whoever cares. Readers recognise one they have seen by its `id`.
 
+use std::fmt;
+
+use crate::attributes::Attributes;
 use crate::envelope::parse;
 use crate::{DecodeError, DefinitionRef, Envelope, Json, SagaId, Stream, Timestamp, Token};
 
@@ -33,11 +36,24 @@ impl Event {
     /// The envelope.
     #[must_use]
     pub fn to_envelope(&self) -> Envelope {
-        Envelope {
-            sagaid: self.saga.as_ref().map(|(id, _)| id.to_string()),
-            sagadefinition: self.saga.as_ref().map(|(_, definition)| definition.to_string()),
-            ..Envelope::new(self.id.clone(), &self.source, self.message_type(), self.at, self.data.clone())
-        }
+        self.attributes(|attributes| attributes.to_envelope())
+    }
+
+    /// The bytes for the wire: those of the envelope.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        self.attributes(|attributes| attributes.encode())
+    }
+
+    fn attributes<R>(&self, write: impl FnOnce(&Attributes<'_>) -> R) -> R {
+        let Self { id, source, entity, name, at, saga, data } = self;
+        let message_type = format_args!("{}.{entity}.{name}", Stream::Event.token());
+        let saga = saga.as_ref();
+        write(&Attributes {
+            sagaid: saga.map(|(id, _)| id as &dyn fmt::Display),
+            sagadefinition: saga.map(|(_, definition)| definition as &dyn fmt::Display),
+            ..Attributes::new(id, source, &message_type, *at, data)
+        })
     }
 
     /// Reads an event out of an envelope.

@@ -8,6 +8,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod as_text;
+mod attributes;
 mod command;
 mod dead_letter;
 mod digest;

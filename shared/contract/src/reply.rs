@@ -3,9 +3,12 @@
 //! Invariant: only final outcomes are recorded, and the recorded reply is sent byte for byte the same
 //! for ever.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::attributes::Attributes;
 use crate::envelope::{parse, parse_data, parse_number, parse_send_no, required};
 use crate::{DecodeError, DefinitionRef, EffectId, Envelope, Json, Stream, Timestamp, Token};
 
@@ -115,24 +118,36 @@ impl Reply {
     /// The envelope.
     #[must_use]
     pub fn to_envelope(&self) -> Envelope {
+        self.attributes(|attributes| attributes.to_envelope())
+    }
+
+    /// The bytes for the wire: those of the envelope.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        self.attributes(|attributes| attributes.encode())
+    }
+
+    fn attributes<R>(&self, write: impl FnOnce(&Attributes<'_>) -> R) -> R {
         let data = serde_json::to_value(&self.outcome)
             .unwrap_or_else(|_| unreachable!("an outcome is strings, numbers and JSON"));
-        Envelope {
-            sagaid: Some(self.effect.saga.to_string()),
-            sagastep: Some(self.effect.step.to_string()),
-            sagadefinition: Some(self.definition.to_string()),
-            effectid: Some(self.effect.to_string()),
-            sendno: Some(self.send_no.to_string()),
-            causeseq: self.cause.map(|cause| cause.stream_seq.to_string()),
-            causedelivery: self.cause.map(|cause| cause.delivery.to_string()),
-            ..Envelope::new(
-                self.effect.reply_id(self.send_no),
-                &self.participant,
-                format!("{}.{}", Stream::Reply.token(), self.participant),
-                self.decided_at,
-                data.into(),
+        let Self { effect, send_no, participant, definition, decided_at, cause, outcome: _ } = self;
+        let cause = cause.as_ref();
+        write(&Attributes {
+            sagaid: Some(&effect.saga),
+            sagastep: Some(&effect.step),
+            sagadefinition: Some(definition),
+            effectid: Some(effect),
+            sendno: Some(send_no),
+            causeseq: cause.map(|cause| &cause.stream_seq as &dyn fmt::Display),
+            causedelivery: cause.map(|cause| &cause.delivery as &dyn fmt::Display),
+            ..Attributes::new(
+                &format_args!("{effect}/{send_no}/reply"),
+                participant,
+                &format_args!("{}.{participant}", Stream::Reply.token()),
+                *decided_at,
+                &data.into(),
             )
-        }
+        })
     }
 
     /// Reads a reply out of an envelope.

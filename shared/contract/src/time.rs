@@ -5,7 +5,7 @@
 
 use std::{fmt, str::FromStr};
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike as _, Timelike as _, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::as_text;
@@ -85,7 +85,20 @@ impl FromStr for Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.to_datetime().to_rfc3339_opts(SecondsFormat::Millis, true))
+        let date = self.to_datetime();
+        let (year, ms) = (date.year().unsigned_abs(), date.timestamp_subsec_millis());
+        // By hand, because it is written often and chrono's own way costs several allocations.
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        let numbers =
+            [(0..4, year), (5..7, date.month()), (8..10, date.day()), (11..13, date.hour()), (14..16, date.minute())];
+        for (place, number) in numbers.into_iter().chain([(17..19, date.second()), (20..23, ms)]) {
+            let mut rest = number;
+            for digit in text[place].iter_mut().rev() {
+                *digit = b'0' + (rest % 10) as u8;
+                rest /= 10;
+            }
+        }
+        f.write_str(std::str::from_utf8(&text).unwrap_or_else(|_| unreachable!("digits are ASCII")))
     }
 }
 

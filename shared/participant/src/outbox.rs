@@ -25,7 +25,7 @@ pub(crate) async fn insert(db: &impl ConnectionTrait, events: &[Event], now: Tim
         vec![
             event.id.as_str().into(),
             event.message_type().into(),
-            event.to_envelope().encode().into(),
+            event.encode().into(),
             now.unix_ms().into(),
             event.at.unix_ms().into(),
         ]

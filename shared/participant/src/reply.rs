@@ -47,7 +47,7 @@ pub(crate) fn encode(
         cause,
         outcome: outcome.clone(),
     };
-    let bytes = reply.to_envelope().encode();
+    let bytes = reply.encode();
     if bytes.len() > COMMAND_BYTES_MAX {
         return Err(Unsendable::TooLarge(bytes.len()));
     }

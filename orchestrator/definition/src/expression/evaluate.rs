@@ -76,16 +76,16 @@ impl<'n> Evaluation<'n> {
 
 fn context<'n>(names: &'n Names<'n>) -> Context<'n, 'n> {
     let mut context = Context::with_env(Arc::clone(&ENVIRONMENT));
-    context.add_variable_as_val(Root::Input.as_str(), json::val(names.input));
-    context.add_variable_as_val(Root::Steps.as_str(), json::outputs(names.steps));
-    context.add_variable_as_val(Root::Saga.as_str(), json::val(&names.saga));
-    if let Some(failure) = &names.failure {
+    context.add_variable_as_val(Root::Input.as_str(), json::val(names.input()));
+    context.add_variable_as_val(Root::Steps.as_str(), json::outputs(names.steps()));
+    context.add_variable_as_val(Root::Saga.as_str(), json::val(names.saga()));
+    if let Some(failure) = names.failure() {
         context.add_variable_as_val(Root::Failure.as_str(), json::val(failure));
     }
-    if let Some(event) = names.event {
+    if let Some(event) = names.event() {
         context.add_variable_as_val(Root::Event.as_str(), json::val(event));
     }
-    if let Some(element) = names.element {
+    if let Some(element) = names.element() {
         context.add_variable_as_val(element.name.as_str(), json::val(element.value));
     }
     context.add_variable_as_val(guard::COST, Box::new(Cost::new()));

@@ -4,6 +4,7 @@
 //!
 //! Invariant: walking a path gives what the interpreter would give, in value as in kind of error.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use amends_contract::{Json, Token};
@@ -73,58 +74,74 @@ pub(crate) struct Path {
     pub(crate) offset: usize,
 }
 
-/// The scope as JSON.
+/// The scope as JSON. What few expressions name is made when the first one does.
 pub(crate) struct Names<'a> {
-    pub(crate) input: &'a Value,
-    pub(crate) steps: &'a BTreeMap<Token, Json>,
-    pub(crate) saga: Value,
-    pub(crate) failure: Option<Value>,
-    pub(crate) element: Option<Element<'a>>,
-    pub(crate) event: Option<&'a Value>,
+    scope: &'a Scope<'a>,
+    saga: OnceCell<Value>,
+    failure: OnceCell<Option<Value>>,
 }
 
 impl<'a> Names<'a> {
-    pub(crate) fn new(scope: &Scope<'a>) -> Self {
-        let saga = scope.saga;
-        Self {
-            input: scope.input,
-            steps: scope.steps,
-            saga: json!({
+    pub(crate) const fn new(scope: &'a Scope<'a>) -> Self {
+        Self { scope, saga: OnceCell::new(), failure: OnceCell::new() }
+    }
+
+    pub(crate) const fn input(&self) -> &'a Value {
+        self.scope.input
+    }
+
+    pub(crate) const fn steps(&self) -> &'a BTreeMap<Token, Json> {
+        self.scope.steps
+    }
+
+    pub(crate) fn saga(&self) -> &Value {
+        self.saga.get_or_init(|| {
+            let saga = self.scope.saga;
+            json!({
                 "id": saga.id.to_string(),
                 "definition": saga.definition.name.as_str(),
                 "version": saga.definition.version,
                 "started_at": saga.started_at.to_string(),
                 "labels": saga.labels.iter().map(|(name, value)| (name.to_string(), json!(value)))
                     .collect::<serde_json::Map<_, _>>(),
-            }),
-            failure: scope.failure.map(|failure| {
-                json!({
-                    "step": failure.step.map(Token::as_str),
-                    "code": failure.code,
-                    "detail": failure.detail,
-                })
-            }),
-            element: scope.element,
-            event: scope.event,
-        }
+            })
+        })
+    }
+
+    pub(crate) fn failure(&self) -> Option<&Value> {
+        let failure = || {
+            let failure = self.scope.failure?;
+            Some(json!({
+                "step": failure.step.map(Token::as_str),
+                "code": failure.code,
+                "detail": failure.detail,
+            }))
+        };
+        self.failure.get_or_init(failure).as_ref()
+    }
+
+    pub(crate) const fn element(&self) -> Option<Element<'a>> {
+        self.scope.element
+    }
+
+    pub(crate) const fn event(&self) -> Option<&'a Value> {
+        self.scope.event
     }
 
     /// What the fields lead to from the start.
     pub(crate) fn walk(&self, start: &Start, fields: &[String]) -> Result<&Value, Failure> {
         let absent = |root: Root| Failure::no_such_key(root.as_str());
         let (start, fields) = match start {
-            Start::Root(Root::Input) => (self.input, fields),
-            Start::Root(Root::Saga) => (&self.saga, fields),
-            Start::Root(root @ Root::Failure) => {
-                (self.failure.as_ref().ok_or_else(|| absent(*root))?, fields)
-            }
-            Start::Root(root @ Root::Event) => (self.event.ok_or_else(|| absent(*root))?, fields),
+            Start::Root(Root::Input) => (self.input(), fields),
+            Start::Root(Root::Saga) => (self.saga(), fields),
+            Start::Root(root @ Root::Failure) => (self.failure().ok_or_else(|| absent(*root))?, fields),
+            Start::Root(root @ Root::Event) => (self.event().ok_or_else(|| absent(*root))?, fields),
             Start::Root(root @ Root::Steps) => {
                 let [step, rest @ ..] = fields else { return Err(absent(*root)) };
-                (&**self.steps.get(step.as_str()).ok_or_else(|| Failure::no_such_key(step))?, rest)
+                (&**self.steps().get(step.as_str()).ok_or_else(|| Failure::no_such_key(step))?, rest)
             }
             Start::Element(name) => {
-                let element = self.element.filter(|element| element.name.as_str() == name);
+                let element = self.element().filter(|element| element.name.as_str() == name);
                 (element.ok_or_else(|| Failure::no_such_key(name))?.value, fields)
             }
         };

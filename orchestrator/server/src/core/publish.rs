@@ -84,7 +84,7 @@ async fn publish(
 fn outgoing(command: &Command, names: &Names) -> Outgoing {
     Outgoing {
         subject: names.command(&command.address.participant, &command.address.command),
-        body: command.to_envelope().encode().into(),
+        body: command.encode().into(),
         message_id: Some(command.effect.message_id(command.send_no)),
         content_type: CONTENT_TYPE,
         traceparent: None,

@@ -3,6 +3,8 @@
 //! Invariant: what passes here can be stored, read back and computed with: integers fit 64 signed bits, and
 //! nothing lies too deep.
 
+use std::fmt;
+
 use amends_service::Problem;
 use amends_service::problem::ProblemError;
 use serde_json::Value;
@@ -20,7 +22,7 @@ const DEPTH_MAX: usize = 64;
 /// `#/input`).
 pub(super) fn check(loaded: &Loaded, input: &Value, prefix: &str) -> Result<(), Problem> {
     let mut errors = Vec::new();
-    stores(input, prefix, DEPTH_MAX, &mut errors);
+    stores(input, Place::Root(prefix), DEPTH_MAX, &mut errors);
     if let Some(validator) = &loaded.validator {
         errors.extend(validator.iter_errors(input).take(ERRORS_MAX).map(|error| ProblemError {
             pointer: format!("{prefix}{}", error.instance_path()),
@@ -33,7 +35,7 @@ pub(super) fn check(loaded: &Loaded, input: &Value, prefix: &str) -> Result<(), 
 /// Checks data of which no schema is known here: whether it can be stored and computed with.
 pub(super) fn check_data(data: &Value, prefix: &str) -> Result<(), Problem> {
     let mut errors = Vec::new();
-    stores(data, prefix, DEPTH_MAX, &mut errors);
+    stores(data, Place::Root(prefix), DEPTH_MAX, &mut errors);
     refuse(errors)
 }
 
@@ -48,8 +50,8 @@ pub(super) fn refuse(errors: Vec<ProblemError>) -> Result<(), Problem> {
 }
 
 /// Adds each place that cannot be stored or computed with.
-fn stores(value: &Value, pointer: &str, depth: usize, errors: &mut Vec<ProblemError>) {
-    let mut wrong = |detail: String| errors.push(ProblemError { pointer: pointer.to_owned(), detail });
+fn stores(value: &Value, place: Place<'_>, depth: usize, errors: &mut Vec<ProblemError>) {
+    let mut wrong = |detail: String| errors.push(ProblemError { pointer: place.to_string(), detail });
     match value {
         Value::Number(number) if number.is_u64() && !number.is_i64() => {
             wrong(format!("{number} is more than {}", i64::MAX));
@@ -59,16 +61,35 @@ fn stores(value: &Value, pointer: &str, depth: usize, errors: &mut Vec<ProblemEr
         }
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                stores(item, &format!("{pointer}/{index}"), depth - 1, errors);
+                stores(item, Place::Item(&place, index), depth - 1, errors);
             }
         }
         Value::Object(fields) => {
             for (name, field) in fields {
-                let name = name.replace('~', "~0").replace('/', "~1");
-                stores(field, &format!("{pointer}/{name}"), depth - 1, errors);
+                stores(field, Place::Field(&place, name), depth - 1, errors);
             }
         }
         _ => {}
+    }
+}
+
+/// Where a value lies; written as a JSON pointer only when something is wrong there.
+#[derive(Clone, Copy)]
+enum Place<'a> {
+    Root(&'a str),
+    Item(&'a Place<'a>, usize),
+    Field(&'a Place<'a>, &'a str),
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root(prefix) => f.write_str(prefix),
+            Self::Item(list, index) => write!(f, "{list}/{index}"),
+            Self::Field(object, name) => {
+                write!(f, "{object}/{}", name.replace('~', "~0").replace('/', "~1"))
+            }
+        }
     }
 }
 
@@ -83,7 +104,7 @@ mod tests {
         let nested = |depth: usize| (0..depth).fold(json!(1), |inner, _| json!([inner]));
         let said = |value: &Value| {
             let mut errors = Vec::new();
-            stores(value, "#", DEPTH_MAX, &mut errors);
+            stores(value, Place::Root("#"), DEPTH_MAX, &mut errors);
             errors.into_iter().map(|error| error.detail).collect::<Vec<_>>()
         };
         assert_eq!(said(&nested(DEPTH_MAX)), [""; 0]);

@@ -30,6 +30,7 @@ fn commands() {
         ("command-fence", samples::fence()),
     ] {
         let read = check(name, &command.to_envelope());
+        assert_eq!(command.encode(), command.to_envelope().encode(), "{name}");
         assert_eq!(Command::from_envelope(read).unwrap(), command);
     }
 }
@@ -39,6 +40,7 @@ fn replies() {
     for outcome in samples::outcomes() {
         let reply = samples::reply(outcome);
         let read = check(&format!("reply-{}", reply.outcome.name()), &reply.to_envelope());
+        assert_eq!(reply.encode(), reply.to_envelope().encode());
         assert_eq!(Reply::from_envelope(read).unwrap(), reply);
     }
 }
@@ -46,6 +48,7 @@ fn replies() {
 #[test]
 fn events_and_dead_letters() {
     let event = samples::event();
+    assert_eq!(event.encode(), event.to_envelope().encode());
     assert_eq!(Event::from_envelope(check("event", &event.to_envelope())).unwrap(), event);
     let letter = samples::dead_letter();
     let read = DeadLetter::from_envelope(check("dead-letter", &letter.to_envelope())).unwrap();
