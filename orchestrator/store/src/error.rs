@@ -151,24 +151,14 @@ impl Error {
 impl From<DbErr> for Error {
     /// For whatever is not a COMMIT: nothing was done.
     fn from(error: DbErr) -> Self {
-        match Blame::of(&error) {
-            Blame::Connection | Blame::Busy | Blame::Full | Blame::Contention => Self::Unavailable(error),
-            Blame::Data => Self::Poison { why: error.to_string() },
-            Blame::Schema => Self::Schema { why: error.to_string() },
-            Blame::Unforeseen => Self::Failed(error),
-        }
+        Blame::of(&error).undone(error)
     }
 }
 
 impl Error {
-    /// For a failed COMMIT: only what the database itself calls undone is surely undone.
+    /// For a failed COMMIT.
     pub(crate) fn at_commit(error: DbErr) -> Self {
-        match Blame::of(&error) {
-            Blame::Contention | Blame::Data | Blame::Full => Self::from(error),
-            Blame::Connection | Blame::Busy | Blame::Schema | Blame::Unforeseen => {
-                Self::OutcomeUnknown(error)
-            }
-        }
+        Blame::of(&error).at_commit(error)
     }
 }
 
@@ -192,6 +182,24 @@ pub(crate) enum Blame {
 }
 
 impl Blame {
+    /// The error where nothing was done.
+    pub(crate) fn undone(self, error: DbErr) -> Error {
+        match self {
+            Self::Connection | Self::Busy | Self::Full | Self::Contention => Error::Unavailable(error),
+            Self::Data => Error::Poison { why: error.to_string() },
+            Self::Schema => Error::Schema { why: error.to_string() },
+            Self::Unforeseen => Error::Failed(error),
+        }
+    }
+
+    /// The error of a COMMIT: only what the database itself calls undone is surely undone.
+    pub(crate) fn at_commit(self, error: DbErr) -> Error {
+        match self {
+            Self::Contention | Self::Data | Self::Full => self.undone(error),
+            Self::Connection | Self::Busy | Self::Schema | Self::Unforeseen => Error::OutcomeUnknown(error),
+        }
+    }
+
     pub(crate) fn of(error: &DbErr) -> Self {
         let sqlx = match error {
             DbErr::Conn(RuntimeErr::SqlxError(error))
@@ -205,7 +213,7 @@ impl Blame {
             SqlxError::Database(error) => {
                 let code = error.code().unwrap_or_default();
                 if error.try_downcast_ref::<sea_orm::SqlxSqliteError>().is_some() {
-                    Self::of_sqlite(&code, error.message())
+                    code.parse().map_or(Self::Unforeseen, |code| Self::of_sqlite(code, error.message()))
                 } else {
                     Self::of_sqlstate(&code)
                 }
@@ -218,6 +226,17 @@ impl Blame {
             | SqlxError::WorkerCrashed
             | SqlxError::BeginFailed => Self::Connection,
             SqlxError::Encode(_) | SqlxError::InvalidArgument(_) => Self::Data,
+            _ => Self::Unforeseen,
+        }
+    }
+
+    pub(crate) fn of_rusqlite(error: &rusqlite::Error) -> Self {
+        match error {
+            rusqlite::Error::SqliteFailure(code, message) => {
+                Self::of_sqlite(code.extended_code, message.as_deref().unwrap_or_default())
+            }
+            rusqlite::Error::SqlInputError { error, msg, .. } => Self::of_sqlite(error.extended_code, msg),
+            rusqlite::Error::ToSqlConversionFailure(_) => Self::Data,
             _ => Self::Unforeseen,
         }
     }
@@ -240,18 +259,18 @@ impl Blame {
     }
 
     /// SQLite's result codes: <https://www.sqlite.org/rescode.html>
-    fn of_sqlite(code: &str, message: &str) -> Self {
+    fn of_sqlite(code: i32, message: &str) -> Self {
         // The low byte is the primary code.
-        match code.parse::<i32>().map(|code| code & 0xff) {
+        match code & 0xff {
             // ERROR, SCHEMA
-            Ok(1 | 17) if message.contains("no such table") || message.contains("no such column") => {
+            1 | 17 if message.contains("no such table") || message.contains("no such column") => {
                 Self::Schema
             }
             // BUSY, LOCKED (after the busy timeout), NOMEM, READONLY, INTERRUPT, IOERR, CANTOPEN, PROTOCOL
-            Ok(5..=10 | 14 | 15) => Self::Busy,
-            Ok(13) => Self::Full,
+            5..=10 | 14 | 15 => Self::Busy,
+            13 => Self::Full,
             // TOOBIG, CONSTRAINT, MISMATCH, RANGE
-            Ok(18 | 19 | 20 | 25) => Self::Data,
+            18 | 19 | 20 | 25 => Self::Data,
             _ => Self::Unforeseen,
         }
     }
@@ -283,7 +302,7 @@ mod tests {
         );
         // CONSTRAINT_PRIMARYKEY, FULL, IOERR_WRITE, BUSY_SNAPSHOT, a missing table, a typing error
         let sqlite =
-            [("1555", ""), ("13", ""), ("778", ""), ("517", ""), ("1", "no such table: x"), ("1", "")]
+            [(1555, ""), (13, ""), (778, ""), (517, ""), (1, "no such table: x"), (1, "")]
                 .map(|(code, message)| Blame::of_sqlite(code, message));
         assert_eq!(
             sqlite,

@@ -5,7 +5,7 @@
 
 use amends_contract::Timestamp;
 use sea_orm::sea_query::{Expr, Query, SimpleExpr};
-use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
+use sea_orm::{ColumnTrait as _, EntityName as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
 
 use crate::entity::outbox::{Column, Entity, Model};
 use crate::{Error, Store};
@@ -45,7 +45,11 @@ impl Store {
     /// # Errors
     /// [`Error::Unavailable`]; they are then offered again.
     pub async fn mark_events_published(&self, seqs: &[i64]) -> Result<(), Error> {
-        let now = self.now().await?.unix_ms();
+        let at = self.clock().await?;
+        if let Some(writer) = self.sqlite_writer().filter(|_| !seqs.is_empty()) {
+            return writer.mark(seqs.to_vec(), at).await;
+        }
+        let now = at.unix_ms();
         for chunk in seqs.chunks(self.config().rows_max) {
             // Filled up with the first one, so that few different statements exist.
             let padded = chunk.len().next_power_of_two();
@@ -107,6 +111,17 @@ impl Store {
             }
         }
     }
+}
+
+/// Marks events as published, in a transaction of SQLite.
+pub(crate) fn mark(db: &rusqlite::Transaction<'_>, seqs: &[i64], at: Timestamp) -> rusqlite::Result<()> {
+    let table = Entity.table_name();
+    let sql = format!("UPDATE {table} SET published_at_ms = ?1 WHERE seq = ?2");
+    let mut statement = db.prepare_cached(&sql)?;
+    for seq in seqs {
+        statement.execute((at.unix_ms(), seq))?;
+    }
+    Ok(())
 }
 
 /// What is done to many rows, a few at a time.

@@ -1,7 +1,8 @@
 //! The orchestrator's memory: sagas, journal, definitions, keys, events and dead letters in SQL.
 //!
-//! One code path for SQLite and PostgreSQL; every difference between them is in `dialect`. It knows
-//! neither HTTP nor the broker, and decides nothing: the engine does.
+//! One code path for SQLite and PostgreSQL; every difference between them is in `dialect`, but for the commit, which
+//! goes by rows on SQLite and by sets on PostgreSQL. It knows neither HTTP nor the broker, and decides nothing: the
+//! engine does.
 //!
 //! Invariant: `commit` is the only writer of sagas, and a saga's version is the length of its journal.
 
@@ -30,6 +31,7 @@ mod retention;
 mod store;
 mod strays;
 mod text;
+mod writer;
 
 pub use api_keys::{ApiKey, NewApiKey};
 pub use commit::{CommitResult, Committed, IdempotencyKey, Outage, Write};

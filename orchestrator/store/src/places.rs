@@ -14,6 +14,7 @@ use sea_orm::sea_query::Value;
 use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbErr, EntityName as _, QueryResult};
 use uuid::Uuid;
 
+use crate::commit::by_row;
 use crate::dialect::Dialect;
 use crate::entity::{place, place_lock};
 use crate::{Error, Store, multi};
@@ -83,6 +84,30 @@ impl PlaceRows {
     }
 }
 
+/// Said twice, a place is given once, and used from the first time on that the saga says so.
+fn once() -> String {
+    let table = place::Entity.table_name();
+    format!(
+        "ON CONFLICT (saga_id, step_ref) DO UPDATE SET used = excluded.used, \
+         given_at_ms = COALESCE({table}.given_at_ms, excluded.given_at_ms) \
+         WHERE excluded.used AND NOT {table}.used"
+    )
+}
+
+/// Writes the rows of a saga that was won, inside of its transaction on SQLite.
+pub(crate) fn write_one(db: &rusqlite::Transaction<'_>, rows: &PlaceRows) -> rusqlite::Result<()> {
+    let table = place::Entity.table_name();
+    for left in &rows.left {
+        let sql = format!("DELETE FROM {table} WHERE saga_id = ?1 AND step_ref = ?2");
+        by_row::execute(&mut *db.prepare_cached(&sql)?, left)?;
+    }
+    for current in &rows.current {
+        let sql = by_row::insert(table, &COLUMNS, &once());
+        by_row::execute(&mut *db.prepare_cached(&sql)?, current)?;
+    }
+    Ok(())
+}
+
 /// Writes the rows of sagas that were won, inside of their transaction.
 pub(crate) async fn write(
     db: &DatabaseTransaction,
@@ -95,12 +120,7 @@ pub(crate) async fn write(
     let head = format!("DELETE FROM {table} WHERE (saga_id, step_ref) IN (SELECT column1, column2 FROM");
     multi::run(db, dialect, rows_max, &head, &left, ")").await?;
     let current: Vec<&[Value]> = rows.iter().flat_map(|rows| &rows.current).map(Vec::as_slice).collect();
-    let once = format!(
-        "ON CONFLICT (saga_id, step_ref) DO UPDATE SET used = excluded.used, \
-         given_at_ms = COALESCE({table}.given_at_ms, excluded.given_at_ms) \
-         WHERE excluded.used AND NOT {table}.used"
-    );
-    multi::insert(db, dialect, rows_max, (table, &COLUMNS), &current, &once).await?;
+    multi::insert(db, dialect, rows_max, (table, &COLUMNS), &current, &once()).await?;
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use sea_orm::{ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbE
 
 use crate::dialect::{self, Connections, Dialect};
 use crate::error::Blame;
+use crate::writer::Writer;
 use crate::{Access, Config, Error, migration};
 
 /// The orchestrator's database. Cheap to clone.
@@ -87,7 +88,10 @@ impl Store {
     /// Waits for what is under way and closes all connections. The lock of a SQLite file goes with the
     /// last clone of the store.
     pub async fn close(&self) {
-        let Connections { writer, reader, .. } = &self.inner.connections;
+        let Connections { writer, reader, sqlite_writer, .. } = &self.inner.connections;
+        if let Some(thread) = sqlite_writer {
+            thread.close().await;
+        }
         for connection in [reader, writer] {
             if let Err(error) = connection.close_by_ref().await {
                 tracing::warn!(%error, "a database connection did not close");
@@ -109,6 +113,11 @@ impl Store {
 
     pub(crate) fn writer(&self) -> &DatabaseConnection {
         &self.inner.connections.writer
+    }
+
+    /// The thread that writes sagas; there is one on SQLite only.
+    pub(crate) fn sqlite_writer(&self) -> Option<&Writer> {
+        self.inner.connections.sqlite_writer.as_ref()
     }
 
     /// Begins a transaction that writes. Whoever awaits one must neither time out nor `select!`: dropping

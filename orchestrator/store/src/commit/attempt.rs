@@ -1,4 +1,4 @@
-//! One try of one transaction: a bounded number of statements, however many sagas the batch has.
+//! One try of one transaction on PostgreSQL: a bounded number of statements, however many sagas the batch has.
 //!
 //! Invariant: every transaction touches the tables in the same order (keys, new sagas, changed sagas, what
 //! hangs on them) and the rows of each in the order of their keys, so that no two wait for each other.
@@ -10,29 +10,10 @@ use sea_orm::{DatabaseTransaction, DbErr, EntityName as _, QueryResult};
 use uuid::Uuid;
 
 use super::CommitResult;
-use super::batch::{Batch, CHANGING, FIXED, Key, Row, names};
+use super::batch::{Batch, CHANGING, EVENTS, FIXED, JOURNAL, KEYS, Key, LABELS, Row, names};
 use crate::entity::{idempotency, journal, outbox, saga, saga_label};
 use crate::places::{self, PlaceRows};
 use crate::{Error, Store, multi};
-
-// The columns of the rows in `batch`, in their order.
-const JOURNAL: [journal::Column; 3] = [journal::Column::SagaId, journal::Column::Seq, journal::Column::Entry];
-const LABELS: [saga_label::Column; 3] =
-    [saga_label::Column::SagaId, saga_label::Column::Name, saga_label::Column::Value];
-const EVENTS: [outbox::Column; 4] = [
-    outbox::Column::EventId,
-    outbox::Column::MessageType,
-    outbox::Column::Envelope,
-    outbox::Column::CreatedAtMs,
-];
-const KEYS: [idempotency::Column; 6] = [
-    idempotency::Column::Owner,
-    idempotency::Column::Key,
-    idempotency::Column::BodyDigest,
-    idempotency::Column::SagaId,
-    idempotency::Column::Answer,
-    idempotency::Column::CreatedAtMs,
-];
 
 impl Store {
     pub(super) async fn attempt(&self, batch: &Batch) -> Result<Vec<CommitResult>, Error> {
@@ -128,30 +109,22 @@ impl Attempt<'_> {
         ids(&returned, "id")
     }
 
-    /// Wins the rows whose version is as expected. Where rows are locked, that is done in the order of their ids
-    /// first: the order in which an UPDATE that joins takes them is the planner's.
+    /// Wins the rows whose version is as expected. They are locked in the order of their ids first: the order in
+    /// which an UPDATE that joins takes them is the planner's.
     async fn update_changed(&self, rows: &[&Row]) -> Result<HashSet<Uuid>, DbErr> {
         let values: Vec<&[Value]> =
             rows.iter().filter(|row| !row.is_new).map(|row| row.saga.as_slice()).collect();
         let table = saga::Entity.table_name();
-        let set = |from: &str| {
-            let columns = names(&CHANGING).into_iter().enumerate();
-            columns.map(|(n, name)| format!("{name} = {from}.column{}", n + 3)).collect::<Vec<_>>().join(", ")
-        };
-        let dialect = self.store.dialect();
-        let (head, tail) = if dialect.locks_rows() {
-            let (set, lock) = (set("w"), dialect.lock_rows("s"));
-            let tail = format!(
-                "JOIN {table} AS s ON s.id = v.column1 AND s.version = v.column2 ORDER BY s.id {lock}) \
-                 UPDATE {table} SET {set} FROM w \
-                 WHERE {table}.id = w.saga_id AND {table}.version = w.column2 RETURNING id"
-            );
-            ("WITH w AS (SELECT s.id AS saga_id, v.* FROM".to_owned(), tail)
-        } else {
-            let tail = format!("WHERE {table}.id = v.column1 AND {table}.version = v.column2 RETURNING id");
-            (format!("UPDATE {table} SET {} FROM", set("v")), tail)
-        };
-        ids(&self.run_multi(&head, &values, &tail).await?, "id")
+        let columns = names(&CHANGING).into_iter().enumerate();
+        let set = columns.map(|(n, name)| format!("{name} = w.column{}", n + 3)).collect::<Vec<_>>().join(", ");
+        let lock = self.store.dialect().lock_rows("s");
+        let tail = format!(
+            "JOIN {table} AS s ON s.id = v.column1 AND s.version = v.column2 ORDER BY s.id {lock}) \
+             UPDATE {table} SET {set} FROM w \
+             WHERE {table}.id = w.saga_id AND {table}.version = w.column2 RETURNING id"
+        );
+        let head = "WITH w AS (SELECT s.id AS saga_id, v.* FROM";
+        ids(&self.run_multi(head, &values, &tail).await?, "id")
     }
 
     /// What hangs on the sagas that were won.

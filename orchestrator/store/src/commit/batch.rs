@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::{IdempotencyKey, Write};
 use crate::entity::saga::Column;
+use crate::entity::{idempotency, journal, outbox, saga_label};
 use crate::places::PlaceRows;
 use crate::text::indexed;
 use crate::{Error, Outage};
@@ -42,8 +43,27 @@ pub(super) const CHANGING: [Column; 15] = [
 pub(super) const FIXED: [Column; 5] =
     [Column::Id, Column::DefinitionName, Column::DefinitionVersion, Column::Digest, Column::StartedAtMs];
 
+// Columns of the other rows, in the order of their values.
+pub(super) const JOURNAL: [journal::Column; 3] = [journal::Column::SagaId, journal::Column::Seq, journal::Column::Entry];
+pub(super) const LABELS: [saga_label::Column; 3] =
+    [saga_label::Column::SagaId, saga_label::Column::Name, saga_label::Column::Value];
+pub(super) const EVENTS: [outbox::Column; 4] = [
+    outbox::Column::EventId,
+    outbox::Column::MessageType,
+    outbox::Column::Envelope,
+    outbox::Column::CreatedAtMs,
+];
+pub(super) const KEYS: [idempotency::Column; 6] = [
+    idempotency::Column::Owner,
+    idempotency::Column::Key,
+    idempotency::Column::BodyDigest,
+    idempotency::Column::SagaId,
+    idempotency::Column::Answer,
+    idempotency::Column::CreatedAtMs,
+];
+
 /// All writes of one transaction.
-pub(super) struct Batch {
+pub(crate) struct Batch {
     /// Number of writes, refused ones included.
     pub(super) len: usize,
     /// In the order of their ids.
@@ -201,7 +221,7 @@ fn labels(saga: &Saga) -> Vec<Vec<Value>> {
 }
 
 fn event_row(event: &Event, at_ms: i64) -> Vec<Value> {
-    let envelope = String::from_utf8(event.to_envelope().encode())
+    let envelope = String::from_utf8(event.encode())
         .unwrap_or_else(|_| unreachable!("JSON that we write is UTF-8"));
     vec![event.id.clone().into(), event.message_type().into(), envelope.into(), at_ms.into()]
 }

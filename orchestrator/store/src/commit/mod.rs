@@ -7,6 +7,7 @@
 
 mod attempt;
 mod batch;
+pub(crate) mod by_row;
 mod claim;
 
 pub use claim::Outage;
@@ -21,7 +22,7 @@ use sea_orm::DbErr;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use self::batch::Batch;
+pub(crate) use self::batch::Batch;
 use crate::error::Blame;
 use crate::{Error, Store};
 
@@ -93,13 +94,19 @@ impl Store {
         }
         let mut batch = Batch::new(writes)?;
         let sizes = std::mem::take(&mut batch.sizes);
+        let results = match self.sqlite_writer() {
+            Some(writer) => writer.commit(batch).await?,
+            None => self.commit_by_itself(batch).await?,
+        };
+        let each = results.into_iter().zip(sizes);
+        Ok(each.map(|(result, state_bytes)| Committed { result, state_bytes }).collect())
+    }
+
+    async fn commit_by_itself(&self, batch: Batch) -> Result<Vec<CommitResult>, Error> {
         let store = self.clone();
         let commit = async move { store.commit_batch(&batch).await };
         match tokio::spawn(commit.in_current_span()).await {
-            Ok(results) => {
-                let each = results?.into_iter().zip(sizes);
-                Ok(each.map(|(result, state_bytes)| Committed { result, state_bytes }).collect())
-            }
+            Ok(results) => results,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => resume_unwind(panic),
                 Err(error) => Err(Error::OutcomeUnknown(DbErr::Custom(error.to_string()))),

@@ -1,4 +1,4 @@
-//! Every difference between SQLite and PostgreSQL.
+//! Every difference between SQLite and PostgreSQL, but for the commit of sagas, which each does in its own way.
 //!
 //! Statements elsewhere are written once; what differs is asked for here.
 
@@ -11,6 +11,7 @@ use sea_orm::sea_query::Value;
 use sea_orm::{DatabaseConnection, DbBackend, SqliteTransactionMode, Statement, TransactionOptions};
 
 use crate::lock::LockFile;
+use crate::writer::Writer;
 use crate::{Access, Config, Error};
 use amends_relay::Relay;
 
@@ -32,6 +33,8 @@ pub(crate) struct Connections {
     pub(crate) writer: DatabaseConnection,
     /// For reading.
     pub(crate) reader: DatabaseConnection,
+    /// Writes sagas on SQLite; it takes the writing connection for as long as it writes.
+    pub(crate) sqlite_writer: Option<Writer>,
     /// Held as long as the connections are.
     pub(crate) _held: Held,
 }

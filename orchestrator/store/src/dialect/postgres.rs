@@ -52,6 +52,7 @@ pub(super) async fn open(config: &Config, access: Access) -> Result<Connections,
         dialect: Dialect::Postgres,
         writer: SqlxPostgresConnector::from_sqlx_postgres_pool(writer),
         reader: SqlxPostgresConnector::from_sqlx_postgres_pool(reader),
+        sqlite_writer: None,
         _held: relay.map_or(Held::Nothing, Held::Relay),
     })
 }

@@ -1,5 +1,5 @@
-//! Opening SQLite: one connection that writes, a pool that only reads, a lock against a second
-//! orchestrator.
+//! Opening SQLite: one connection that writes, beside it the thread that writes sagas, a pool that only reads, a
+//! lock against a second orchestrator.
 //!
 //! Invariant: a commit that was reported is on the disk (WAL with `synchronous=FULL`).
 
@@ -17,6 +17,7 @@ use tokio::time::sleep;
 
 use super::{Connections, Dialect, Held, STATEMENTS_KEPT};
 use crate::lock::LockFile;
+use crate::writer::{Opening, Writer};
 use crate::{Access, Config, Error};
 
 /// The write-ahead log is cut back to this size after a burst, in bytes (64 MiB).
@@ -61,8 +62,18 @@ pub(super) async fn open(config: &Config, access: Access) -> Result<Connections,
     let writer = connect_when_free(&pool.clone().max_connections(1), &writing, patience).await;
     let writer = writer.map_err(|error| failed(error.to_string()))?;
     let reader = pool.max_connections(config.readers_max.max(1)).connect_lazy_with(reading);
+    let query_only = if access == Access::ReadOnly { "ON" } else { "OFF" };
+    let opening = Opening {
+        file: path.clone(),
+        patience: Duration::from_millis(config.busy_timeout_ms),
+        pragmas: format!(
+            "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA query_only = {query_only}; \
+             PRAGMA journal_size_limit = {WAL_BYTES_KEPT};"
+        ),
+    };
     Ok(Connections {
         dialect: Dialect::Sqlite,
+        sqlite_writer: Some(Writer::new(opening, writer.clone())),
         writer: SqlxSqliteConnector::from_sqlx_sqlite_pool(writer),
         reader: SqlxSqliteConnector::from_sqlx_sqlite_pool(reader),
         _held: lock,
