@@ -52,11 +52,7 @@ impl Template {
 
 /// Renders a part; `levels` is how much deeper the value may go. The template itself is never that deep: YAML is
 /// refused before.
-fn render(
-    part: &Part,
-    evaluation: &mut Evaluation<'_>,
-    levels: usize,
-) -> Result<Value, ExpressionError> {
+fn render(part: &Part, evaluation: &mut Evaluation<'_>, levels: usize) -> Result<Value, ExpressionError> {
     let inside = levels.saturating_sub(1);
     match part {
         Part::Literal(value) => Ok(value.clone()),

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use amends_contract::Digest;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
 /// Longest key, in bytes, as payment providers have it.
@@ -41,20 +41,21 @@ impl Key {
     }
 }
 
-/// What a request means, for comparison: the same key with another meaning is a mistake.
+/// What a request means, for comparison: the same key with another meaning is a mistake. Each object of `asked` has
+/// its keys in order.
 #[must_use]
-pub fn meaning(operation: &str, asked: &Value) -> Digest {
+pub fn meaning(operation: &str, asked: &impl Serialize) -> Digest {
     /// In the order of the canonical form.
     #[derive(Serialize)]
-    struct Meaning<'a> {
-        asked: &'a Value,
+    struct Meaning<'a, T> {
+        asked: &'a T,
         operation: &'a str,
     }
     Digest::of_sorted(&Meaning { asked, operation })
 }
 
 /// The first answer to a key, kept for ever after.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Answer {
     /// The status code.
     pub status: u16,
@@ -62,10 +63,16 @@ pub struct Answer {
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
     /// The JSON body.
-    pub body: Value,
+    pub body: Box<RawValue>,
 }
 
 impl Answer {
+    /// A body.
+    #[must_use]
+    pub fn body(of: &impl Serialize) -> Box<RawValue> {
+        to_raw_value(of).unwrap_or_else(|_| unreachable!("what is answered is plain JSON"))
+    }
+
     /// As it is stored.
     #[must_use]
     pub fn to_text(&self) -> String {
@@ -109,7 +116,7 @@ impl Drop for Held {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -149,7 +156,9 @@ mod tests {
     #[test]
     fn an_answer_reads_back() {
         let headers = BTreeMap::from([("location".to_owned(), "/v1/orders/1".to_owned())]);
-        let answer = Answer { status: 202, headers, body: json!({ "id": "1" }) };
-        assert_eq!(Answer::from_text(&answer.to_text()).unwrap(), answer);
+        let body = Answer::body(&json!({ "id": "1" }));
+        let text = Answer { status: 202, headers, body }.to_text();
+        assert_eq!(text, r#"{"status":202,"headers":{"location":"/v1/orders/1"},"body":{"id":"1"}}"#);
+        assert_eq!(Answer::from_text(&text).unwrap().to_text(), text);
     }
 }

@@ -263,9 +263,7 @@ impl Blame {
         // The low byte is the primary code.
         match code & 0xff {
             // ERROR, SCHEMA
-            1 | 17 if message.contains("no such table") || message.contains("no such column") => {
-                Self::Schema
-            }
+            1 | 17 if message.contains("no such table") || message.contains("no such column") => Self::Schema,
             // BUSY, LOCKED (after the busy timeout), NOMEM, READONLY, INTERRUPT, IOERR, CANTOPEN, PROTOCOL
             5..=10 | 14 | 15 => Self::Busy,
             13 => Self::Full,
@@ -301,9 +299,8 @@ mod tests {
             ]
         );
         // CONSTRAINT_PRIMARYKEY, FULL, IOERR_WRITE, BUSY_SNAPSHOT, a missing table, a typing error
-        let sqlite =
-            [(1555, ""), (13, ""), (778, ""), (517, ""), (1, "no such table: x"), (1, "")]
-                .map(|(code, message)| Blame::of_sqlite(code, message));
+        let sqlite = [(1555, ""), (13, ""), (778, ""), (517, ""), (1, "no such table: x"), (1, "")]
+            .map(|(code, message)| Blame::of_sqlite(code, message));
         assert_eq!(
             sqlite,
             [Blame::Data, Blame::Full, Blame::Busy, Blame::Busy, Blame::Schema, Blame::Unforeseen,]

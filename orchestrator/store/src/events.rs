@@ -5,7 +5,9 @@
 
 use amends_contract::Timestamp;
 use sea_orm::sea_query::{Expr, Query, SimpleExpr};
-use sea_orm::{ColumnTrait as _, EntityName as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
+use sea_orm::{
+    ColumnTrait as _, EntityName as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+};
 
 use crate::entity::outbox::{Column, Entity, Model};
 use crate::{Error, Store};

@@ -115,10 +115,9 @@ impl Writer {
             runtime: Handle::current(),
             connection: None,
         };
-        thread::Builder::new()
-            .name("sqlite-writer".to_owned())
-            .spawn(move || thread.run(&jobs))
-            .map_err(|error| Error::Unavailable(DbErr::Custom(format!("no thread to write with: {error}"))))?;
+        thread::Builder::new().name("sqlite-writer".to_owned()).spawn(move || thread.run(&jobs)).map_err(
+            |error| Error::Unavailable(DbErr::Custom(format!("no thread to write with: {error}"))),
+        )?;
         Ok(sender)
     }
 }

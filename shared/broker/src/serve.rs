@@ -20,13 +20,13 @@ use futures::{
 use serde::Deserialize;
 use tokio::{
     sync::Semaphore,
-    time::{Instant, interval, sleep, timeout_at},
+    time::{Instant, Interval, interval, sleep, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use amends_contract::header;
 
-use crate::{Broker, Error, ProblemKind};
+use crate::{Broker, Error, ProblemKind, link::Link};
 
 /// How often it is looked whether the client still lives; it dies rarely.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -112,7 +112,8 @@ impl Broker {
             if shutdown.run_until_cancelled(self.connected()).await.is_none() {
                 break;
             }
-            let (service, mut incoming) = match self.register(&spec).await {
+            let link = self.core.link();
+            let (service, mut incoming) = match register(&link, &spec).await {
                 Ok(registered) => registered,
                 Err(error) => {
                     self.core.monitor.note(ProblemKind::Server, &format!("micro service: {error}"));
@@ -120,7 +121,9 @@ impl Broker {
                     continue;
                 }
             };
-            while let Some((endpoint, request)) = self.next(&mut incoming, &shutdown).await {
+            let mut look = interval(LOOK_EVERY);
+            while let Some((endpoint, request)) = self.next(&link, &mut incoming, &mut look, &shutdown).await
+            {
                 let place = Arc::clone(&room).try_acquire_owned();
                 let handler = Arc::clone(&handler);
                 let answer = answer(self.clone(), endpoint, request, handler, place.is_err());
@@ -168,45 +171,46 @@ impl Broker {
         Ok(instances)
     }
 
-    async fn register(&self, spec: &ServiceSpec) -> Result<(service::Service, Incoming), async_nats::Error> {
-        let service = self
-            .core
-            .link()
-            .client
-            .service_builder()
-            .description(&spec.description)
-            .metadata(spec.metadata.clone().into_iter().collect())
-            .start(&spec.name, &spec.version)
-            .await?;
-        let mut incoming = SelectAll::new();
-        for Endpoint { name, subject } in &spec.endpoints {
-            let endpoint = service.endpoint_builder().name(name).add(subject).await?;
-            let name = name.clone();
-            incoming.push(endpoint.map(move |request| (name.clone(), request)).boxed());
-        }
-        Ok((service, incoming))
-    }
-
-    /// The next request; `None` on the shutdown, or when the client has died.
+    /// The next request; `None` on the shutdown, or when the connection it comes by is not ours any more.
     async fn next(
         &self,
+        link: &Arc<Link>,
         incoming: &mut Incoming,
+        look: &mut Interval,
         shutdown: &CancellationToken,
     ) -> Option<(String, service::Request)> {
-        let link = self.core.link();
-        let mut look = interval(LOOK_EVERY);
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return None,
                 Some(request) = incoming.next() => return Some(request),
                 _ = look.tick() => {
-                    if link.is_dead() || !Arc::ptr_eq(&link, &self.core.link()) {
+                    if link.is_dead() || !Arc::ptr_eq(link, &self.core.link()) {
                         return None;
                     }
                 }
             }
         }
     }
+}
+
+async fn register(
+    link: &Link,
+    spec: &ServiceSpec,
+) -> Result<(service::Service, Incoming), async_nats::Error> {
+    let service = link
+        .client
+        .service_builder()
+        .description(&spec.description)
+        .metadata(spec.metadata.clone().into_iter().collect())
+        .start(&spec.name, &spec.version)
+        .await?;
+    let mut incoming = SelectAll::new();
+    for Endpoint { name, subject } in &spec.endpoints {
+        let endpoint = service.endpoint_builder().name(name).add(subject).await?;
+        let name = name.clone();
+        incoming.push(endpoint.map(move |request| (name.clone(), request)).boxed());
+    }
+    Ok((service, incoming))
 }
 
 async fn answer(

@@ -89,8 +89,13 @@ impl fmt::Display for Timestamp {
         let (year, ms) = (date.year().unsigned_abs(), date.timestamp_subsec_millis());
         // By hand, because it is written often and chrono's own way costs several allocations.
         let mut text = *b"0000-00-00T00:00:00.000Z";
-        let numbers =
-            [(0..4, year), (5..7, date.month()), (8..10, date.day()), (11..13, date.hour()), (14..16, date.minute())];
+        let numbers = [
+            (0..4, year),
+            (5..7, date.month()),
+            (8..10, date.day()),
+            (11..13, date.hour()),
+            (14..16, date.minute()),
+        ];
         for (place, number) in numbers.into_iter().chain([(17..19, date.second()), (20..23, ms)]) {
             let mut rest = number;
             for digit in text[place].iter_mut().rev() {

@@ -105,7 +105,8 @@ impl Loaded {
     /// shown a list of them.
     pub(crate) fn complaint(validator: Option<&Validator>, input: &Value) -> Option<String> {
         const MISTAKES_MAX: usize = 3;
-        let errors = validator?.iter_errors(input).take(MISTAKES_MAX);
+        let validator = validator.filter(|validator| !validator.is_valid(input))?;
+        let errors = validator.iter_errors(input).take(MISTAKES_MAX);
         let mistakes: Vec<String> =
             errors.map(|error| format!("{}: {error}", error.instance_path())).collect();
         (!mistakes.is_empty()).then(|| mistakes.join("; "))

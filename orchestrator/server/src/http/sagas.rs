@@ -19,16 +19,13 @@ use super::submit::{Submission, Terms, submit};
 use crate::core::Loaded;
 use crate::idempotency::{Answer, meaning};
 
-/// A saga to be started.
+/// A saga to be started. The fields stand in the order of their names, for that is how requests are compared.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SagaRequest {
     /// The definition's name.
     #[schema(value_type = String, example = "order")]
     definition: Token,
-    /// Its version; left out: the newest.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    version: Option<u32>,
     /// What the saga is about, as the definition's schema wants it.
     #[serde(default)]
     #[schema(value_type = Object)]
@@ -37,6 +34,9 @@ pub(super) struct SagaRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     start_at: Option<Timestamp>,
+    /// Its version; left out: the newest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    version: Option<u32>,
 }
 
 /// A saga, in short.
@@ -100,14 +100,14 @@ pub(super) async fn start(
     Json(request): Json<SagaRequest>,
 ) -> Result<Response, Problem> {
     let terms = Terms::of(&app, &headers)?;
-    let meaning = meaning("POST /v1/sagas", &json!(request));
+    let meaning = meaning("POST /v1/sagas", &request);
     let loaded = definition(&app, &request)?;
     input::check(&loaded, &request.input, "#/input")?;
     let (reference, start_at) = (loaded.definition.reference(), request.start_at);
     let accepted = |id: SagaId, _: &Value| Answer {
         status: StatusCode::ACCEPTED.as_u16(),
         headers: BTreeMap::new(),
-        body: json!(SagaStarted {
+        body: Answer::body(&SagaStarted {
             id,
             definition: reference,
             status: Status::Running,

@@ -5,6 +5,8 @@
 //!
 //! Invariant: nothing is decided here that a route decides.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -17,7 +19,9 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Map, Value};
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use uuid::Uuid;
@@ -146,7 +150,7 @@ fn request(asked: &Asked) -> Result<Request<Body>, Problem> {
         Operation::Start => {
             headers.push(("idempotency-key", key(&mut fields)?));
             if let Some(seconds) = fields.remove("wait_s") {
-                headers.push(("prefer", format!("wait={seconds}")));
+                headers.push(("prefer", format!("wait={}", seconds.get())));
             }
             (Method::POST, "/v1/sagas".to_owned())
         }
@@ -164,10 +168,10 @@ fn request(asked: &Asked) -> Result<Request<Body>, Problem> {
         }
     };
     let body = match operation {
-        Operation::Start | Operation::Action => Some(Value::Object(fields)),
+        Operation::Start | Operation::Action => Some(as_text(&fields)),
         Operation::Get | Operation::List => nothing_left(&fields).map(|()| None)?,
         Operation::Signal => {
-            let data = fields.remove("data").unwrap_or_default();
+            let data = as_text(&fields.remove("data"));
             nothing_left(&fields).map(|()| Some(data))?
         }
     };
@@ -180,31 +184,41 @@ fn request(asked: &Asked) -> Result<Request<Body>, Problem> {
         request = request.header(name, value);
     }
     let request = match body {
-        Some(body) => {
-            request.header(header::CONTENT_TYPE, "application/json").body(Body::from(body.to_string()))
-        }
+        Some(body) => request.header(header::CONTENT_TYPE, "application/json").body(Body::from(body)),
         None => request.body(Body::empty()),
     };
     request.map_err(|error| wrong("#", &format!("it cannot be asked for: {error}")))
 }
 
+/// What a request says, by the names of its fields; what is in them is the route's business.
+type Fields<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
+
 /// The fields of the body; nothing at all says nothing.
-fn fields(body: &[u8]) -> Result<Map<String, Value>, Problem> {
+fn fields(body: &[u8]) -> Result<Fields<'_>, Problem> {
     if body.iter().all(u8::is_ascii_whitespace) {
-        return Ok(Map::new());
+        return Ok(Fields::new());
     }
-    match serde_json::from_slice(body) {
-        Ok(Value::Object(fields)) => Ok(fields),
-        Ok(_) => Err(wrong("#", "a JSON object is expected")),
-        Err(error) => {
-            Err(Problem::bad_request("malformed-json", "the body is not JSON")
-                .with_error("#", error.to_string()))
+    serde_json::from_slice(body).map_err(|error| {
+        if error.is_data() {
+            return wrong("#", "a JSON object is expected");
         }
-    }
+        Problem::bad_request("malformed-json", "the body is not JSON").with_error("#", error.to_string())
+    })
+}
+
+fn as_text(fields: &impl Serialize) -> String {
+    serde_json::to_string(fields).unwrap_or_else(|_| unreachable!("JSON that was read can be written"))
+}
+
+/// What stands in a field.
+fn value(raw: &RawValue) -> Result<Value, Problem> {
+    serde_json::from_str(raw.get()).map_err(|error| {
+        Problem::bad_request("malformed-json", "the body is not JSON").with_error("#", error.to_string())
+    })
 }
 
 /// The idempotency key is a field here.
-fn key(fields: &mut Map<String, Value>) -> Result<String, Problem> {
+fn key(fields: &mut Fields<'_>) -> Result<String, Problem> {
     let name = "idempotency_key";
     let Some(key) = take_text(fields, name)? else {
         let detail = "send the field idempotency_key with a text of your own, such as a UUID, and the same one \
@@ -216,20 +230,20 @@ fn key(fields: &mut Map<String, Value>) -> Result<String, Problem> {
     Ok(key.as_str().to_owned())
 }
 
-fn id(fields: &mut Map<String, Value>) -> Result<SagaId, Problem> {
+fn id(fields: &mut Fields<'_>) -> Result<SagaId, Problem> {
     let id = take_text(fields, "id")?.ok_or_else(|| wrong("#/id", "it is missing: the saga's id"))?;
     id.parse::<SagaId>().map_err(|error| wrong("#/id", &error.to_string()))
 }
 
-fn take_text(fields: &mut Map<String, Value>, name: &str) -> Result<Option<String>, Problem> {
-    match fields.remove(name) {
+fn take_text(fields: &mut Fields<'_>, name: &str) -> Result<Option<String>, Problem> {
+    match fields.remove(name).map(value).transpose()? {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
         Some(_) => Err(wrong(&format!("#/{name}"), "a text is expected")),
     }
 }
 
-fn nothing_left(fields: &Map<String, Value>) -> Result<(), Problem> {
+fn nothing_left(fields: &Fields<'_>) -> Result<(), Problem> {
     match fields.keys().next() {
         None => Ok(()),
         Some(name) => Err(wrong(&format!("#/{name}"), "there is no such field here")),
@@ -237,13 +251,13 @@ fn nothing_left(fields: &Map<String, Value>) -> Result<(), Problem> {
 }
 
 /// Filters of a list as its query.
-fn as_query(fields: &Map<String, Value>) -> Result<String, Problem> {
+fn as_query(fields: &Fields<'_>) -> Result<String, Problem> {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
-    for (name, value) in fields {
-        match value {
+    for (name, raw) in fields {
+        match value(raw)? {
             Value::Null => {}
-            Value::String(text) => drop(query.append_pair(name, text)),
-            Value::Bool(_) | Value::Number(_) => drop(query.append_pair(name, &value.to_string())),
+            Value::String(text) => drop(query.append_pair(name, &text)),
+            Value::Bool(_) | Value::Number(_) => drop(query.append_pair(name, raw.get())),
             Value::Array(_) | Value::Object(_) => {
                 return Err(wrong(&format!("#/{name}"), "several values are one text, separated by commas"));
             }

@@ -116,7 +116,8 @@ impl Attempt<'_> {
             rows.iter().filter(|row| !row.is_new).map(|row| row.saga.as_slice()).collect();
         let table = saga::Entity.table_name();
         let columns = names(&CHANGING).into_iter().enumerate();
-        let set = columns.map(|(n, name)| format!("{name} = w.column{}", n + 3)).collect::<Vec<_>>().join(", ");
+        let set =
+            columns.map(|(n, name)| format!("{name} = w.column{}", n + 3)).collect::<Vec<_>>().join(", ");
         let lock = self.store.dialect().lock_rows("s");
         let tail = format!(
             "JOIN {table} AS s ON s.id = v.column1 AND s.version = v.column2 ORDER BY s.id {lock}) \

@@ -44,7 +44,8 @@ pub(super) const FIXED: [Column; 5] =
     [Column::Id, Column::DefinitionName, Column::DefinitionVersion, Column::Digest, Column::StartedAtMs];
 
 // Columns of the other rows, in the order of their values.
-pub(super) const JOURNAL: [journal::Column; 3] = [journal::Column::SagaId, journal::Column::Seq, journal::Column::Entry];
+pub(super) const JOURNAL: [journal::Column; 3] =
+    [journal::Column::SagaId, journal::Column::Seq, journal::Column::Entry];
 pub(super) const LABELS: [saga_label::Column; 3] =
     [saga_label::Column::SagaId, saga_label::Column::Name, saga_label::Column::Value];
 pub(super) const EVENTS: [outbox::Column; 4] = [
@@ -221,8 +222,8 @@ fn labels(saga: &Saga) -> Vec<Vec<Value>> {
 }
 
 fn event_row(event: &Event, at_ms: i64) -> Vec<Value> {
-    let envelope = String::from_utf8(event.encode())
-        .unwrap_or_else(|_| unreachable!("JSON that we write is UTF-8"));
+    let envelope =
+        String::from_utf8(event.encode()).unwrap_or_else(|_| unreachable!("JSON that we write is UTF-8"));
     vec![event.id.clone().into(), event.message_type().into(), envelope.into(), at_ms.into()]
 }
 

@@ -130,7 +130,9 @@ impl ToSql for Bound<'_> {
             Value::BigInt(Some(value)) => ValueRef::Integer(*value),
             Value::String(Some(value)) => ValueRef::Text(value.as_bytes()),
             Value::Uuid(Some(value)) => ValueRef::Blob(value.as_bytes()),
-            Value::Bool(None) | Value::BigInt(None) | Value::String(None) | Value::Uuid(None) => ValueRef::Null,
+            Value::Bool(None) | Value::BigInt(None) | Value::String(None) | Value::Uuid(None) => {
+                ValueRef::Null
+            }
             other => unreachable!("no column of a commit holds {other:?}"),
         };
         Ok(ToSqlOutput::Borrowed(value))

@@ -106,14 +106,24 @@ fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 fn read_json<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Problem> {
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let pointer = position::fragment(error.path());
-        wrong_json(error.inner(), pointer)
-    })?;
-    deserializer.end().map_err(|error| wrong_json(&error, "#".to_owned()))?;
+    let value = serde_json::from_slice(bytes).map_err(|_| what_is_wrong::<T>(bytes))?;
     reject_nul(bytes)?;
     Ok(value)
+}
+
+/// Reads once more, watching where it goes wrong: to watch what is right costs more than to read it.
+fn what_is_wrong<T: DeserializeOwned>(bytes: &Bytes) -> Problem {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
+        Err(error) => {
+            let pointer = position::fragment(error.path());
+            wrong_json(error.inner(), pointer)
+        }
+        Ok(_) => match deserializer.end() {
+            Err(error) => wrong_json(&error, "#".to_owned()),
+            Ok(()) => unreachable!("the same bytes were refused a moment ago"),
+        },
+    }
 }
 
 fn wrong_json(error: &serde_json::Error, pointer: String) -> Problem {

@@ -77,7 +77,7 @@ fn accepted(id: SagaId, order: &Value, start_at: Option<Timestamp>) -> Answer {
     Answer {
         status: StatusCode::ACCEPTED.as_u16(),
         headers: BTreeMap::from([("location".to_owned(), location)]),
-        body: as_json(OrderView::accepted(id, order, start_at)),
+        body: Answer::body(&OrderView::accepted(id, order, start_at)),
     }
 }
 
