@@ -51,6 +51,12 @@ pub struct Config {
     /// Messages sent and not yet acknowledged by the broker, over all publishers of the process. 1,024
     /// is where more brings nothing.
     pub outstanding_max: usize,
+    /// Commands and replies that one acknowledgement of the broker stands for, where so many are sent at once; 1 asks
+    /// for one each. Timers send again what got lost unnoticed.
+    pub publish_group_max: usize,
+    /// Whether commands, events and dead letters carry `Nats-Msg-Id`, so that the broker drops what is sent twice within
+    /// `duplicate_window_s`. It costs the broker; readers recognise repetitions without it.
+    pub message_ids: bool,
 
     /// Most messages in one delivered batch, and in one pull request. Small, since `ack_wait_ms` starts
     /// when a message arrives here, not when somebody looks at it.
@@ -112,6 +118,8 @@ impl Default for Config {
             publish_timeout_ms: 5_000,
             publish_retry_ms: 250,
             outstanding_max: 1_024,
+            publish_group_max: 32,
+            message_ids: true,
             batch_count_max: 256,
             ack_wait_ms: 60_000,
             ack_pending_max: 8_192,

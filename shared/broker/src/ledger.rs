@@ -3,7 +3,10 @@
 //! All of them answer to one inbox of ours, `<inbox>.<batch>.<slot>`: one subscription and one wake-up
 //! per batch instead of a future, a timer and a request per message, which cost a third of the speed.
 //!
-//! Invariant: permits out = messages sent whose slot is neither answered nor given up.
+//! A message may go without an acknowledgement of its own; then a later one of its batch stands for it.
+//!
+//! Invariant: permits out = messages that acknowledgements stand for which were asked for and neither came nor were
+//! given up.
 
 use std::{
     borrow::Cow,
@@ -53,8 +56,12 @@ struct Open {
 
 struct Batch {
     answers: Vec<Option<Answer>>,
+    /// How many messages the answer in a slot stands for, where that is more than its own.
+    groups: HashMap<usize, usize>,
     /// How many answers have come from the broker.
     answered: usize,
+    /// How many messages these stand for.
+    settled: usize,
     /// How many will, once that is known.
     expected: Option<usize>,
     complete: Arc<Notify>,
@@ -94,7 +101,9 @@ impl Ledger {
         let complete = Arc::new(Notify::new());
         let batch = Batch {
             answers: vec![None; slots],
+            groups: HashMap::new(),
             answered: 0,
+            settled: 0,
             expected: None,
             complete: Arc::clone(&complete),
         };
@@ -103,7 +112,17 @@ impl Ledger {
         open.next += 1;
         open.batches.insert(id, batch);
         drop(open);
-        Page { ledger: Arc::clone(self), id, slots, sent: 0, local: Vec::new(), complete }
+        Page {
+            ledger: Arc::clone(self),
+            id,
+            slots,
+            asked: 0,
+            permits: 0,
+            unanswered: Vec::new(),
+            groups: Vec::new(),
+            local: Vec::new(),
+            complete,
+        }
     }
 
     /// Takes one answer of the broker. Late and foreign ones find no slot, and are dropped.
@@ -111,19 +130,22 @@ impl Ledger {
         let Some((batch, slot)) = self.slot(message.subject.as_str()) else { return };
         let mut open = self.lock();
         let Some(batch) = open.batches.get_mut(&batch) else { return };
+        let messages = batch.groups.get(&slot).copied().unwrap_or(1);
         match batch.answers.get_mut(slot) {
-            Some(empty @ None) => *empty = Some(self.read(message)),
+            Some(empty @ None) => *empty = Some(self.read(message, messages)),
             _ => return,
         }
         batch.answered += 1;
+        batch.settled += messages;
         if batch.expected == Some(batch.answered) {
             batch.complete.notify_one();
         }
         drop(open);
-        self.permits.add_permits(1);
+        self.permits.add_permits(messages);
     }
 
-    fn read(&self, message: &Message) -> Answer {
+    /// What the broker says of so many messages.
+    fn read(&self, message: &Message, messages: usize) -> Answer {
         if message.status == Some(StatusCode::NO_RESPONDERS) {
             return Err(PublishError::Unavailable("no stream takes the message".to_owned()));
         }
@@ -133,7 +155,7 @@ impl Ledger {
             return Err(PublishError::answered(&error));
         }
         if let Some(meter) = self.meters.iter().find(|meter| meter.stream == body.stream) {
-            if body.duplicate { &meter.duplicates } else { &meter.published }.increment(1);
+            if body.duplicate { &meter.duplicates } else { &meter.published }.increment(messages as u64);
         }
         Ok(Stored { seq: body.seq, duplicate: body.duplicate })
     }
@@ -154,25 +176,62 @@ pub(crate) struct Page {
     ledger: Arc<Ledger>,
     id: u64,
     slots: usize,
-    sent: usize,
+    /// Acknowledgements asked for.
+    asked: usize,
+    /// Permits taken.
+    permits: usize,
+    /// Slots of messages that were sent and that no acknowledgement stands for so far.
+    unanswered: Vec<usize>,
+    /// Slots with those that their answers stand for.
+    groups: Vec<(usize, Vec<usize>)>,
     local: Vec<(usize, PublishError)>,
     complete: Arc<Notify>,
 }
 
 impl Page {
-    /// Waits for a permit, and says where the acknowledgement of this slot shall go.
-    pub(crate) async fn send_slot(&mut self, slot: usize) -> Subject {
-        if let Ok(permit) = self.ledger.permits.acquire().await {
-            permit.forget();
+    /// How many messages wait for one whose acknowledgement stands for them.
+    pub(crate) const fn unanswered(&self) -> usize {
+        self.unanswered.len()
+    }
+
+    /// The message in this slot goes without an acknowledgement of its own.
+    pub(crate) fn send_unanswered(&mut self, slot: usize) {
+        self.unanswered.push(slot);
+    }
+
+    /// Waits for permits, and says where the acknowledgement of this slot shall go. With `for_others` it stands for
+    /// those before it that have none, too.
+    pub(crate) async fn send_slot(&mut self, slot: usize, for_others: bool) -> Subject {
+        let messages = 1 + if for_others { self.unanswered.len() } else { 0 };
+        // All at once: who held some and waited for more could wait for another one like it.
+        if let Ok(permits) =
+            self.ledger.permits.acquire_many(u32::try_from(messages).unwrap_or(u32::MAX)).await
+        {
+            permits.forget();
         }
-        self.sent += 1;
+        self.asked += 1;
+        self.permits += messages;
+        if messages > 1 {
+            self.groups.push((slot, std::mem::take(&mut self.unanswered)));
+            if let Some(batch) = self.ledger.lock().batches.get_mut(&self.id) {
+                batch.groups.insert(slot, messages);
+            }
+        }
         Subject::from(format!("{}.{}.{slot}", self.ledger.inbox, self.id))
     }
 
-    /// The message behind the latest `send_slot` did not leave.
-    pub(crate) fn unsend(&mut self) {
-        self.sent -= 1;
-        self.ledger.permits.add_permits(1);
+    /// The message behind the latest `send_slot` or `send_unanswered` did not leave.
+    pub(crate) fn unsend(&mut self, slot: usize, why: PublishError) {
+        if self.unanswered.pop_if(|last| *last == slot).is_none() {
+            let group = self.groups.pop_if(|(answered, _)| *answered == slot);
+            let others = group.map(|(_, others)| others).unwrap_or_default();
+            let messages = 1 + others.len();
+            self.unanswered.extend(others);
+            self.asked -= 1;
+            self.permits -= messages;
+            self.ledger.permits.add_permits(messages);
+        }
+        self.refuse(slot, why);
     }
 
     /// An answer that needs no broker.
@@ -187,6 +246,14 @@ impl Page {
             let _ = tokio::time::timeout(ms(timeout_ms), self.complete.notified()).await;
         }
         let mut answers = self.close();
+        for (slot, others) in self.groups.drain(..) {
+            let answer = answers.get(slot).cloned().flatten();
+            for other in others {
+                if let Some(empty) = answers.get_mut(other) {
+                    empty.clone_from(&answer);
+                }
+            }
+        }
         for (slot, why) in self.local.drain(..) {
             if let Some(answer) = answers.get_mut(slot) {
                 *answer = Some(Err(why));
@@ -200,13 +267,13 @@ impl Page {
     fn open(&self) -> bool {
         let mut open = self.ledger.lock();
         let Some(batch) = open.batches.get_mut(&self.id) else { return false };
-        batch.expected = Some(self.sent);
-        batch.answered < self.sent
+        batch.expected = Some(self.asked);
+        batch.answered < self.asked
     }
 
     fn close(&mut self) -> Vec<Option<Answer>> {
         let Some(batch) = self.ledger.lock().batches.remove(&self.id) else { return Vec::new() };
-        self.ledger.permits.add_permits(self.sent - batch.answered);
+        self.ledger.permits.add_permits(self.permits - batch.settled);
         batch.answers
     }
 }

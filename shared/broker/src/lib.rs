@@ -40,7 +40,7 @@ pub use error::{Error, PublishError};
 pub use health::{Health, Problem, ProblemKind};
 pub use inspect::{ConsumerStatus, Probe, StoredMessage, StreamPosition, StreamSummary};
 pub use ledger::Stored;
-pub use publisher::{Outgoing, Publisher};
+pub use publisher::{Ack, Outgoing, Publisher};
 pub use scan::{Scan, ScanFrom, Scanned};
 pub use serve::{Answer, Endpoint, Handler, Instance, Request, ServiceSpec};
 pub use survey::{AccountFacts, ConsumerFacts, Peer, Permissions, ServerFacts, StreamFacts, Subjects};

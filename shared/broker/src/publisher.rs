@@ -27,6 +27,19 @@ pub struct Outgoing {
     pub content_type: &'static str,
     /// W3C trace context.
     pub traceparent: Option<String>,
+    /// How sure its sender wants to be that it is stored.
+    pub ack: Ack,
+}
+
+/// Which acknowledgement tells that a message is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ack {
+    /// Its own.
+    Own,
+    /// That of another message of the batch, sent behind it into the same stream: what comes over one connection is
+    /// stored in its order. A broker that changes its leader in between, or refuses this message alone, is not
+    /// noticed; so it is for messages that a timer sends again. It saves the broker an answer to each.
+    Shared,
 }
 
 /// Publishes batches. Cheap to clone.
@@ -40,7 +53,8 @@ impl Publisher {
         Self { broker }
     }
 
-    /// Publishes all messages, pipelined, and tells for each what became of it, in the same order.
+    /// Publishes all messages, pipelined, and tells for each what became of it, in the same order; of one without an
+    /// acknowledgement of its own, what became of the one that stands for it.
     ///
     /// Returns within about `publish_timeout_ms` of the last message sent; at once when the connection
     /// has been down for longer than that. Dropping the future leaves unknown what was stored.
@@ -89,31 +103,47 @@ impl Publisher {
         let timeout_ms = core.config.publish_timeout_ms;
         let link = core.link();
         let mut page = core.ledger.batch(open.len());
+        let mut ready = Vec::with_capacity(open.len());
         for (slot, index) in open.iter().enumerate() {
-            let message = &batch[*index];
-            let headers = match headers(message) {
-                Ok(headers) => headers,
-                Err(why) => {
-                    page.refuse(slot, why);
-                    continue;
-                }
-            };
+            match self.prepare(&batch[*index]) {
+                Ok(headers) => ready.push((slot, &batch[*index], headers)),
+                Err(why) => page.refuse(slot, why),
+            }
+        }
+        let group_max = core.config.publish_group_max.clamp(1, core.config.outstanding_max.max(1));
+        let last_shared = ready.iter().rfind(|(_, message, _)| shares(message)).map(|(slot, ..)| *slot);
+        for (slot, message, headers) in ready {
+            let shares = shares(message);
+            let goes_unanswered = shares && Some(slot) != last_shared && page.unanswered() + 1 < group_max;
             let sent = timeout_at(Instant::now() + ms(timeout_ms), async {
-                let reply = page.send_slot(slot).await;
                 let (subject, body) = (message.subject.clone(), message.body.clone());
+                if goes_unanswered {
+                    page.send_unanswered(slot);
+                    return link.client.publish_with_headers(subject, headers, body).await;
+                }
+                let reply = page.send_slot(slot, shares).await;
                 link.client.publish_with_reply_and_headers(subject, reply, headers, body).await
             });
             match sent.await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => {
-                    page.unsend();
-                    page.refuse(slot, self.not_sent(message, &error));
-                }
+                Ok(Err(error)) => page.unsend(slot, self.not_sent(message, &error)),
                 // The connection takes nothing any more; the rest of the batch would wait as long.
                 Err(_) => break,
             }
         }
         page.answers(timeout_ms).await
+    }
+
+    /// The headers of a message that can be sent. What cannot is found before the first one goes, so that none waits
+    /// for an acknowledgement of what was not sent.
+    fn prepare(&self, message: &Outgoing) -> Result<HeaderMap, PublishError> {
+        let core = &self.broker.core;
+        let bytes_max = core.link().client.max_payload();
+        let bytes = message.body.len() + header_bytes(message);
+        if bytes > bytes_max {
+            return Err(PublishError::TooLarge { bytes, bytes_max });
+        }
+        headers(message, core.config.message_ids)
     }
 
     fn not_sent(&self, message: &Outgoing, error: &async_nats::PublishError) -> PublishError {
@@ -147,9 +177,16 @@ impl Publisher {
     }
 }
 
-fn headers(message: &Outgoing) -> Result<HeaderMap, PublishError> {
+/// Whether another acknowledgement may stand for the message's own. A large one is refused more easily than others, by
+/// limits that somebody has set at the broker, and that should be seen.
+fn shares(message: &Outgoing) -> bool {
+    const BYTES_MAX: usize = 16 * 1024;
+    message.ack == Ack::Shared && message.body.len() <= BYTES_MAX
+}
+
+fn headers(message: &Outgoing, with_id: bool) -> Result<HeaderMap, PublishError> {
     let mut headers = HeaderMap::new();
-    for (name, text) in header_lines(message) {
+    for (name, text) in header_lines(message).filter(|(name, _)| with_id || *name != header::MESSAGE_ID) {
         let value: HeaderValue =
             text.parse().map_err(|error| PublishError::Invalid(format!("header {name}: {error}")))?;
         headers.insert(name, value);

@@ -6,7 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use amends_broker::{Broker, Error as BrokerError, Outgoing, StreamPosition};
+use amends_broker::{Ack, Broker, Error as BrokerError, Outgoing, StreamPosition};
 use amends_contract::{CONTENT_TYPE, Names, Stream, Timestamp};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -175,6 +175,7 @@ impl Events {
             message_id: Some(event.event_id.clone()),
             content_type: CONTENT_TYPE,
             traceparent: None,
+            ack: Ack::Own,
         }
     }
 }

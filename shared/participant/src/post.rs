@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use amends_broker::{Outgoing, PublishError, Publisher, Stored};
+use amends_broker::{Ack, Outgoing, PublishError, Publisher, Stored};
 use amends_contract::{CONTENT_TYPE, DeadLetter, Names, Token};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -73,6 +73,7 @@ impl Post {
             message_id: None,
             content_type: CONTENT_TYPE,
             traceparent,
+            ack: Ack::Shared,
         };
         Letter { message, smaller: Vec::new(), parcel }
     }
@@ -86,6 +87,7 @@ impl Post {
             message_id: Some(dead.id()),
             content_type: CONTENT_TYPE,
             traceparent: None,
+            ack: Ack::Own,
         };
         let headless = DeadLetter { headers: BTreeMap::new(), ..dead.clone() };
         let empty = DeadLetter { body_base64: String::new(), ..headless.clone() };

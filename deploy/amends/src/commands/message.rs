@@ -4,7 +4,7 @@
 
 use std::{fs, io::Read as _, path::Path, time::Duration};
 
-use amends_broker::{Broker, Outgoing, ProblemKind, Scan, ScanFrom, StoredMessage};
+use amends_broker::{Ack, Broker, Outgoing, ProblemKind, Scan, ScanFrom, StoredMessage};
 use amends_contract::{
     BATCH_CONTENT_TYPE, CONTENT_TYPE, Envelope, SagaId, Stream, Timestamp, decode_batch, header,
 };
@@ -251,6 +251,7 @@ async fn publish(
         message_id: None,
         content_type: if is_batch { BATCH_CONTENT_TYPE } else { CONTENT_TYPE },
         traceparent: header(header::TRACEPARENT).map(str::to_owned),
+        ack: Ack::Own,
     };
     let sent = broker.publisher().publish(vec![message]).await.pop();
     let sent = sent.context("the broker gave no answer")?;

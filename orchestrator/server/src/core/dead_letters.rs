@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use amends_broker::{Broker, ConsumerSpec, Delivery, Outgoing, PublishError, Publisher, Start};
+use amends_broker::{Ack, Broker, ConsumerSpec, Delivery, Outgoing, PublishError, Publisher, Start};
 use amends_contract::{
     CONTENT_TYPE, DeadLetter, DeadReason, DecodeError, Envelope, Names, ORCHESTRATOR, Stream, Token,
 };
@@ -99,6 +99,7 @@ impl DeadLetters {
             message_id: Some(letter.id()),
             content_type: CONTENT_TYPE,
             traceparent: None,
+            ack: Ack::Own,
         }
     }
 }

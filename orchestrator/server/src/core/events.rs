@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use amends_broker::{Broker, Outgoing, StreamPosition};
+use amends_broker::{Ack, Broker, Outgoing, StreamPosition};
 use amends_contract::{CONTENT_TYPE, Stream, Timestamp};
 use amends_store::{OutboxRow, Store};
 use metrics::counter;
@@ -96,6 +96,7 @@ impl Events {
             message_id: Some(row.event_id),
             content_type: CONTENT_TYPE,
             traceparent: None,
+            ack: Ack::Own,
         }
     }
 

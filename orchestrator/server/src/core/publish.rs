@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use amends_broker::{Outgoing, Publisher};
+use amends_broker::{Ack, Outgoing, Publisher};
 use amends_contract::{CONTENT_TYPE, Command, Names, ORCHESTRATOR};
 use amends_crash as crash;
 use futures::StreamExt;
@@ -88,5 +88,6 @@ fn outgoing(command: &Command, names: &Names) -> Outgoing {
         message_id: Some(command.effect.message_id(command.send_no)),
         content_type: CONTENT_TYPE,
         traceparent: None,
+        ack: Ack::Shared,
     }
 }

@@ -3,7 +3,7 @@
 //! Invariant: the body goes out byte for byte, or not at all; that it was asked for is committed before it is
 //! sent, and what came of it afterwards.
 
-use amends_broker::{Error as BrokerError, Outgoing};
+use amends_broker::{Ack, Error as BrokerError, Outgoing};
 use amends_contract::{BATCH_CONTENT_TYPE, CONTENT_TYPE, DeadLetter, Digest, Stream, header};
 use amends_store::{DeadLetterRow, Error};
 use metrics::counter;
@@ -84,6 +84,7 @@ impl Core {
             message_id: None,
             content_type: if is_batch { BATCH_CONTENT_TYPE } else { CONTENT_TYPE },
             traceparent: letter.headers.get(header::TRACEPARENT).cloned(),
+            ack: Ack::Own,
         })
     }
 

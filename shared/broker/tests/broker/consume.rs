@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use amends_broker::{Config, ConsumerSpec, Outgoing, Start, Stream};
+use amends_broker::{Ack, Config, ConsumerSpec, Outgoing, Start, Stream};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -42,6 +42,7 @@ async fn a_delivery_carries_what_was_published() {
     let outgoing = Outgoing {
         message_id: Some("id".to_owned()),
         traceparent: Some(traceparent.to_owned()),
+        ack: Ack::Own,
         ..message("body")
     };
     broker.publisher().publish(vec![outgoing]).await.remove(0).unwrap();

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use amends_broker::{Broker, Config, Consumer, ConsumerSpec, Delivery, Outgoing, Start, Stream};
+use amends_broker::{Ack, Broker, Config, Consumer, ConsumerSpec, Delivery, Outgoing, Start, Stream};
 use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
@@ -47,6 +47,7 @@ pub(crate) fn message(body: &str) -> Outgoing {
         message_id: None,
         content_type: "text/plain",
         traceparent: None,
+        ack: Ack::Own,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Publishing: order, results, duplicates, bad messages beside good ones, outages.
 
-use amends_broker::{Config, Outgoing, PublishError, Stored, Stream, admin};
+use amends_broker::{Ack, Config, Outgoing, PublishError, Stored, Stream, admin};
 use bytes::Bytes;
 use futures::{FutureExt as _, future::join_all};
 
@@ -46,6 +46,76 @@ async fn an_abandoned_batch_gives_its_permits_back() {
     }
     let results = publisher.publish(messages(0..40)).await;
     assert!(results.iter().all(Result::is_ok), "{results:?}");
+}
+
+/// The same, to be acknowledged together.
+fn shared(bodies: std::ops::Range<u64>) -> Vec<Outgoing> {
+    messages(bodies).into_iter().map(|message| Outgoing { ack: Ack::Shared, ..message }).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_acknowledgement_stands_for_several_messages() {
+    let server = Server::start();
+    let broker = ready(&Config { outstanding_max: 7, publish_group_max: 5, ..config(&server) }).await;
+    let results = broker.publisher().publish(shared(1..24)).await;
+    // Of each five the last one's, and the last of all.
+    let seqs: Vec<u64> = results.into_iter().map(|result| result.unwrap().seq).collect();
+    let expected: Vec<u64> = (1..24_u64).map(|seq| (seq.div_ceil(5) * 5).min(23)).collect();
+    assert_eq!(seqs, expected);
+    for seq in 1..24_u64 {
+        let stored = broker.message(Stream::Command, seq).await.unwrap().unwrap();
+        assert_eq!(stored.body, seq.to_string().as_bytes());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn publishers_at_the_same_time_do_not_wait_for_each_others_groups() {
+    let server = Server::start();
+    // Each group takes all that there is.
+    let broker = ready(&Config { outstanding_max: 5, publish_group_max: 100, ..config(&server) }).await;
+    let publishers: Vec<_> = (0..8).map(|_| broker.publisher()).collect();
+    let all = join_all(publishers.iter().map(|publisher| publisher.publish(shared(0..52)))).await;
+    assert!(all.into_iter().flatten().all(|result| result.is_ok()));
+    let last = broker.stream_position(Stream::Command).await.unwrap().unwrap().last_seq;
+    assert_eq!(last, 8 * 52);
+    for _ in 0..20 {
+        assert!(publishers[0].publish(shared(0..9)).now_or_never().is_none(), "polled once, then dropped");
+    }
+    assert!(publishers[0].publish(shared(0..52)).await.iter().all(Result::is_ok));
+}
+
+#[tokio::test]
+async fn bad_messages_harm_none_of_those_they_are_acknowledged_with() {
+    let server = Server::start();
+    let broker = ready(&config(&server)).await;
+    let bad = |text: &str| Outgoing { traceparent: Some(text.to_owned()), ack: Ack::Shared, ..message("x") };
+    let mut batch = shared(0..3);
+    batch.insert(1, bad("two\r\nlines"));
+    batch.push(Outgoing { ack: Ack::Own, ..message("own") });
+    batch.push(bad("more\r\nlines"));
+    let results = broker.publisher().publish(batch).await;
+    let seqs: Vec<_> = results.iter().map(|result| result.as_ref().ok().map(|stored| stored.seq)).collect();
+    assert_eq!(seqs, [Some(3), None, Some(3), Some(3), Some(4), None], "{results:?}");
+}
+
+#[tokio::test]
+async fn where_no_stream_takes_the_last_of_a_group_all_of_it_is_offered_again() {
+    let server = Server::start();
+    let broker = ready(&Config { watch_interval_ms: 3_600_000, ..config(&server) }).await;
+    assert!(admin::delete_stream(&broker, Stream::Command).await.unwrap());
+    let results = broker.publisher().publish(shared(0..10)).await;
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    let last = broker.stream_position(Stream::Command).await.unwrap().unwrap().last_seq;
+    assert_eq!(last, 10);
+}
+
+#[tokio::test]
+async fn without_message_ids_the_broker_knows_no_repetition() {
+    let server = Server::start();
+    let broker = ready(&Config { message_ids: false, ..config(&server) }).await;
+    let twice = vec![Outgoing { message_id: Some("a/1".to_owned()), ..message("x") }; 2];
+    let results = broker.publisher().publish(twice).await;
+    assert_eq!(results, [1, 2].map(|seq| Ok(Stored { seq, duplicate: false })));
 }
 
 #[tokio::test]

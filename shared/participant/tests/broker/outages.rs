@@ -103,6 +103,7 @@ async fn garbage_is_set_aside() {
         message_id: None,
         content_type: "text/plain",
         traceparent: None,
+        ack: amends_broker::Ack::Own,
     };
     // As large as the broker takes.
     let large = "x".repeat(1024 * 1024 - 200);

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use amends_broker::{Broker, ConsumerSpec, Outgoing, Start, Stream};
+use amends_broker::{Ack, Broker, ConsumerSpec, Outgoing, Start, Stream};
 use amends_contract::{CONTENT_TYPE, Command, EffectId, Envelope, Outcome, Reply};
 use bytes::Bytes;
 use serde_json::json;
@@ -54,6 +54,7 @@ impl Sender {
                 message_id: Some(command.effect.message_id(send_no)),
                 content_type: CONTENT_TYPE,
                 traceparent: None,
+                ack: Ack::Own,
             }
         };
         self.broker.publisher().publish(commands.into_iter().map(message).collect()).await;
