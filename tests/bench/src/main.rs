@@ -11,6 +11,11 @@ use std::process::ExitCode;
 use amends_bench::{participant, run};
 use amends_service::RuntimeConfig;
 use clap::{Parser, Subcommand};
+use mimalloc::MiMalloc;
+
+/// As in the product, for the floor as for the participants.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 #[derive(Parser)]
 #[command(version, about)]

@@ -23,6 +23,14 @@ use crate::{Access, Config, Error};
 /// The write-ahead log is cut back to this size after a burst, in bytes (64 MiB).
 const WAL_BYTES_KEPT: &str = "67108864";
 
+/// So many pages in the write-ahead log (16 MiB) are worked into the file at once: a page that is written again until
+/// then is worked in once.
+const CHECKPOINT_PAGES: u32 = 4_000;
+
+/// Page cache of the thread that writes sagas, in KiB: what a full batch changes fits in, so that no page is written
+/// twice in one transaction.
+const WRITER_CACHE_KIB: u32 = 8_192;
+
 pub(super) async fn open(config: &Config, access: Access) -> Result<Connections, Error> {
     let options = SqliteConnectOptions::from_str(&config.url)
         .map_err(|error| Error::Config { why: format!("{:?}: {error}", config.url) })?;
@@ -68,7 +76,8 @@ pub(super) async fn open(config: &Config, access: Access) -> Result<Connections,
         patience: Duration::from_millis(config.busy_timeout_ms),
         pragmas: format!(
             "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA query_only = {query_only}; \
-             PRAGMA journal_size_limit = {WAL_BYTES_KEPT};"
+             PRAGMA journal_size_limit = {WAL_BYTES_KEPT}; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}; \
+             PRAGMA cache_size = -{WRITER_CACHE_KIB};"
         ),
     };
     Ok(Connections {
