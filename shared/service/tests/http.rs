@@ -11,6 +11,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode, header};
 use axum::routing::{get, post};
+use futures::future::join_all;
 use http_body_util::BodyExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -454,6 +455,15 @@ async fn a_body_that_never_comes_is_not_waited_for() {
     assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("body-timeout"), "{answer}");
     shutdown.cancel();
     served.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_burst_of_connections_waits_until_it_is_taken() {
+    // Nobody takes any: without room in the queue the system would drop what does not fit.
+    let listener = bind(&config()).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let connections = join_all((0..400).map(|_| TcpStream::connect(address))).await;
+    assert!(connections.iter().all(Result::is_ok));
 }
 
 #[tokio::test]

@@ -17,6 +17,9 @@ pub struct HttpConfig {
     pub connections_max: usize,
     /// Most connections beyond that on which somebody is being refused; further ones wait in the system's queue.
     pub refusals_max: usize,
+    /// Most connections that wait until they are taken. The system drops what is more, and whoever asked tries again
+    /// only after a second; its own limit (`net.core.somaxconn`) holds, too.
+    pub waiting_max: u32,
     /// Longest time for a refusal, in milliseconds.
     pub refusal_timeout_ms: u64,
     /// Most requests at a time; one more is answered 503, unless it asks for the process's health. More than
@@ -45,6 +48,7 @@ impl HttpConfig {
         Self {
             listen: format!("127.0.0.1:{port}"),
             connections_max: 900,
+            waiting_max: 1_024,
             refusals_max: 64,
             refusal_timeout_ms: 2_000,
             requests_max: 1_024,

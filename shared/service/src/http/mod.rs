@@ -9,11 +9,12 @@ mod layers;
 pub mod request_id;
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
 use metrics::counter;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket, lookup_host};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -45,7 +46,7 @@ pub struct BindError {
 /// # Errors
 /// [`BindError`] with what to do.
 pub async fn bind(config: &HttpConfig) -> Result<TcpListener, BindError> {
-    TcpListener::bind(&config.listen).await.map_err(|error| {
+    listen(config).await.map_err(|error| {
         let remedy = match error.kind() {
             io::ErrorKind::AddrInUse => "another program has that port: stop it or choose another port",
             io::ErrorKind::PermissionDenied => "choose a port above 1023",
@@ -53,6 +54,26 @@ pub async fn bind(config: &HttpConfig) -> Result<TcpListener, BindError> {
         };
         BindError { address: config.listen.clone(), error, remedy }
     })
+}
+
+/// The first of the host's addresses that can be listened on.
+async fn listen(config: &HttpConfig) -> io::Result<TcpListener> {
+    let mut problem = io::Error::new(io::ErrorKind::InvalidInput, "the host has no address");
+    for address in lookup_host(&config.listen).await? {
+        match listen_on(address, config.waiting_max) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => problem = error,
+        }
+    }
+    Err(problem)
+}
+
+fn listen_on(address: SocketAddr, waiting_max: u32) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A port whose last connections are still being closed can be taken at once.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(waiting_max)
 }
 
 /// Serves the router, wrapped by [`with_layers`], until `shutdown` is cancelled and running requests
