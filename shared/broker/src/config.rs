@@ -54,6 +54,12 @@ pub struct Config {
     /// Commands and replies that one acknowledgement of the broker stands for, where so many are sent at once; 1 asks
     /// for one each. Timers send again what got lost unnoticed.
     pub publish_group_max: usize,
+    /// Most commands or replies of one commit to the same subject that travel as one message, a CloudEvents batch; 1
+    /// sends each alone. Every reader of ours takes batches; switch it on when all others do, too. It takes most of
+    /// the broker's work away, and a redelivery brings the whole batch again.
+    pub bundle_count_max: usize,
+    /// Largest such message, in bytes; never more than the broker takes.
+    pub bundle_bytes_max: usize,
     /// Whether commands, events and dead letters carry `Nats-Msg-Id`, so that the broker drops what is sent twice within
     /// `duplicate_window_s`. It costs the broker; readers recognise repetitions without it.
     pub message_ids: bool,
@@ -119,6 +125,8 @@ impl Default for Config {
             publish_retry_ms: 250,
             outstanding_max: 1_024,
             publish_group_max: 32,
+            bundle_count_max: 1,
+            bundle_bytes_max: 256 * 1024,
             message_ids: true,
             batch_count_max: 256,
             ack_wait_ms: 60_000,

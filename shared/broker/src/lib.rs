@@ -10,6 +10,7 @@
 
 pub mod admin;
 mod broker;
+mod bundle;
 mod config;
 mod connect;
 mod consumer;

@@ -6,13 +6,20 @@
 //!
 //! Invariant: one answer per message, in the order of the batch; one bad message harms no other.
 
-use amends_contract::header;
+use amends_contract::{BATCH_COUNT_MAX, ENVELOPE_BYTES_MAX, header};
 use async_nats::{HeaderMap, HeaderValue, client::PublishErrorKind};
 use bytes::Bytes;
 use metrics::counter;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::{Broker, ProblemKind, PublishError, Stored, config::ms, jitter, ledger::Answer, meter};
+use crate::{
+    Broker, ProblemKind, PublishError, Stored,
+    bundle::{Limits, bundled},
+    config::ms,
+    jitter,
+    ledger::Answer,
+    meter,
+};
 
 /// A message to be published.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +67,7 @@ impl Publisher {
     /// has been down for longer than that. Dropping the future leaves unknown what was stored.
     pub async fn publish(&self, batch: Vec<Outgoing>) -> Vec<Result<Stored, PublishError>> {
         let core = &self.broker.core;
+        let (batch, places) = bundled(batch, self.limits());
         let deadline = Instant::now() + ms(core.config.publish_timeout_ms);
         let unavailable = || Err(PublishError::Unavailable("not connected".to_owned()));
         let mut answers: Vec<Answer> = batch.iter().map(|_| unavailable()).collect();
@@ -81,7 +89,17 @@ impl Publisher {
             sleep(pause).await;
         }
         self.account(&answers);
-        answers
+        places.into_iter().map(|place| answers[place].clone()).collect()
+    }
+
+    fn limits(&self) -> Limits {
+        let core = &self.broker.core;
+        // The headers of a bundle are its media type's.
+        let room = core.link().client.max_payload().saturating_sub(256).min(ENVELOPE_BYTES_MAX);
+        Limits {
+            count_max: core.config.bundle_count_max.min(BATCH_COUNT_MAX),
+            bytes_max: core.config.bundle_bytes_max.min(room),
+        }
     }
 
     /// Waits for the connection until the deadline, or until it has been gone for the publish timeout:

@@ -17,7 +17,7 @@ use crate::{
     orders::Orders,
     participant::Who,
     proc,
-    world::{Database, Kind, Layout, Places, Way, World},
+    world::{Database, Layout, Places, Way, World},
 };
 
 /// Before nothing is done, so that what was begun has ended.
@@ -38,7 +38,7 @@ pub(crate) async fn overload(
     lasts: Duration,
     places: &Places,
 ) -> anyhow::Result<Measured> {
-    let layout = Layout { kind: Kind::Books, database, orchestrators: 1 };
+    let layout = Layout::books(database);
     let mut world = World::start(layout, places).await?;
     let mut usual = world.door(Way::Rest, true).await?;
     let orders = Orders::new("usual");
@@ -133,7 +133,7 @@ pub(crate) async fn idle(
     lasts: Duration,
     places: &Places,
 ) -> anyhow::Result<Measured> {
-    let layout = Layout { kind: Kind::Shop, database, orchestrators: 1 };
+    let layout = Layout::shop(database);
     let mut world = World::start(layout, places).await?;
     let mut door = world.door(Way::Rest, true).await?;
     let amount = Amount { warm_up: 0, counted: 200, longest: STUCK };
@@ -171,7 +171,7 @@ pub(crate) async fn opening(
     open: u64,
     places: &Places,
 ) -> anyhow::Result<Measured> {
-    let layout = Layout { kind: Kind::Books, database, orchestrators: 1 };
+    let layout = Layout::books(database);
     let mut world = World::prepare(layout, places).await?;
     world.start_service("orchestrator");
     world.system.ready("orchestrator").await;

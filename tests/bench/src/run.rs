@@ -20,7 +20,7 @@ use crate::{
     report,
     settings::{self, Loop, Setting, Share},
     stored,
-    world::{Database, Kind, Layout, Way, World},
+    world::{Database, Layout, Way, World},
 };
 
 /// What is to be measured.
@@ -128,7 +128,7 @@ async fn load(of: &Loop, places: &Places) -> anyhow::Result<Measured> {
 /// # Errors
 /// When it cannot be carried out.
 pub async fn miniature(places: &Places) -> anyhow::Result<Vec<String>> {
-    let layout = Layout { kind: Kind::Books, database: Database::Sqlite, orchestrators: 1 };
+    let layout = Layout::books(Database::Sqlite);
     let amount = Amount { warm_up: 4, counted: 20, longest: Duration::from_secs(60) };
     let of = Loop { layout, way: Way::Subject, pace: Pace::Closed(4), amount, stored: 0 };
     let mut measured = load(&of, places).await?;

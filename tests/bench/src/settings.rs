@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::{
     load::{Amount, Pace},
-    world::{Database, Kind, Layout, Way},
+    world::{Database, Layout, Way},
 };
 
 /// The most that a measurement of a loop lasts, whatever the machine.
@@ -21,6 +21,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Sagas that are in the store beforehand.
 const STORED: u64 = 100_000;
 const STORED_MANY: u64 = 2_000_000;
+/// Commands or replies in one message, where they are bundled.
+const BUNDLE: usize = 64;
 /// Sagas that are under way while the orchestrator starts.
 const OPEN: u64 = 100_000;
 
@@ -79,7 +81,7 @@ impl Setting {
     fn open(share: Share, database: Database, way: Way, per_second: u64) -> Self {
         let warm_up = share.of(per_second * WARM_UP_S);
         let amount = Amount { warm_up, counted: share.of(per_second * COUNTED_S), longest: LONGEST };
-        let layout = Layout { kind: Kind::Books, database, orchestrators: 1 };
+        let layout = Layout::books(database);
         Self::Loop(Loop { layout, way, pace: Pace::Open(per_second), amount, stored: 0 })
     }
 
@@ -99,7 +101,7 @@ impl Setting {
 
 impl Loop {
     pub(crate) fn name(&self) -> String {
-        let Layout { kind, database, orchestrators } = self.layout;
+        let Layout { kind, database, orchestrators, bundle } = self.layout;
         let pace = match self.pace {
             Pace::Closed(in_flight) => format!("closed-{in_flight}"),
             Pace::Open(per_second) => format!("open-{per_second}"),
@@ -107,6 +109,9 @@ impl Loop {
         let mut name = format!("{}/{}/{}/{pace}", word(kind), word(database), word(self.way));
         if orchestrators > 1 {
             name.push_str(&format!("/orchestrators-{orchestrators}"));
+        }
+        if bundle > 1 {
+            name.push_str(&format!("/bundle-{bundle}"));
         }
         if self.stored > 0 {
             name.push_str(&format!("/stored-{}", self.stored));
@@ -140,14 +145,6 @@ impl Share {
     }
 }
 
-const fn books(database: Database) -> Layout {
-    Layout { kind: Kind::Books, database, orchestrators: 1 }
-}
-
-const fn shop(database: Database) -> Layout {
-    Layout { kind: Kind::Shop, database, orchestrators: 1 }
-}
-
 const BOTH: [Database; 2] = [Database::Sqlite, Database::Postgres];
 
 /// All that `make bench` measures, in the order in which it does: what is compared stands together, since the
@@ -157,26 +154,28 @@ pub(crate) fn usual(share: Share) -> Vec<Setting> {
     for database in BOTH {
         for in_flight in [1, 64, 500] {
             settings.push(share.floor(database, Acks::Each, in_flight));
-            settings.push(share.closed(books(database), Way::Subject, in_flight));
+            settings.push(share.closed(Layout::books(database), Way::Subject, in_flight));
         }
         settings.push(share.floor(database, Acks::Batch, 500));
+        let bundled = Layout { bundle: BUNDLE, ..Layout::books(database) };
+        settings.push(share.closed(bundled, Way::Subject, 500));
         let many = share.of(STORED);
-        settings.push(share.stored(books(database), Way::Subject, 500, many));
+        settings.push(share.stored(Layout::books(database), Way::Subject, 500, many));
     }
     for orchestrators in [2, 3] {
-        let layout = Layout { orchestrators, ..books(Database::Postgres) };
+        let layout = Layout { orchestrators, ..Layout::books(Database::Postgres) };
         settings.push(share.closed(layout, Way::Subject, 500));
     }
     for in_flight in [1, 64, 500] {
-        settings.push(share.closed(books(Database::Sqlite), Way::Rest, in_flight));
+        settings.push(share.closed(Layout::books(Database::Sqlite), Way::Rest, in_flight));
     }
     for per_second in [250, 500, 1_000, 1_500] {
         settings.push(Setting::open(share, Database::Sqlite, Way::Subject, per_second));
     }
     settings.push(Setting::open(share, Database::Sqlite, Way::Rest, 500));
     settings.push(Setting::open(share, Database::Postgres, Way::Subject, 500));
-    settings.push(share.closed(shop(Database::Sqlite), Way::Rest, 64));
-    settings.extend(BOTH.map(|database| share.closed(shop(database), Way::Rest, 500)));
+    settings.push(share.closed(Layout::shop(Database::Sqlite), Way::Rest, 64));
+    settings.extend(BOTH.map(|database| share.closed(Layout::shop(database), Way::Rest, 500)));
     settings
 }
 
@@ -185,7 +184,7 @@ pub(crate) fn long(share: Share) -> Vec<Setting> {
     let lasts = share.of_time(MINUTE);
     let many = share.of(STORED_MANY);
     let mut settings = Vec::new();
-    settings.extend(BOTH.map(|database| share.stored(books(database), Way::Subject, 500, many)));
+    settings.extend(BOTH.map(|database| share.stored(Layout::books(database), Way::Subject, 500, many)));
     settings.extend(BOTH.map(|database| Setting::Overload { database, lasts }));
     settings.extend(BOTH.map(|database| Setting::Idle { database, lasts }));
     settings.extend(BOTH.map(|database| Setting::Opening { database, open: share.of(OPEN) }));

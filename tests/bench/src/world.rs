@@ -60,6 +60,20 @@ pub(crate) struct Layout {
     pub(crate) kind: Kind,
     pub(crate) database: Database,
     pub(crate) orchestrators: usize,
+    /// Most commands or replies that travel as one message.
+    pub(crate) bundle: usize,
+}
+
+impl Layout {
+    /// The benchmark's own participants, and as much else as there is by default.
+    pub(crate) const fn books(database: Database) -> Self {
+        Self { kind: Kind::Books, database, orchestrators: 1, bundle: 1 }
+    }
+
+    /// The same with the product's participants.
+    pub(crate) const fn shop(database: Database) -> Self {
+        Self { kind: Kind::Shop, ..Self::books(database) }
+    }
 }
 
 /// Where programs and data are.
@@ -97,6 +111,9 @@ impl World {
         let mut system = System::prepared(cluster.as_ref(), &places.data);
         for (name, value) in DEVIATIONS {
             system.set(name, value);
+        }
+        if layout.bundle > 1 {
+            system.set("AMENDS_NATS__BUNDLE_COUNT_MAX", &layout.bundle.to_string());
         }
         // What the tests shorten is as it is by default.
         system.unset("AMENDS_PAYMENT__GATEWAY__TIMEOUT_MS");
@@ -140,8 +157,14 @@ impl World {
         let database = self.system.setting(&format!("AMENDS_{section}__DATABASE__URL")).to_owned();
         let listen = self.system.setting(&format!("AMENDS_{section}__HTTP__LISTEN")).to_owned();
         let (broker, log) = (self.system.broker.url(), self.system.setting("AMENDS_LOG__FILTER").to_owned());
-        let options =
-            [("--nats", &broker), ("--database-url", &database), ("--listen", &listen), ("--log", &log)];
+        let bundle = self.layout.bundle.to_string();
+        let options = [
+            ("--nats", &broker),
+            ("--database-url", &database),
+            ("--listen", &listen),
+            ("--log", &log),
+            ("--bundle", &bundle),
+        ];
         let options = options.iter().flat_map(|(name, value)| [*name, value.as_str()]);
         let arguments: Vec<_> = ["participant", who.name()].into_iter().chain(options).collect();
         self.system.start_program(name, &self.program, &arguments);

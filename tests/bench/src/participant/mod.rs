@@ -44,6 +44,9 @@ pub struct Arguments {
     /// What is logged.
     #[arg(long, default_value = "warn")]
     log: String,
+    /// Most replies in one message.
+    #[arg(long, default_value_t = 1)]
+    bundle: usize,
 }
 
 impl Who {
@@ -82,7 +85,7 @@ impl Who {
 /// # Errors
 /// When it cannot start.
 pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let Arguments { who, nats, database_url, listen, log } = arguments;
+    let Arguments { who, nats, database_url, listen, log, bundle } = arguments;
     telemetry::init(&LogConfig { filter: log, ..LogConfig::default() })?;
     // The first call starts the recording.
     let _ = Metrics::of_process();
@@ -92,7 +95,11 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     who.participant().migrate(&db).await?;
     let http_config = HttpConfig { listen, ..HttpConfig::default() };
     let listener = http::bind(&http_config).await.context("--listen")?;
-    let config = amends_broker::Config { url: nats.as_str().into(), ..amends_broker::Config::default() };
+    let config = amends_broker::Config {
+        url: nats.as_str().into(),
+        bundle_count_max: bundle,
+        ..amends_broker::Config::default()
+    };
     let broker = Broker::connect(&config, who.name()).await?;
     let health = Health::new(who.name(), &stop);
     health.add("broker", {
