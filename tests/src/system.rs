@@ -88,6 +88,15 @@ impl System {
         Self::prepare(cluster, shipped()).started(absent).await
     }
 
+    /// Starts all of it on SQLite, with settings that are not the usual ones.
+    pub async fn start_with(settings: &[(&str, &str)]) -> Self {
+        let mut system = Self::prepare(None, shipped());
+        for (name, value) in settings {
+            system.set(name, value);
+        }
+        system.started(&[]).await
+    }
+
     async fn started(mut self, absent: &[&str]) -> Self {
         for name in SERVICES.into_iter().filter(|name| !absent.contains(name)) {
             self.start_service(name);

@@ -22,7 +22,10 @@ enum Victim {
 
 /// Strikes once at a random moment of the submission, and once more when all is submitted.
 async fn survive(victim: Victim, cluster: Option<&Cluster>) {
-    let mut system = System::start(cluster).await;
+    survive_in(System::start(cluster).await, victim).await;
+}
+
+async fn survive_in(mut system: System, victim: Victim) {
     restock(&system).await;
     let mut dice = Dice::new("crash");
     let orders = mixed(ORDERS, &mut dice);
@@ -84,6 +87,21 @@ async fn notification_may_be_killed() {
 async fn the_broker_may_be_killed_and_wiped() {
     let _turn = alone().await;
     survive(Victim::Broker, None).await;
+}
+
+/// Few of them, so that there are many bundles.
+const BUNDLES: [(&str, &str); 1] = [("AMENDS_NATS__BUNDLE_COUNT_MAX", "8")];
+
+#[tokio::test]
+async fn where_messages_travel_in_bundles_a_participant_may_be_killed() {
+    let _turn = alone().await;
+    survive_in(System::start_with(&BUNDLES).await, Victim::Service("inventory")).await;
+}
+
+#[tokio::test]
+async fn where_messages_travel_in_bundles_the_broker_may_be_killed_and_wiped() {
+    let _turn = alone().await;
+    survive_in(System::start_with(&BUNDLES).await, Victim::Broker).await;
 }
 
 #[tokio::test]

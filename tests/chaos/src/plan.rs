@@ -32,6 +32,8 @@ pub struct Topology {
     /// Leases and the broker's patience as they ship; else all of them are a few seconds, so that a pause
     /// outlives them.
     pub default_leases: bool,
+    /// Commands and replies of one commit travel as one message.
+    pub bundles: bool,
 }
 
 impl Topology {
@@ -47,7 +49,9 @@ impl fmt::Display for Topology {
         let databases = if self.postgres { "PostgreSQL" } else { "SQLite" };
         let leases = if self.default_leases { "as they ship" } else { "short" };
         let brokers = if self.three_brokers { "three nats-servers" } else { "one nats-server" };
-        write!(f, "{databases}, {brokers}, orchestrators: {}, leases: {leases}", self.orchestrator_count)
+        let count = self.orchestrator_count;
+        write!(f, "{databases}, {brokers}, orchestrators: {count}, leases: {leases}")?;
+        if self.bundles { f.write_str(", messages in bundles") } else { Ok(()) }
     }
 }
 
@@ -149,7 +153,8 @@ fn topology(seed: u64, dice: &mut Dice) -> Topology {
     let postgres = seed.is_multiple_of(2);
     let orchestrator_count = if postgres { 2 + usize::from(dice.below(2) == 1) } else { 1 };
     let (three_brokers, default_leases) = (seed.is_multiple_of(4), seed.is_multiple_of(5));
-    Topology { postgres, three_brokers, orchestrator_count, default_leases }
+    let bundles = seed.is_multiple_of(3);
+    Topology { postgres, three_brokers, orchestrator_count, default_leases, bundles }
 }
 
 /// Faults like cards: each comes once before any comes again.

@@ -95,6 +95,9 @@ impl World {
                 system.set(name, value);
             }
         }
+        if topology.bundles {
+            system.set("AMENDS_NATS__BUNDLE_COUNT_MAX", "16");
+        }
         Self {
             system,
             disk,

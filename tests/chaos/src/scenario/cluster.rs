@@ -30,8 +30,13 @@ pub(super) const CLUSTER: Scenario = Scenario {
     play: |title, size| -> Playing { Box::pin(play(title, size)) },
 };
 
-const TOPOLOGY: Topology =
-    Topology { postgres: true, three_brokers: true, orchestrator_count: 2, default_leases: true };
+const TOPOLOGY: Topology = Topology {
+    postgres: true,
+    three_brokers: true,
+    orchestrator_count: 2,
+    default_leases: true,
+    bundles: false,
+};
 
 /// What is killed in turn; of several, one after the other.
 const KINDS: [(Fault, &[&str]); 7] = [

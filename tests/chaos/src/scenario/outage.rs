@@ -52,8 +52,13 @@ pub(super) const OF_INVENTORY: Scenario = Scenario {
     play: |title, size| -> Playing { Box::pin(play(("inventory", Fault::Outage), title, size)) },
 };
 
-const TOPOLOGY: Topology =
-    Topology { postgres: false, three_brokers: false, orchestrator_count: 1, default_leases: true };
+const TOPOLOGY: Topology = Topology {
+    postgres: false,
+    three_brokers: false,
+    orchestrator_count: 1,
+    default_leases: true,
+    bundles: false,
+};
 const AWAY_S: u64 = 30;
 /// So long after the last order everything has been found to be held: twice the definition's `resend_after`, and a look.
 const HELD_AFTER: Duration = Duration::from_secs(25);

@@ -33,8 +33,13 @@ pub(super) const WIPES: Scenario = Scenario {
 const COUNT: u64 = 3;
 /// How long the broker is away each time, in milliseconds.
 const AWAY_MS: u64 = 1_000;
-const TOPOLOGY: Topology =
-    Topology { postgres: false, three_brokers: false, orchestrator_count: 1, default_leases: true };
+const TOPOLOGY: Topology = Topology {
+    postgres: false,
+    three_brokers: false,
+    orchestrator_count: 1,
+    default_leases: true,
+    bundles: false,
+};
 
 struct Wipes {
     orders: u64,
