@@ -106,7 +106,6 @@ fn text<S: Serializer>(text: &dyn Display, serializer: S) -> Result<S::Ok, S::Er
     serializer.collect_str(text)
 }
 
-#[expect(clippy::ref_option, reason = "serde's signature")]
 fn optional<S: Serializer>(value: &Option<&dyn Display>, serializer: S) -> Result<S::Ok, S::Error> {
     match value {
         Some(value) => serializer.collect_str(value),
