@@ -36,6 +36,9 @@ pub struct Config {
     /// Rows in one multi-row statement; larger batches take several, in the same transaction. It bounds
     /// the memory of one statement.
     pub rows_max: usize,
+    /// How long on SQLite the mark that an event is published waits for a commit to go with, in milliseconds. A crash
+    /// in that time lets the event be published again.
+    pub marks_wait_ms: u64,
     /// How often a commit is tried that the database broke off for the sake of another one (deadlock,
     /// serialization failure); nothing of such a try remains.
     pub commit_tries_max: u32,
@@ -59,6 +62,7 @@ impl Default for Config {
             statement_timeout_ms: 30_000,
             idle_check_ms: 10_000,
             rows_max: 256,
+            marks_wait_ms: 50,
             commit_tries_max: 5,
             housekeeping_rows_max: 1_000,
             key_used_every_ms: 60_000,
@@ -78,6 +82,7 @@ impl fmt::Debug for Config {
             statement_timeout_ms,
             idle_check_ms,
             rows_max,
+            marks_wait_ms,
             commit_tries_max,
             housekeeping_rows_max,
             key_used_every_ms,
@@ -92,6 +97,7 @@ impl fmt::Debug for Config {
             .field("statement_timeout_ms", statement_timeout_ms)
             .field("idle_check_ms", idle_check_ms)
             .field("rows_max", rows_max)
+            .field("marks_wait_ms", marks_wait_ms)
             .field("commit_tries_max", commit_tries_max)
             .field("housekeeping_rows_max", housekeeping_rows_max)
             .field("key_used_every_ms", key_used_every_ms)

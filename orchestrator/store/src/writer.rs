@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use amends_contract::Timestamp;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
@@ -33,6 +33,8 @@ pub(crate) struct Opening {
     pub(crate) file: PathBuf,
     /// How long other processes are waited for.
     pub(crate) patience: Duration,
+    /// How long marks wait for a commit that they can go with.
+    pub(crate) marks_wait: Duration,
     /// Statements to be run on the new connection.
     pub(crate) pragmas: String,
 }
@@ -138,7 +140,7 @@ impl Thread {
     /// Runs until it is told to close, or nobody is left who could ask for anything.
     fn run(mut self, jobs: &Receiver<Job>) {
         while let Ok(first) = jobs.recv() {
-            match gather(first, jobs) {
+            match gather(first, jobs, self.opening.marks_wait) {
                 (marks, Some(Job::Commit(commit))) => self.write(marks, Some(commit)),
                 (marks, Some(Job::Close(done))) => {
                     self.write(marks, None);
@@ -182,15 +184,17 @@ impl Thread {
     }
 }
 
-/// Marks that wait, up to something else.
-fn gather(first: Job, jobs: &Receiver<Job>) -> (Vec<Mark>, Option<Job>) {
+/// Marks up to something else, for which they wait a moment: in a transaction of their own they would cost as much as
+/// a commit, and hold up the next one.
+fn gather(first: Job, jobs: &Receiver<Job>, marks_wait: Duration) -> (Vec<Mark>, Option<Job>) {
     let (mut marks, mut next) = (Vec::new(), Some(first));
+    let by = Instant::now() + marks_wait;
     loop {
         match next {
             Some(Job::Mark(mark)) => marks.push(mark),
             other => return (marks, other),
         }
-        next = jobs.try_recv().ok();
+        next = jobs.recv_timeout(by.saturating_duration_since(Instant::now())).ok();
     }
 }
 

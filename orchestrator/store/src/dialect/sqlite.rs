@@ -74,6 +74,7 @@ pub(super) async fn open(config: &Config, access: Access) -> Result<Connections,
     let opening = Opening {
         file: path.clone(),
         patience: Duration::from_millis(config.busy_timeout_ms),
+        marks_wait: Duration::from_millis(config.marks_wait_ms),
         pragmas: format!(
             "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA query_only = {query_only}; \
              PRAGMA journal_size_limit = {WAL_BYTES_KEPT}; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}; \
