@@ -43,9 +43,10 @@ pub struct Outgoing {
 pub enum Ack {
     /// Its own.
     Own,
-    /// That of another message of the batch, sent behind it into the same stream: what comes over one connection is
-    /// stored in its order. A broker that changes its leader in between, or refuses this message alone, is not
-    /// noticed; so it is for messages that a timer sends again. It saves the broker an answer to each.
+    /// That of another such message of the batch, sent behind it: they all go into one stream, and what comes over one
+    /// connection is stored in its order. It is not noticed when the broker changes its leader or the connection breaks
+    /// off in between, or when the broker refuses this message alone; so it is for messages that a timer sends again.
+    /// It saves the broker an answer to each.
     Shared,
 }
 

@@ -138,3 +138,20 @@ fn definition(app: &App, request: &SagaRequest) -> Result<Loaded, Problem> {
         Problem::bad_request("unknown-definition", "there is no such definition").with_error(place, why)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_request_means_is_that_of_its_sorted_form() {
+        let body = json!({
+            "version": 2,
+            "input": { "b": 1, "a": [2] },
+            "definition": "order",
+            "start_at": "2026-11-21T08:02:49.123Z",
+        });
+        let request: SagaRequest = serde_json::from_value(body.clone()).unwrap();
+        assert_eq!(meaning("POST /v1/sagas", &request), meaning("POST /v1/sagas", &body));
+    }
+}

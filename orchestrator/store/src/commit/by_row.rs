@@ -133,7 +133,7 @@ impl ToSql for Bound<'_> {
             Value::Bool(None) | Value::BigInt(None) | Value::String(None) | Value::Uuid(None) => {
                 ValueRef::Null
             }
-            other => unreachable!("no column of a commit holds {other:?}"),
+            _ => unreachable!("no column of a commit is of another type"),
         };
         Ok(ToSqlOutput::Borrowed(value))
     }
