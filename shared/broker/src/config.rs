@@ -55,8 +55,8 @@ pub struct Config {
     /// for one each. Timers send again what got lost unnoticed.
     pub publish_group_max: usize,
     /// Most commands or replies of one commit to the same subject that travel as one message, a CloudEvents batch; 1
-    /// sends each alone. Every reader of ours takes batches; switch it on when all others do, too. It takes most of
-    /// the broker's work away, and a redelivery brings the whole batch again.
+    /// sends each alone. Every reader of ours takes batches; switch it on when all others do, too. It saves
+    /// the broker about half of its work, and a redelivery brings the whole batch again.
     pub bundle_count_max: usize,
     /// Largest such message, in bytes; never more than the broker takes.
     pub bundle_bytes_max: usize,

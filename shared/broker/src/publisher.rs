@@ -124,7 +124,7 @@ impl Publisher {
         let mut page = core.ledger.batch(open.len());
         let mut ready = Vec::with_capacity(open.len());
         for (slot, index) in open.iter().enumerate() {
-            match self.prepare(&batch[*index]) {
+            match prepare(&batch[*index], link.client.max_payload(), core.config.message_ids) {
                 Ok(headers) => ready.push((slot, &batch[*index], headers)),
                 Err(why) => page.refuse(slot, why),
             }
@@ -151,18 +151,6 @@ impl Publisher {
             }
         }
         page.answers(timeout_ms).await
-    }
-
-    /// The headers of a message that can be sent. What cannot is found before the first one goes, so that none waits
-    /// for an acknowledgement of what was not sent.
-    fn prepare(&self, message: &Outgoing) -> Result<HeaderMap, PublishError> {
-        let core = &self.broker.core;
-        let bytes_max = core.link().client.max_payload();
-        let bytes = message.body.len() + header_bytes(message);
-        if bytes > bytes_max {
-            return Err(PublishError::TooLarge { bytes, bytes_max });
-        }
-        headers(message, core.config.message_ids)
     }
 
     fn not_sent(&self, message: &Outgoing, error: &async_nats::PublishError) -> PublishError {
@@ -201,6 +189,16 @@ impl Publisher {
 fn shares(message: &Outgoing) -> bool {
     const BYTES_MAX: usize = 16 * 1024;
     message.ack == Ack::Shared && message.body.len() <= BYTES_MAX
+}
+
+/// The headers of a message that can be sent. What cannot is found before the first one goes, so that none waits for an
+/// acknowledgement of what was not sent.
+fn prepare(message: &Outgoing, bytes_max: usize, with_id: bool) -> Result<HeaderMap, PublishError> {
+    let bytes = message.body.len() + header_bytes(message);
+    if bytes > bytes_max {
+        return Err(PublishError::TooLarge { bytes, bytes_max });
+    }
+    headers(message, with_id)
 }
 
 fn headers(message: &Outgoing, with_id: bool) -> Result<HeaderMap, PublishError> {
