@@ -60,8 +60,9 @@ pub struct Config {
     pub bundle_count_max: usize,
     /// Largest such message, in bytes; never more than the broker takes.
     pub bundle_bytes_max: usize,
-    /// Whether commands, events and dead letters carry `Nats-Msg-Id`, so that the broker drops what is sent twice within
-    /// `duplicate_window_s`. It costs the broker; readers recognise repetitions without it.
+    /// Whether commands carry `Nats-Msg-Id`, as events and dead letters do, so that the broker drops what is sent twice
+    /// within `duplicate_window_s`. Off by default: it costs each command something, repetitions are rare, and the inbox
+    /// of every participant recognises them.
     pub message_ids: bool,
 
     /// Most messages in one delivered batch, and in one pull request. Small, since `ack_wait_ms` starts
@@ -127,7 +128,7 @@ impl Default for Config {
             publish_group_max: 32,
             bundle_count_max: 1,
             bundle_bytes_max: 256 * 1024,
-            message_ids: true,
+            message_ids: false,
             batch_count_max: 256,
             ack_wait_ms: 60_000,
             ack_pending_max: 8_192,

@@ -6,7 +6,7 @@
 //!
 //! Invariant: one answer per message, in the order of the batch; one bad message harms no other.
 
-use amends_contract::{BATCH_COUNT_MAX, ENVELOPE_BYTES_MAX, header};
+use amends_contract::{BATCH_COUNT_MAX, CONTENT_TYPE, ENVELOPE_BYTES_MAX, header};
 use async_nats::{HeaderMap, HeaderValue, client::PublishErrorKind};
 use bytes::Bytes;
 use metrics::counter;
@@ -28,7 +28,8 @@ pub struct Outgoing {
     pub subject: String,
     /// The body: the whole message.
     pub body: Bytes,
-    /// For the broker's duplicate window; `None` on replies, which must never be taken for duplicates.
+    /// For the broker's duplicate window. `None` on replies, which must never be taken for duplicates, and on commands
+    /// where [`Publisher::wants_ids`] says no.
     pub message_id: Option<String>,
     /// Media type of the body.
     pub content_type: &'static str,
@@ -59,6 +60,12 @@ pub struct Publisher {
 impl Publisher {
     pub(crate) const fn new(broker: Broker) -> Self {
         Self { broker }
+    }
+
+    /// Whether commands shall carry ids; see [`Config::message_ids`](crate::Config::message_ids).
+    #[must_use]
+    pub fn wants_ids(&self) -> bool {
+        self.broker.core.config.message_ids
     }
 
     /// Publishes all messages, pipelined, and tells for each what became of it, in the same order; of one without an
@@ -124,7 +131,7 @@ impl Publisher {
         let mut page = core.ledger.batch(open.len());
         let mut ready = Vec::with_capacity(open.len());
         for (slot, index) in open.iter().enumerate() {
-            match prepare(&batch[*index], link.client.max_payload(), core.config.message_ids) {
+            match prepare(&batch[*index], link.client.max_payload()) {
                 Ok(headers) => ready.push((slot, &batch[*index], headers)),
                 Err(why) => page.refuse(slot, why),
             }
@@ -193,17 +200,17 @@ fn shares(message: &Outgoing) -> bool {
 
 /// The headers of a message that can be sent. What cannot is found before the first one goes, so that none waits for an
 /// acknowledgement of what was not sent.
-fn prepare(message: &Outgoing, bytes_max: usize, with_id: bool) -> Result<HeaderMap, PublishError> {
+fn prepare(message: &Outgoing, bytes_max: usize) -> Result<HeaderMap, PublishError> {
     let bytes = message.body.len() + header_bytes(message);
     if bytes > bytes_max {
         return Err(PublishError::TooLarge { bytes, bytes_max });
     }
-    headers(message, with_id)
+    headers(message)
 }
 
-fn headers(message: &Outgoing, with_id: bool) -> Result<HeaderMap, PublishError> {
+fn headers(message: &Outgoing) -> Result<HeaderMap, PublishError> {
     let mut headers = HeaderMap::new();
-    for (name, text) in header_lines(message).filter(|(name, _)| with_id || *name != header::MESSAGE_ID) {
+    for (name, text) in header_lines(message) {
         let value: HeaderValue =
             text.parse().map_err(|error| PublishError::Invalid(format!("header {name}: {error}")))?;
         headers.insert(name, value);
@@ -211,9 +218,12 @@ fn headers(message: &Outgoing, with_id: bool) -> Result<HeaderMap, PublishError>
     Ok(headers)
 }
 
+/// Only what has to be said: a message without headers costs everybody less, the broker most, and a body is one
+/// CloudEvent as JSON where nothing else is said.
 fn header_lines(message: &Outgoing) -> impl Iterator<Item = (&'static str, &str)> {
+    let media_type = Some(message.content_type).filter(|media_type| *media_type != CONTENT_TYPE);
     [
-        (header::CONTENT_TYPE, Some(message.content_type)),
+        (header::CONTENT_TYPE, media_type),
         (header::MESSAGE_ID, message.message_id.as_deref()),
         (header::TRACEPARENT, message.traceparent.as_deref()),
     ]
@@ -221,8 +231,10 @@ fn header_lines(message: &Outgoing) -> impl Iterator<Item = (&'static str, &str)
     .filter_map(|(name, text)| Some((name, text?)))
 }
 
-/// What the headers take on the wire: `NATS/1.0`, a line each, an empty line.
+/// What the headers take on the wire, if there are any: `NATS/1.0`, a line each, an empty line.
 fn header_bytes(message: &Outgoing) -> usize {
-    let lines: usize = header_lines(message).map(|(name, text)| name.len() + 2 + text.len() + 2).sum();
-    10 + lines + 2
+    match header_lines(message).map(|(name, text)| name.len() + 2 + text.len() + 2).sum() {
+        0 => 0,
+        lines => 10 + lines + 2,
+    }
 }

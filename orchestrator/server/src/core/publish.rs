@@ -59,7 +59,8 @@ async fn publish(
         commands.into_iter().partition(|command| command.address.participant == *ORCHESTRATOR);
     own.into_iter().for_each(|command| children.ask(command));
     if !commands.is_empty() {
-        let batch = commands.iter().map(|command| outgoing(command, names)).collect();
+        let with_ids = publisher.wants_ids();
+        let batch = commands.iter().map(|command| outgoing(command, names, with_ids)).collect();
         crash::point(crash::BEFORE_PUBLISH);
         let results = publisher.publish(batch).await;
         crash::point(crash::AFTER_PUBLISH);
@@ -81,11 +82,11 @@ async fn publish(
     }
 }
 
-fn outgoing(command: &Command, names: &Names) -> Outgoing {
+fn outgoing(command: &Command, names: &Names, with_id: bool) -> Outgoing {
     Outgoing {
         subject: names.command(&command.address.participant, &command.address.command),
         body: command.encode().into(),
-        message_id: Some(command.effect.message_id(command.send_no)),
+        message_id: with_id.then(|| command.effect.message_id(command.send_no)),
         content_type: CONTENT_TYPE,
         traceparent: None,
         ack: Ack::Shared,

@@ -60,6 +60,17 @@ async fn a_delivery_carries_what_was_published() {
     assert_eq!(delivery.stored_at, stored.stored_at);
 }
 
+#[tokio::test]
+async fn a_message_that_is_what_messages_are_has_no_headers() {
+    let server = Server::start();
+    let broker = ready(&config(&server)).await;
+    let usual = Outgoing { content_type: amends_contract::CONTENT_TYPE, ..message("{}") };
+    broker.publisher().publish(vec![usual]).await.remove(0).unwrap();
+    let delivery = next(&mut broker.consumer(spec("inventory"))).await.remove(0);
+    assert!(delivery.headers().is_empty(), "{:?}", delivery.headers());
+    assert_eq!(delivery.body, "{}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_comes_again_and_everything_else_does() {
     let server = Server::start();

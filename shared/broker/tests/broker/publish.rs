@@ -110,15 +110,6 @@ async fn where_no_stream_takes_the_last_of_a_group_all_of_it_is_offered_again() 
 }
 
 #[tokio::test]
-async fn without_message_ids_the_broker_knows_no_repetition() {
-    let server = Server::start();
-    let broker = ready(&Config { message_ids: false, ..config(&server) }).await;
-    let twice = vec![Outgoing { message_id: Some("a/1".to_owned()), ..message("x") }; 2];
-    let results = broker.publisher().publish(twice).await;
-    assert_eq!(results, [1, 2].map(|seq| Ok(Stored { seq, duplicate: false })));
-}
-
-#[tokio::test]
 async fn a_known_message_id_is_a_duplicate() {
     let server = Server::start();
     let broker = ready(&config(&server)).await;
