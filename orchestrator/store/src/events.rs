@@ -28,13 +28,14 @@ pub struct OutboxRow {
 }
 
 impl Store {
-    /// Up to `limit` events that are not published, in the order of their places.
+    /// Up to `limit` events that are not published and happened at `before` or earlier, in the order of their places.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
-    pub async fn unpublished_events(&self, limit: u32) -> Result<Vec<OutboxRow>, Error> {
+    pub async fn unpublished_events(&self, before: Timestamp, limit: u32) -> Result<Vec<OutboxRow>, Error> {
         let rows = Entity::find()
             .filter(Column::PublishedAtMs.is_null())
+            .filter(Column::CreatedAtMs.lte(before.unix_ms()))
             .order_by_asc(Column::Seq)
             .limit(u64::from(limit))
             .all(self.reader())

@@ -332,10 +332,11 @@ impl SagaFilter {
 }
 
 /// That a saga has ended, as the index of those that have says it: with values that are not bound, for to a bound
-/// one neither database fits a partial index.
+/// one neither database fits a partial index; in the words of the index, for SQLite compares those.
 pub(crate) fn ended() -> SimpleExpr {
+    let is = |status: Status| Column::Status.into_expr().eq(SimpleExpr::Constant(status.as_str().into()));
     let terminal = Status::ALL.into_iter().filter(|status| status.is_terminal());
-    Column::Status.into_expr().is_in(terminal.map(|status| SimpleExpr::Constant(status.as_str().into())))
+    terminal.map(is).reduce(SimpleExpr::or).unwrap_or_else(|| unreachable!("sagas end"))
 }
 
 fn is(definition: &DefinitionRef, digest: Digest) -> Condition {

@@ -20,9 +20,9 @@ use sea_orm::{ConnAcquireErr, DbErr};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use crate::commit::{Batch, by_row};
+use crate::commit::{Batch, Outcome, by_row};
 use crate::error::Blame;
-use crate::{CommitResult, Error, events};
+use crate::{Committed, Error, events};
 
 /// Prepared statements kept: each kind that is used here, and some room.
 const STATEMENTS_KEPT: usize = 32;
@@ -62,7 +62,7 @@ struct Mark {
 
 struct Commit {
     batch: Batch,
-    done: oneshot::Sender<Result<Vec<CommitResult>, Error>>,
+    done: oneshot::Sender<Result<Vec<Committed>, Error>>,
 }
 
 impl Writer {
@@ -71,7 +71,7 @@ impl Writer {
     }
 
     /// Commits a batch. It runs to its end even if the caller goes away.
-    pub(crate) async fn commit(&self, batch: Batch) -> Result<Vec<CommitResult>, Error> {
+    pub(crate) async fn commit(&self, batch: Batch) -> Result<Vec<Committed>, Error> {
         let (done, result) = oneshot::channel();
         self.ask(Job::Commit(Commit { batch, done }))?;
         result.await.unwrap_or_else(|_| Err(Error::OutcomeUnknown(ended())))
@@ -163,12 +163,13 @@ impl Thread {
         for Mark { done, .. } in marks {
             let _ = done.send(outcome.as_ref().map(|_| ()).map_err(Trouble::error));
         }
-        if let Some(Commit { done, .. }) = commit {
-            let _ = done.send(outcome.map_err(|trouble| trouble.error()));
+        if let Some(Commit { batch, done }) = commit {
+            let outcomes = outcome.map_err(|trouble| trouble.error());
+            let _ = done.send(outcomes.map(|outcomes| batch.concluded(outcomes)));
         }
     }
 
-    fn transact(&mut self, marks: &[Mark], batch: Option<&Batch>) -> Result<Vec<CommitResult>, Trouble> {
+    fn transact(&mut self, marks: &[Mark], batch: Option<&Batch>) -> Result<Vec<Outcome>, Trouble> {
         // Giving the connection back is the runtime's work, too.
         let _entered = self.runtime.enter();
         let _turn = self.runtime.block_on(self.pool.acquire()).map_err(Trouble::waiting)?;
@@ -202,21 +203,21 @@ fn in_transaction(
     connection: &mut Connection,
     marks: &[Mark],
     batch: Option<&Batch>,
-) -> Result<Vec<CommitResult>, Trouble> {
+) -> Result<Vec<Outcome>, Trouble> {
     // A deferred one fails at once when it turns to writing while another process writes, whatever the busy
     // timeout says.
     let begun = connection.transaction_with_behavior(TransactionBehavior::Immediate);
     let transaction = begun.map_err(Trouble::undone)?;
-    let results = carry_out(&transaction, marks, batch).map_err(Trouble::undone)?;
+    let outcomes = carry_out(&transaction, marks, batch).map_err(Trouble::undone)?;
     transaction.commit().map_err(Trouble::at_commit)?;
-    Ok(results)
+    Ok(outcomes)
 }
 
 fn carry_out(
     transaction: &Transaction<'_>,
     marks: &[Mark],
     batch: Option<&Batch>,
-) -> rusqlite::Result<Vec<CommitResult>> {
+) -> rusqlite::Result<Vec<Outcome>> {
     for Mark { seqs, at, .. } in marks {
         events::mark(transaction, seqs, *at)?;
     }

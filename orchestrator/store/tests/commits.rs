@@ -4,6 +4,7 @@ use amends_contract::SagaId;
 use amends_store::{CommitResult, ErrorKind, SagaFilter};
 
 use crate::database::Database;
+use crate::events::ANY_TIME;
 use crate::sagas::{assert_gapless, completed, id, next, saga, start, start_of, started, won};
 
 on_both_databases!(
@@ -53,7 +54,7 @@ async fn a_batch_larger_than_a_statement_is_still_one_commit(db: Database) {
     let loaded = db.store.load(&ids).await.unwrap();
     assert_eq!(loaded.sagas.len(), 700);
     assert!(loaded.sagas.iter().all(|saga| saga.version == 2));
-    assert_eq!(db.store.unpublished_events(1_000).await.unwrap().len(), 700);
+    assert_eq!(db.store.unpublished_events(ANY_TIME, 1_000).await.unwrap().len(), 700);
     assert_gapless(&db.store, id(699)).await;
 }
 
@@ -70,7 +71,7 @@ async fn only_winners_leave_journal_labels_and_events(db: Database) {
     for write in [late, again] {
         assert_eq!(db.store.commit(&[write]).await.unwrap(), [CommitResult::Conflict]);
     }
-    let events = db.store.unpublished_events(10).await.unwrap();
+    let events = db.store.unpublished_events(ANY_TIME, 10).await.unwrap();
     assert_eq!(
         events.iter().map(|event| event.message_type.as_str()).collect::<Vec<_>>(),
         ["event.order.created"]

@@ -22,6 +22,7 @@ use super::config::LoopsConfig;
 use super::dead_letters::DeadLetters;
 use super::decide::{Decided, decide, poison, started};
 use super::definitions::Definitions;
+use super::events::{Written, remembered_max};
 use super::publish::Publication;
 use super::recent::Recent;
 use super::settled::Settled;
@@ -46,8 +47,8 @@ pub(crate) struct Batches {
     pub(crate) publications: mpsc::Sender<Publication>,
     /// Is told of the ends of sagas that are steps of others.
     pub(crate) children: children::Handle,
-    /// Wakes the loop that publishes events.
-    pub(crate) events: Arc<Notify>,
+    /// Learns of events that are to be published.
+    pub(crate) events: Written,
     /// Wakes the loop that gives places.
     pub(crate) places: Arc<Notify>,
 }
@@ -306,8 +307,8 @@ impl Batches {
         match (committed.result, work.task) {
             (CommitResult::Won, task) => {
                 let saga = Arc::new(write.saga);
-                if !write.events.is_empty() {
-                    self.events.notify_one();
+                if !committed.events.is_empty() {
+                    self.events.add(committed.events, remembered_max(&self.config));
                 }
                 if saga.places().next().is_some() {
                     self.places.notify_one();

@@ -175,7 +175,7 @@ impl Core {
         let admission = admission::Admission::new(config);
         let pulse = pulse::Pulse::new(config.idle_interval_ms);
         let settled = settled::Settled::new(&admission);
-        let events = Arc::new(Notify::new());
+        let events = events::Written::default();
         let dead_letters = dead_letters::DeadLetters::of(broker, Stream::Reply);
         let (children, child_loop) = children::Children::new(&store, &definitions, &inputs, config);
         let (wanted, batch_count_max) = (Arc::new(Notify::new()), config.batch_count_max);
@@ -188,7 +188,7 @@ impl Core {
             dead_letters: dead_letters.clone(),
             publications,
             children: children.clone(),
-            events: Arc::clone(&events),
+            events: events.clone(),
             places: Arc::clone(&wanted),
         };
         let halts = ParticipantPauses::default();

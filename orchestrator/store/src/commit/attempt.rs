@@ -10,19 +10,19 @@ use sea_orm::{DatabaseTransaction, DbErr, EntityName as _, QueryResult};
 use uuid::Uuid;
 
 use super::CommitResult;
-use super::batch::{Batch, CHANGING, EVENTS, FIXED, JOURNAL, KEYS, Key, LABELS, Row, names};
+use super::batch::{Batch, CHANGING, Change, EVENTS, FIXED, JOURNAL, KEYS, Key, LABELS, Outcome, Row, names};
 use crate::entity::{idempotency, journal, outbox, saga, saga_label};
 use crate::places::{self, PlaceRows};
-use crate::{Error, Store, multi};
+use crate::{Error, OutboxRow, Store, multi};
 
 impl Store {
-    pub(super) async fn attempt(&self, batch: &Batch) -> Result<Vec<CommitResult>, Error> {
+    pub(super) async fn attempt(&self, batch: &Batch) -> Result<Vec<Outcome>, Error> {
         let transaction = self.begin().await?;
         let attempt = Attempt { store: self, db: &transaction };
         match attempt.run(batch).await {
-            Ok(results) => {
+            Ok(outcomes) => {
                 transaction.commit().await.map_err(Error::at_commit)?;
-                Ok(results)
+                Ok(outcomes)
             }
             Err(error) => {
                 // Awaited, so that the connection is clean when the next batch takes it.
@@ -41,24 +41,25 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    async fn run(&self, batch: &Batch) -> Result<Vec<CommitResult>, DbErr> {
-        let mut results = vec![CommitResult::Conflict; batch.len];
+    async fn run(&self, batch: &Batch) -> Result<Vec<Outcome>, DbErr> {
+        let mut outcomes = vec![Outcome::from(CommitResult::Conflict); batch.len];
         let refused = self.take_keys(&batch.rows).await?;
         let (refused_rows, open): (Vec<&Row>, Vec<&Row>) =
             batch.rows.iter().partition(|row| refused.contains_key(&row.id));
         for row in refused_rows {
-            results[row.place] = refused[&row.id];
+            outcomes[row.place] = refused[&row.id].into();
         }
         let mut won = self.insert_new(&open).await?;
         won.extend(self.update_changed(&open).await?);
         let (winners, losers): (Vec<&Row>, Vec<&Row>) =
             open.into_iter().partition(|row| won.contains(&row.id));
         self.give_back_keys(&losers).await?;
-        self.insert_with_sagas(&winners).await?;
+        let mut seqs = self.insert_with_sagas(&winners).await?;
         for row in winners {
-            results[row.place] = CommitResult::Won;
+            let seqs = row.events.iter().filter_map(|event| seqs.remove(&event.event_id)).collect();
+            outcomes[row.place] = Outcome { result: CommitResult::Won, seqs };
         }
-        Ok(results)
+        Ok(outcomes)
     }
 
     /// Takes the idempotency keys; returns the sagas whose key is taken already.
@@ -102,7 +103,7 @@ impl Attempt<'_> {
 
     async fn insert_new(&self, rows: &[&Row]) -> Result<HashSet<Uuid>, DbErr> {
         let values: Vec<&[Value]> =
-            rows.iter().filter(|row| row.is_new).map(|row| row.saga.as_slice()).collect();
+            rows.iter().filter(|row| row.change == Change::New).map(|row| row.saga.as_slice()).collect();
         let columns = names(FIXED.iter().chain(&CHANGING));
         let conflict = "ON CONFLICT (id) DO NOTHING RETURNING id";
         let returned = self.insert((saga::Entity.table_name(), &columns), &values, conflict).await?;
@@ -113,7 +114,7 @@ impl Attempt<'_> {
     /// which an UPDATE that joins takes them is the planner's.
     async fn update_changed(&self, rows: &[&Row]) -> Result<HashSet<Uuid>, DbErr> {
         let values: Vec<&[Value]> =
-            rows.iter().filter(|row| !row.is_new).map(|row| row.saga.as_slice()).collect();
+            rows.iter().filter(|row| row.change != Change::New).map(|row| row.saga.as_slice()).collect();
         let table = saga::Entity.table_name();
         let columns = names(&CHANGING).into_iter().enumerate();
         let set =
@@ -128,16 +129,20 @@ impl Attempt<'_> {
         ids(&self.run_multi(head, &values, &tail).await?, "id")
     }
 
-    /// What hangs on the sagas that were won.
-    async fn insert_with_sagas(&self, winners: &[&Row]) -> Result<(), DbErr> {
+    /// What hangs on the sagas that were won; gives the places of their events by the events' ids.
+    async fn insert_with_sagas(&self, winners: &[&Row]) -> Result<HashMap<String, i64>, DbErr> {
         let journal: Vec<&[Value]> = winners.iter().map(|row| row.journal.as_slice()).collect();
         let labels: Vec<&[Value]> = winners.iter().flat_map(|row| &row.labels).map(Vec::as_slice).collect();
-        let events: Vec<&[Value]> = winners.iter().flat_map(|row| &row.events).map(Vec::as_slice).collect();
+        let events: Vec<[Value; EVENTS.len()]> =
+            winners.iter().flat_map(|row| &row.events).map(event_values).collect();
+        let events: Vec<&[Value]> = events.iter().map(<[Value; EVENTS.len()]>::as_slice).collect();
         self.insert((journal::Entity.table_name(), &names(&JOURNAL)), &journal, "").await?;
         self.insert((saga_label::Entity.table_name(), &names(&LABELS)), &labels, "").await?;
-        self.insert((outbox::Entity.table_name(), &names(&EVENTS)), &events, "").await?;
+        let outbox = (outbox::Entity.table_name(), names(&EVENTS));
+        let events = self.insert((outbox.0, &outbox.1), &events, "RETURNING event_id, seq").await?;
         let places: Vec<&PlaceRows> = winners.iter().map(|row| &row.places).collect();
-        places::write(self.db, self.store.dialect(), self.store.config().rows_max, &places).await
+        places::write(self.db, self.store.dialect(), self.store.config().rows_max, &places).await?;
+        events.iter().map(|row| Ok((row.try_get("", "event_id")?, row.try_get("", "seq")?))).collect()
     }
 
     async fn insert(
@@ -154,6 +159,16 @@ impl Attempt<'_> {
         let rows_max = self.store.config().rows_max;
         multi::run(self.db, self.store.dialect(), rows_max, head, rows, tail).await
     }
+}
+
+/// In the order of [`EVENTS`].
+fn event_values(row: &OutboxRow) -> [Value; EVENTS.len()] {
+    [
+        row.event_id.as_str().into(),
+        row.message_type.as_str().into(),
+        row.envelope.as_str().into(),
+        row.created_at.unix_ms().into(),
+    ]
 }
 
 impl Key {

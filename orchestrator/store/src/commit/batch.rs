@@ -6,19 +6,19 @@ use std::borrow::Borrow;
 use std::collections::HashSet;
 use std::fmt::Display;
 
-use amends_contract::Event;
+use amends_contract::{Event, Timestamp};
 use amends_engine::Saga;
 use sea_orm::IdenStatic;
 use sea_orm::sea_query::Value;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{IdempotencyKey, Write};
+use super::{CommitResult, Committed, IdempotencyKey, Write};
 use crate::entity::saga::Column;
 use crate::entity::{idempotency, journal, outbox, saga_label};
 use crate::places::PlaceRows;
 use crate::text::indexed;
-use crate::{Error, Outage};
+use crate::{Error, Outage, OutboxRow};
 
 /// Columns that each transition writes, after the id and the expected version.
 pub(super) const CHANGING: [Column; 15] = [
@@ -70,7 +70,42 @@ pub(crate) struct Batch {
     /// In the order of their ids.
     pub(super) rows: Vec<Row>,
     /// Of the states as JSON, in bytes, in the caller's order.
-    pub(super) sizes: Vec<usize>,
+    sizes: Vec<usize>,
+}
+
+/// What the database made of one write.
+#[derive(Clone, Debug)]
+pub(crate) struct Outcome {
+    pub(super) result: CommitResult,
+    /// The places of its events in the outbox, in their order.
+    pub(super) seqs: Vec<i64>,
+}
+
+impl From<CommitResult> for Outcome {
+    fn from(result: CommitResult) -> Self {
+        Self { result, seqs: Vec::new() }
+    }
+}
+
+/// What happens to a saga.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// It begins.
+    New,
+    /// It goes on.
+    Step,
+    /// It ends.
+    End,
+}
+
+impl Change {
+    fn of(write: &Write) -> Self {
+        match write.expected_version {
+            0 => Self::New,
+            _ if write.saga.status().is_terminal() => Self::End,
+            _ => Self::Step,
+        }
+    }
 }
 
 /// One write.
@@ -78,12 +113,13 @@ pub(super) struct Row {
     /// Its place in the caller's list.
     pub(super) place: usize,
     pub(super) id: Uuid,
-    pub(super) is_new: bool,
+    pub(super) change: Change,
     /// Of a new saga [`FIXED`] and [`CHANGING`], else id, expected version and [`CHANGING`].
     pub(super) saga: Vec<Value>,
     pub(super) journal: Vec<Value>,
     pub(super) labels: Vec<Vec<Value>>,
-    pub(super) events: Vec<Vec<Value>>,
+    /// They have no places yet.
+    pub(super) events: Vec<OutboxRow>,
     pub(super) places: PlaceRows,
     pub(super) key: Option<Key>,
 }
@@ -114,6 +150,22 @@ impl Batch {
         rows.sort_unstable_by_key(|row| row.id);
         Ok(Self { len, rows, sizes })
     }
+
+    /// What the caller is told; `outcomes` are in its order.
+    pub(crate) fn concluded(self, outcomes: Vec<Outcome>) -> Vec<Committed> {
+        let mut events: Vec<Vec<OutboxRow>> = Vec::new();
+        events.resize_with(self.len, Vec::new);
+        for row in self.rows {
+            events[row.place] = row.events;
+        }
+        let each = outcomes.into_iter().zip(self.sizes).zip(events);
+        each.map(|((Outcome { result, seqs }, state_bytes), events)| Committed {
+            result,
+            state_bytes,
+            events: events.into_iter().zip(seqs).map(|(event, seq)| OutboxRow { seq, ..event }).collect(),
+        })
+        .collect()
+    }
 }
 
 impl Row {
@@ -130,7 +182,8 @@ impl Row {
             return Err(poison(saga, &why));
         }
         let id = saga.id.uuid();
-        let is_new = *expected_version == 0;
+        let change = Change::of(write);
+        let is_new = change == Change::New;
         let mut columns =
             if is_new { fixed(saga).to_vec() } else { vec![id.into(), int(*expected_version).into()] };
         columns.extend(changing(saga, state));
@@ -139,11 +192,11 @@ impl Row {
         Ok(Self {
             place,
             id,
-            is_new,
+            change,
             saga: columns,
             journal: vec![id.into(), int(entry.seq).into(), json(saga, entry)?.into()],
             labels,
-            events: events.iter().map(|event| event_row(event, at_ms)).collect(),
+            events: events.iter().map(|event| event_row(event, entry.at)).collect(),
             places: PlaceRows::new(saga),
             key: idempotency.as_ref().map(|key| Key::new(key, id, at_ms)),
         })
@@ -221,10 +274,17 @@ fn labels(saga: &Saga) -> Vec<Vec<Value>> {
         .collect()
 }
 
-fn event_row(event: &Event, at_ms: i64) -> Vec<Value> {
+/// The event's row, which has no place yet.
+fn event_row(event: &Event, at: Timestamp) -> OutboxRow {
     let envelope =
         String::from_utf8(event.encode()).unwrap_or_else(|_| unreachable!("JSON that we write is UTF-8"));
-    vec![event.id.clone().into(), event.message_type().into(), envelope.into(), at_ms.into()]
+    OutboxRow {
+        seq: 0,
+        event_id: event.id.clone(),
+        message_type: event.message_type(),
+        envelope,
+        created_at: at,
+    }
 }
 
 /// A counter as its BIGINT column has it.

@@ -8,14 +8,15 @@ use std::sync::LazyLock;
 
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{OptionalExtension as _, Statement, Transaction, params_from_iter};
-use sea_orm::EntityName as _;
 use sea_orm::sea_query::Value;
+use sea_orm::{EntityName as _, IdenStatic as _};
 use uuid::Uuid;
 
 use super::CommitResult;
-use super::batch::{Batch, CHANGING, EVENTS, FIXED, JOURNAL, KEYS, Key, LABELS, Row, names};
+use super::batch::{Batch, CHANGING, Change, EVENTS, FIXED, JOURNAL, KEYS, Key, LABELS, Outcome, Row, names};
+use crate::entity::saga::Column;
 use crate::entity::{idempotency, journal, outbox, saga, saga_label};
-use crate::places;
+use crate::{OutboxRow, places};
 
 /// The statements, each for one row.
 struct Sql {
@@ -23,6 +24,8 @@ struct Sql {
     holder: String,
     give_back: String,
     insert_saga: String,
+    /// Where nothing changes that sagas are found by, but for when they are due.
+    update_state: String,
     update_saga: String,
     journal: String,
     label: String,
@@ -32,19 +35,47 @@ struct Sql {
 static SQL: LazyLock<Sql> = LazyLock::new(|| {
     let (sagas, keys) = (saga::Entity.table_name(), idempotency::Entity.table_name());
     let own_key = r#"owner = ?1 AND "key" = ?2"#;
-    let set: Vec<String> =
-        names(&CHANGING).into_iter().enumerate().map(|(n, name)| format!("{name} = ?{}", n + 3)).collect();
+    let own_saga = "id = ?1 AND version = ?2";
+    let bound = CHANGING.iter().zip(3..);
+    let set = |column: &Column, place: i32| format!("{} = ?{place}", column.as_str());
+    let all: Vec<String> = bound.clone().map(|(column, place)| set(column, place)).collect();
+    let found_by = names(&FOUND_BY);
+    let (found_by, state): (Vec<_>, Vec<_>) =
+        bound.partition(|(column, _)| found_by.contains(&column.as_str()));
+    let state: Vec<String> = state.into_iter().map(|(column, place)| set(column, place)).collect();
+    let same: Vec<String> =
+        found_by.into_iter().map(|(column, place)| format!("{} IS ?{place}", column.as_str())).collect();
     Sql {
         take_key: insert(keys, &names(&KEYS), r#"ON CONFLICT (owner, "key") DO NOTHING"#),
         holder: format!("SELECT saga_id FROM {keys} WHERE {own_key}"),
         give_back: format!("DELETE FROM {keys} WHERE {own_key}"),
         insert_saga: insert(sagas, &names(FIXED.iter().chain(&CHANGING)), "ON CONFLICT (id) DO NOTHING"),
-        update_saga: format!("UPDATE {sagas} SET {} WHERE id = ?1 AND version = ?2", set.join(", ")),
+        update_state: format!(
+            "UPDATE {sagas} SET {} WHERE {own_saga} AND {}",
+            state.join(", "),
+            same.join(" AND ")
+        ),
+        update_saga: format!("UPDATE {sagas} SET {} WHERE {own_saga}", all.join(", ")),
         journal: insert(journal::Entity.table_name(), &names(&JOURNAL), ""),
         label: insert(saga_label::Entity.table_name(), &names(&LABELS), ""),
         event: insert(outbox::Entity.table_name(), &names(&EVENTS), ""),
     }
 });
+
+/// Columns that sagas are found by. SQLite takes a row out of each index whose columns an UPDATE names and puts it back,
+/// whether they change or not, and from one input to the next they rarely do.
+const FOUND_BY: [Column; 10] = [
+    Column::Status,
+    Column::NeedsAttention,
+    Column::Awaiting,
+    Column::Held,
+    Column::HeldBy,
+    Column::Overdue,
+    Column::Paused,
+    Column::Alarm,
+    Column::FailureCode,
+    Column::FailureStep,
+];
 
 /// Inserts one row into the table; `tail` may say what to do on a conflict.
 pub(crate) fn insert(table: &str, columns: &[&str], tail: &str) -> String {
@@ -59,17 +90,22 @@ pub(crate) fn execute(statement: &mut Statement<'_>, values: &[Value]) -> rusqli
 }
 
 /// Writes the batch; the results are in the caller's order.
-pub(crate) fn commit(db: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<Vec<CommitResult>> {
-    let mut results = vec![CommitResult::Conflict; batch.len];
-    let refused = take_keys(db, batch, &mut results)?;
+pub(crate) fn commit(db: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<Vec<Outcome>> {
+    let mut outcomes = vec![Outcome::from(CommitResult::Conflict); batch.len];
+    let refused = take_keys(db, batch, &mut outcomes)?;
     let mut insert_saga = db.prepare_cached(&SQL.insert_saga)?;
+    let mut update_state = db.prepare_cached(&SQL.update_state)?;
     let mut update_saga = db.prepare_cached(&SQL.update_saga)?;
     let mut journal = db.prepare_cached(&SQL.journal)?;
     let mut label = db.prepare_cached(&SQL.label)?;
     let mut event = db.prepare_cached(&SQL.event)?;
     for row in batch.rows.iter().filter(|row| !refused[row.place]) {
-        let saga = if row.is_new { &mut insert_saga } else { &mut update_saga };
-        if execute(saga, &row.saga)? == 0 {
+        let won = match row.change {
+            Change::New => execute(&mut insert_saga, &row.saga)?,
+            Change::Step if execute(&mut update_state, &row.saga)? == 1 => 1,
+            Change::Step | Change::End => execute(&mut update_saga, &row.saga)?,
+        };
+        if won == 0 {
             give_back_key(db, row)?;
             continue;
         }
@@ -77,21 +113,19 @@ pub(crate) fn commit(db: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<Ve
         for values in &row.labels {
             execute(&mut label, values)?;
         }
-        for values in &row.events {
-            execute(&mut event, values)?;
+        let mut seqs = Vec::with_capacity(row.events.len());
+        for OutboxRow { event_id, message_type, envelope, created_at, .. } in &row.events {
+            event.execute((event_id, message_type, envelope, created_at.unix_ms()))?;
+            seqs.push(db.last_insert_rowid());
         }
         places::write_one(db, &row.places)?;
-        results[row.place] = CommitResult::Won;
+        outcomes[row.place] = Outcome { result: CommitResult::Won, seqs };
     }
-    Ok(results)
+    Ok(outcomes)
 }
 
 /// Takes the idempotency keys; tells, by place, which rows are refused because theirs is taken.
-fn take_keys(
-    db: &Transaction<'_>,
-    batch: &Batch,
-    results: &mut [CommitResult],
-) -> rusqlite::Result<Vec<bool>> {
+fn take_keys(db: &Transaction<'_>, batch: &Batch, outcomes: &mut [Outcome]) -> rusqlite::Result<Vec<bool>> {
     let mut refused = vec![false; batch.len];
     let mut keyed: Vec<(&Row, &Key)> =
         batch.rows.iter().filter_map(|row| Some((row, row.key.as_ref()?))).collect();
@@ -106,7 +140,8 @@ fn take_keys(
         let holder: Option<Vec<u8>> = holder.query_row(pair, |found| found.get(0)).optional()?;
         // Our own earlier try may hold the key, if its outcome was unknown: then the saga is there.
         let is_ours = holder.and_then(|id| Uuid::from_slice(&id).ok()) == Some(row.id);
-        results[row.place] = if is_ours { CommitResult::Conflict } else { CommitResult::DuplicateKey };
+        let result = if is_ours { CommitResult::Conflict } else { CommitResult::DuplicateKey };
+        outcomes[row.place] = result.into();
         refused[row.place] = true;
     }
     Ok(refused)
@@ -136,5 +171,40 @@ impl ToSql for Bound<'_> {
             _ => unreachable!("no column of a commit is of another type"),
         };
         Ok(ToSqlOutput::Borrowed(value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Access, Config, Store};
+
+    #[tokio::test]
+    async fn no_row_makes_sqlite_build_a_table_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.db");
+        let config = Config { url: format!("sqlite://{}", file.display()), ..Config::default() };
+        Store::connect(&config, Access::Exclusive).await.unwrap().migrate().await.unwrap();
+        let db = rusqlite::Connection::open(file).unwrap();
+        let Sql {
+            take_key,
+            holder,
+            give_back,
+            insert_saga,
+            update_state,
+            update_saga,
+            journal,
+            label,
+            event,
+        } = &*SQL;
+        for sql in
+            [take_key, holder, give_back, insert_saga, update_state, update_saga, journal, label, event]
+        {
+            let mut explain = db.prepare(&format!("EXPLAIN {sql}")).unwrap();
+            let steps = explain.raw_query().mapped(|step| step.get("opcode"));
+            let steps: Vec<String> = steps.map(Result::unwrap).collect();
+            assert!(steps.iter().any(|step| step == "Transaction"), "{steps:?}");
+            assert!(!steps.iter().any(|step| step == "OpenEphemeral"), "{sql}");
+        }
     }
 }

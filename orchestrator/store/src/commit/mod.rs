@@ -22,9 +22,9 @@ use sea_orm::DbErr;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-pub(crate) use self::batch::Batch;
+pub(crate) use self::batch::{Batch, Outcome};
 use crate::error::Blame;
-use crate::{Error, Store};
+use crate::{Error, OutboxRow, Store};
 
 /// What one transition leaves behind.
 #[derive(Clone, Debug)]
@@ -65,13 +65,15 @@ pub enum CommitResult {
     DuplicateKey,
 }
 
-/// A write's result, and how many bytes the saga's state has as JSON.
-#[derive(Clone, Copy, Debug)]
+/// What became of a write, and what is known of it then.
+#[derive(Clone, Debug)]
 pub struct Committed {
     /// What became of it.
     pub result: CommitResult,
-    /// Of the state that was to be written.
+    /// How many bytes the state has as JSON that was to be written.
     pub state_bytes: usize,
+    /// Its events as they stand in the outbox; none of a write that did not win.
+    pub events: Vec<OutboxRow>,
 }
 
 impl PartialEq<CommitResult> for Committed {
@@ -92,19 +94,17 @@ impl Store {
         if writes.is_empty() {
             return Ok(Vec::new());
         }
-        let mut batch = Batch::new(writes)?;
-        let sizes = std::mem::take(&mut batch.sizes);
-        let results = match self.sqlite_writer() {
-            Some(writer) => writer.commit(batch).await?,
-            None => self.commit_by_itself(batch).await?,
-        };
-        let each = results.into_iter().zip(sizes);
-        Ok(each.map(|(result, state_bytes)| Committed { result, state_bytes }).collect())
+        let batch = Batch::new(writes)?;
+        match self.sqlite_writer() {
+            Some(writer) => writer.commit(batch).await,
+            None => self.commit_by_itself(batch).await,
+        }
     }
 
-    async fn commit_by_itself(&self, batch: Batch) -> Result<Vec<CommitResult>, Error> {
+    async fn commit_by_itself(&self, batch: Batch) -> Result<Vec<Committed>, Error> {
         let store = self.clone();
-        let commit = async move { store.commit_batch(&batch).await };
+        let commit =
+            async move { store.commit_batch(&batch).await.map(|outcomes| batch.concluded(outcomes)) };
         match tokio::spawn(commit.in_current_span()).await {
             Ok(results) => results,
             Err(error) => match error.try_into_panic() {
@@ -114,7 +114,7 @@ impl Store {
         }
     }
 
-    async fn commit_batch(&self, batch: &Batch) -> Result<Vec<CommitResult>, Error> {
+    async fn commit_batch(&self, batch: &Batch) -> Result<Vec<Outcome>, Error> {
         let mut tries = 1;
         loop {
             let error = match self.attempt(batch).await {

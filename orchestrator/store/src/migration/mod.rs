@@ -12,6 +12,7 @@ mod m0007_outages;
 mod m0008_growth;
 mod m0009_retention;
 mod m0010_participants;
+mod m0011_ended;
 
 use std::time::Duration;
 
@@ -38,6 +39,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0008_growth::Migration),
             Box::new(m0009_retention::Migration),
             Box::new(m0010_participants::Migration),
+            Box::new(m0011_ended::Migration),
         ]
     }
 }
