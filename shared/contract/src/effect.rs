@@ -64,7 +64,7 @@ impl FromStr for SagaId {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let uuid = Uuid::try_parse(text).ok().filter(|uuid| uuid.get_version_num() == 7);
         // Only the one way of writing it: ids are compared as text in databases and logs.
-        match uuid.filter(|uuid| uuid.as_hyphenated().to_string() == text) {
+        match uuid.filter(|uuid| uuid.as_hyphenated().encode_lower(&mut Uuid::encode_buffer()) == text) {
             Some(uuid) => Ok(Self(uuid)),
             None => Err(InvalidId::new("saga id", text, "a lower-case hyphenated UUID of version 7")),
         }
@@ -73,7 +73,7 @@ impl FromStr for SagaId {
 
 impl fmt::Display for SagaId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0.as_hyphenated(), f)
+        f.write_str(self.0.as_hyphenated().encode_lower(&mut Uuid::encode_buffer()))
     }
 }
 
@@ -171,7 +171,19 @@ impl EffectId {
 
 impl fmt::Display for EffectId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/{}/{}", self.saga, self.step, self.direction.as_str(), self.epoch)
+        let Self { saga, step, direction, epoch } = self;
+        // In pieces: it is written more often than anything else, and most of its parts are there as they are to be.
+        fmt::Display::fmt(saga, f)?;
+        f.write_str("/")?;
+        f.write_str(&step.name)?;
+        if let Some(index) = step.index {
+            write!(f, ".{index}")?;
+        }
+        f.write_str(match direction {
+            Direction::Forward => "/do/",
+            Direction::Backward => "/undo/",
+        })?;
+        write!(f, "{epoch}")
     }
 }
 
@@ -258,7 +270,7 @@ impl InvalidId {
 
 impl Serialize for SagaId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(self.0.as_hyphenated().encode_lower(&mut Uuid::encode_buffer()))
     }
 }
 

@@ -18,7 +18,7 @@ pub const FENCE: &str = "fence";
 
 /// Message headers. They only help: a reader never needs them.
 pub mod header {
-    /// On events and dead letters, and on commands if wished: the envelope's `id`, for the broker's duplicate window. Never on replies.
+    /// The envelope's `id`, for the broker's duplicate window. Never on replies.
     pub const MESSAGE_ID: &str = "Nats-Msg-Id";
     /// The media type of the body.
     pub const CONTENT_TYPE: &str = "Content-Type";

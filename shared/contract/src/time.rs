@@ -83,9 +83,12 @@ impl FromStr for Timestamp {
     }
 }
 
-impl fmt::Display for Timestamp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let date = self.to_datetime();
+/// A moment's text, where it was made.
+struct Text([u8; 24]);
+
+impl Text {
+    fn of(moment: Timestamp) -> Self {
+        let date = moment.to_datetime();
         let (year, ms) = (date.year().unsigned_abs(), date.timestamp_subsec_millis());
         // By hand, because it is written often and chrono's own way costs several allocations.
         let mut text = *b"0000-00-00T00:00:00.000Z";
@@ -103,7 +106,17 @@ impl fmt::Display for Timestamp {
                 rest /= 10;
             }
         }
-        f.write_str(std::str::from_utf8(&text).unwrap_or_else(|_| unreachable!("digits are ASCII")))
+        Self(text)
+    }
+
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_else(|_| unreachable!("digits are ASCII"))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(Text::of(*self).as_str())
     }
 }
 
@@ -115,7 +128,7 @@ impl fmt::Debug for Timestamp {
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(Text::of(*self).as_str())
     }
 }
 

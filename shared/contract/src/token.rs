@@ -3,15 +3,16 @@
 //! Invariant: a `Token` matches `[a-z0-9-]{1,64}`, so it can stand in a NATS subject, an effect id and
 //! a URL without escaping.
 
-use std::{borrow::Borrow, fmt, ops::Deref, str::FromStr, sync::Arc};
+use std::{borrow::Borrow, fmt, ops::Deref, str::FromStr};
 
+use compact_str::CompactString;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::as_text;
 
-/// A name of 1 to 64 characters out of `a-z`, `0-9` and `-`. Cheap to clone.
+/// A name of 1 to 64 characters out of `a-z`, `0-9` and `-`. One of up to 24 takes no memory of its own.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Token(Arc<str>);
+pub struct Token(CompactString);
 
 /// The text is no token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,7 +29,7 @@ impl Token {
     /// [`InvalidToken`] when it does not match `[a-z0-9-]{1,64}`.
     pub fn new(text: &str) -> Result<Self, InvalidToken> {
         if Self::is_valid(text) {
-            Ok(Self(Arc::from(text)))
+            Ok(Self(CompactString::from(text)))
         } else {
             // An error message is no place for a megabyte of somebody's text.
             Err(InvalidToken(text.chars().take(80).collect()))
@@ -89,7 +90,7 @@ impl fmt::Display for Token {
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&*self.0, f)
+        fmt::Debug::fmt(self.as_str(), f)
     }
 }
 
