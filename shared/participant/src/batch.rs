@@ -6,7 +6,7 @@
 //!
 //! Invariant: effects, rows, replies and events of a batch are committed together or not at all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use amends_contract::{Event, Timestamp};
 use amends_inbox::{Decision, decide};
@@ -52,6 +52,18 @@ pub(crate) enum Setback {
     /// Another process handled one of the commands at the same time.
     #[error("another process was faster")]
     Raced,
+    /// Commands that were to be done at once have to be done one by one.
+    #[error("not at once")]
+    Together,
+}
+
+/// How commands are done that bulk handlers do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bulk {
+    /// Those of one name together.
+    Together,
+    /// Each alone.
+    Apart,
 }
 
 impl Setback {
@@ -59,7 +71,7 @@ impl Setback {
     pub(crate) fn failure(&self) -> Failure {
         match self {
             Self::Database(error) => Failure::of(error),
-            Self::Raced => Failure::Contention,
+            Self::Raced | Self::Together => Failure::Contention,
         }
     }
 }
@@ -94,8 +106,15 @@ pub(crate) struct Writes {
 
 /// Handles the tasks in one transaction; answers in their order.
 pub(crate) async fn attempt(core: &Core, tasks: &[Task]) -> Result<Vec<Done>, Setback> {
+    match transact(core, tasks, Bulk::Together).await {
+        Err(Setback::Together) => transact(core, tasks, Bulk::Apart).await,
+        done => done,
+    }
+}
+
+async fn transact(core: &Core, tasks: &[Task], bulk: Bulk) -> Result<Vec<Done>, Setback> {
     let tx = core.db.begin().await?;
-    match within(core, &tx, tasks).await {
+    match within(core, &tx, tasks, bulk).await {
         Ok((done, has_events)) => {
             tx.commit().await?;
             histogram!(meter::BATCH).record(u32::try_from(tasks.len()).unwrap_or(u32::MAX));
@@ -114,13 +133,21 @@ pub(crate) async fn attempt(core: &Core, tasks: &[Task]) -> Result<Vec<Done>, Se
     }
 }
 
-async fn within(core: &Core, tx: &DatabaseTransaction, tasks: &[Task]) -> Result<(Vec<Done>, bool), Setback> {
+async fn within(
+    core: &Core,
+    tx: &DatabaseTransaction,
+    tasks: &[Task],
+    bulk: Bulk,
+) -> Result<(Vec<Done>, bool), Setback> {
     let now = dialect::now(tx).await?;
     let rows = inbox::find(tx, &effects(tasks), false).await?;
     let decisions: Vec<Decision> = tasks.iter().map(|task| look(core, task, &rows, now)).collect();
     lock(core, tx, tasks, &decisions).await?;
     let mut batch = Batch { core, tx, now, rows, writes: Writes::default() };
-    let mut at_once = bulk::run(&mut batch, tasks, &decisions).await?;
+    let mut at_once = match bulk {
+        Bulk::Together => bulk::run(&mut batch, tasks, &decisions).await?,
+        Bulk::Apart => HashMap::new(),
+    };
     let mut done = Vec::with_capacity(tasks.len());
     for (place, (task, decision)) in tasks.iter().zip(decisions).enumerate() {
         if place == tasks.len() / 2 {

@@ -1,17 +1,16 @@
 //! The commands of a batch that bulk handlers do, many at once.
 //!
-//! Invariant: what is done here has a final, legal, sendable outcome, each; in any other case nothing is done, and
-//! the commands are left to be done alone, where one cannot harm another.
+//! Invariant: what is done here has a final, legal, sendable outcome, each; in any other case the transaction is to be
+//! rolled back, and the commands are to be done alone, where one cannot harm another.
 
 use std::collections::{BTreeMap, HashMap};
 
 use amends_contract::{Event, Outcome};
 use amends_inbox::Decision;
-use sea_orm::{DbErr, TransactionTrait};
 
 use crate::{
     BulkHandler, HandlerError, Undone, Work,
-    batch::{Batch, Done},
+    batch::{Batch, Done, Setback},
     database::Failure,
     domain::{self, Verdict},
     participant::Route,
@@ -37,12 +36,12 @@ struct Handled {
 /// Does what can be done at once; gives what came of it by the tasks' places.
 ///
 /// # Errors
-/// When the whole batch has to be run again.
+/// When the whole batch has to be run again; after [`Setback::Together`] without this.
 pub(crate) async fn run(
     batch: &mut Batch<'_>,
     tasks: &[Task],
     decisions: &[Decision],
-) -> Result<HashMap<usize, Done>, DbErr> {
+) -> Result<HashMap<usize, Done>, Setback> {
     let mut done = HashMap::new();
     for (command, jobs) in jobs(batch, tasks, decisions) {
         let Some(Route::Bulk(handler)) = batch.core.routes.get(command) else { continue };
@@ -73,31 +72,22 @@ fn jobs<'a>(batch: &Batch<'_>, tasks: &'a [Task], decisions: &[Decision]) -> BTr
     jobs
 }
 
-/// Does the jobs in a savepoint of their own; nothing when they had better be done alone.
+/// Does the jobs. Not in a savepoint: that they have to be done alone is too rare to be prepared for each time.
 async fn together(
     batch: &Batch<'_>,
     handler: &dyn BulkHandler,
     jobs: &[Job<'_>],
-) -> Result<Vec<Handled>, DbErr> {
-    let savepoint = batch.tx.begin().await?;
-    let (now, name) = (batch.now, &batch.core.name);
-    let works =
-        jobs.iter().map(|job| Work::new(&savepoint, now, name, &job.task.command, job.undone.as_ref()));
+) -> Result<Vec<Handled>, Setback> {
+    let (tx, now, name) = (batch.tx, batch.now, &batch.core.name);
+    let works = jobs.iter().map(|job| Work::new(tx, now, name, &job.task.command, job.undone.as_ref()));
     let (result, events) = domain::handle_many(handler, works.collect()).await;
-    let handled = match result {
-        Ok(outcomes) => judged(batch, jobs, outcomes, events),
-        Err(HandlerError::Database(error)) if Failure::of(&error) != Failure::Defect => {
-            savepoint.rollback().await?;
-            return Err(error);
-        }
-        Err(why) => Err(why),
-    };
-    match handled {
-        Ok(handled) => savepoint.commit().await.map(|()| handled),
+    match result.and_then(|outcomes| judged(batch, jobs, outcomes, events)) {
+        Err(HandlerError::Database(error)) if Failure::of(&error) != Failure::Defect => Err(error.into()),
         Err(why) => {
             tracing::warn!(commands = jobs.len(), %why, "commands that were to be done at once are done one by one");
-            savepoint.rollback().await.map(|()| Vec::new())
+            Err(Setback::Together)
         }
+        Ok(handled) => Ok(handled),
     }
 }
 

@@ -43,7 +43,7 @@ impl<'a> Work<'a> {
         Self { db, now, source, command, undone, events: Vec::new() }
     }
 
-    /// The transaction (a savepoint of the batch's). Neither commit it nor keep it.
+    /// The batch's transaction, or a savepoint of it. Neither commit it nor keep it.
     #[must_use]
     pub const fn db(&self) -> &'a DatabaseTransaction {
         self.db
