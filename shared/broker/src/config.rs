@@ -60,9 +60,9 @@ pub struct Config {
     pub bundle_count_max: usize,
     /// Largest such message, in bytes; never more than the broker takes.
     pub bundle_bytes_max: usize,
-    /// Whether commands carry `Nats-Msg-Id`, as events and dead letters do, so that the broker drops what is sent twice
-    /// within `duplicate_window_s`. Off by default: it costs each command something, repetitions are rare, and the inbox
-    /// of every participant recognises them.
+    /// Whether commands and the orchestrator's events carry `Nats-Msg-Id`, as dead letters and participants' events do, so
+    /// that the broker drops what is sent twice within `duplicate_window_s`. Off by default: it costs each message
+    /// something, repetitions are rare, and every reader recognises them.
     pub message_ids: bool,
 
     /// Most messages in one delivered batch, and in one pull request. Small, since `ack_wait_ms` starts

@@ -28,8 +28,8 @@ pub struct Outgoing {
     pub subject: String,
     /// The body: the whole message.
     pub body: Bytes,
-    /// For the broker's duplicate window. `None` on replies, which must never be taken for duplicates, and on commands
-    /// where [`Publisher::wants_ids`] says no.
+    /// For the broker's duplicate window. `None` on replies, which must never be taken for duplicates, and where
+    /// [`Publisher::wants_ids`] says no.
     pub message_id: Option<String>,
     /// Media type of the body.
     pub content_type: &'static str,
@@ -62,7 +62,7 @@ impl Publisher {
         Self { broker }
     }
 
-    /// Whether commands shall carry ids; see [`Config::message_ids`](crate::Config::message_ids).
+    /// Whether messages shall carry ids that do not need them; see [`Config::message_ids`](crate::Config::message_ids).
     #[must_use]
     pub fn wants_ids(&self) -> bool {
         self.broker.core.config.message_ids
