@@ -1,14 +1,15 @@
 //! One batch of commands in one transaction: look, decide, do, write, commit.
 //!
 //! The domain code runs before the inbox rows are inserted, all at once: should another process have been
-//! faster with any of them, the count tells, and the transaction is rolled back whole and run again. At
-//! most one command per step of a saga is in a batch, so that none depends on another.
+//! faster with any of them, the count tells, and the transaction is rolled back whole and run again. So first
+//! sendings of actions are not even looked for before: there is hardly ever a row of one, and if there is, they are
+//! run again with a look. At most one command per step of a saga is in a batch, so that none depends on another.
 //!
 //! Invariant: effects, rows, replies and events of a batch are committed together or not at all.
 
 use std::collections::{BTreeMap, HashMap};
 
-use amends_contract::{Event, Timestamp};
+use amends_contract::{Direction, Event, Timestamp};
 use amends_inbox::{Decision, decide};
 use amends_planted::{Bug, planted};
 use metrics::histogram;
@@ -76,11 +77,28 @@ impl Setback {
     }
 }
 
+/// How a batch is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Try {
+    inbox: Inbox,
+    bulk: Bulk,
+}
+
+/// Whether the inbox is looked into first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Inbox {
+    Read,
+    /// Nothing is expected there.
+    Unread,
+}
+
 /// A batch's transaction and what it is going to write.
 pub(crate) struct Batch<'a> {
     pub(crate) core: &'a Core,
     pub(crate) tx: &'a DatabaseTransaction,
     pub(crate) now: Timestamp,
+    /// Whether `rows` are all there are of the tasks' effects.
+    is_read: bool,
     pub(crate) rows: BTreeMap<String, Model>,
     pub(crate) writes: Writes,
 }
@@ -106,15 +124,30 @@ pub(crate) struct Writes {
 
 /// Handles the tasks in one transaction; answers in their order.
 pub(crate) async fn attempt(core: &Core, tasks: &[Task]) -> Result<Vec<Done>, Setback> {
-    match transact(core, tasks, Bulk::Together).await {
-        Err(Setback::Together) => transact(core, tasks, Bulk::Apart).await,
-        done => done,
+    let inbox = if tasks.iter().all(is_first) { Inbox::Unread } else { Inbox::Read };
+    let mut how = Try { inbox, bulk: Bulk::Together };
+    loop {
+        match transact(core, tasks, how).await {
+            Err(Setback::Raced) if how.inbox == Inbox::Unread => how.inbox = Inbox::Read,
+            Err(Setback::Together) => how = Try { inbox: Inbox::Read, bulk: Bulk::Apart },
+            done => return done,
+        }
     }
 }
 
-async fn transact(core: &Core, tasks: &[Task], bulk: Bulk) -> Result<Vec<Done>, Setback> {
+/// Whether it is the first sending of an action, come for the first time.
+fn is_first(task: &Task) -> bool {
+    let Task { command, cause, parcel, .. } = task;
+    parcel.is_some()
+        && command.send_no == 1
+        && command.effect.direction == Direction::Forward
+        && !command.is_fence()
+        && cause.is_some_and(|cause| cause.delivery == 1)
+}
+
+async fn transact(core: &Core, tasks: &[Task], how: Try) -> Result<Vec<Done>, Setback> {
     let tx = core.db.begin().await?;
-    match within(core, &tx, tasks, bulk).await {
+    match within(core, &tx, tasks, how).await {
         Ok((done, has_events)) => {
             tx.commit().await?;
             histogram!(meter::BATCH).record(u32::try_from(tasks.len()).unwrap_or(u32::MAX));
@@ -137,14 +170,23 @@ async fn within(
     core: &Core,
     tx: &DatabaseTransaction,
     tasks: &[Task],
-    bulk: Bulk,
+    how: Try,
 ) -> Result<(Vec<Done>, bool), Setback> {
     let now = dialect::now(tx).await?;
-    let rows = inbox::find(tx, &effects(tasks), false).await?;
-    let decisions: Vec<Decision> = tasks.iter().map(|task| look(core, task, &rows, now)).collect();
+    let mut rows = BTreeMap::new();
+    let decide = |rows: &BTreeMap<String, Model>| -> Vec<Decision> {
+        tasks.iter().map(|task| look(core, task, rows, now)).collect()
+    };
+    let mut decisions = decide(&rows);
+    // What is not run is answered by what stands in the inbox.
+    let is_read = how.inbox == Inbox::Read || decisions.iter().any(|decision| *decision != Decision::Run);
+    if is_read {
+        rows = inbox::find(tx, &effects(tasks), false).await?;
+        decisions = decide(&rows);
+    }
     lock(core, tx, tasks, &decisions).await?;
-    let mut batch = Batch { core, tx, now, rows, writes: Writes::default() };
-    let mut at_once = match bulk {
+    let mut batch = Batch { core, tx, now, is_read, rows, writes: Writes::default() };
+    let mut at_once = match how.bulk {
         Bulk::Together => bulk::run(&mut batch, tasks, &decisions).await?,
         Bulk::Apart => HashMap::new(),
     };
@@ -212,7 +254,7 @@ async fn lock(
 
 impl Batch<'_> {
     async fn write(self) -> Result<Written, DbErr> {
-        let Self { tx, now, rows, mut writes, .. } = self;
+        let Self { tx, now, is_read, rows, mut writes, .. } = self;
         writes.voided.sort_unstable();
         writes.voided.dedup();
         for written in [
@@ -228,8 +270,8 @@ impl Batch<'_> {
         }
         inbox::postpone(tx, writes.postponed).await?;
         outbox::insert(tx, &writes.events, now).await?;
-        // Domain code may have failed just because another process had done the same effect.
-        if dialect::is_shared(tx) && !writes.unrecorded.is_empty() {
+        // Domain code may have failed just because the same effect was done already.
+        if (dialect::is_shared(tx) || !is_read) && !writes.unrecorded.is_empty() {
             let appeared = inbox::find(tx, &writes.unrecorded, false).await?;
             if appeared.keys().any(|effect| !rows.contains_key(effect)) {
                 return Ok(Written::Raced);

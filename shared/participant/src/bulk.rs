@@ -45,10 +45,6 @@ pub(crate) async fn run(
     let mut done = HashMap::new();
     for (command, jobs) in jobs(batch, tasks, decisions) {
         let Some(Route::Bulk(handler)) = batch.core.routes.get(command) else { continue };
-        // One alone gains nothing.
-        if jobs.len() < 2 {
-            continue;
-        }
         for (job, handled) in jobs.iter().zip(together(batch, &**handler, &jobs).await?) {
             let Handled { outcome, body, events } = handled;
             done.insert(job.place, step::handled(batch, job.task, &outcome, body, events));
