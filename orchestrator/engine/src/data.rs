@@ -64,7 +64,7 @@ pub(crate) fn of_action(draft: &Draft<'_>, index: usize, element: Option<&Value>
     let data = Json::from(render(draft, &model.with, element)?);
     check_command(draft, index, &data)?;
     check_size(draft, index, Direction::Forward, &data)?;
-    Ok(data)
+    Ok(data.packed())
 }
 
 /// The data of a step's undo: that of its action, and what the definition adds to it; `None` if that is nothing.
@@ -86,7 +86,7 @@ pub(crate) fn of_undo(draft: &Draft<'_>, index: usize) -> Result<Option<Json>, T
     };
     let data = Json::from(data);
     check_size(draft, index, Direction::Backward, &data)?;
-    Ok(Some(data))
+    Ok(Some(data.packed()))
 }
 
 /// Whether an operator's data can take the place of those of an effect.

@@ -21,10 +21,10 @@ use serde_json::value::{RawValue, to_raw_value};
 #[derive(Clone, Default)]
 pub struct Json(Option<Arc<Shared>>);
 
-/// What is not null.
+/// What is not null: its value, its text, or both. The other is made when it is first asked for.
+#[derive(Default)]
 struct Shared {
-    value: Value,
-    /// Made when it is first written.
+    value: OnceLock<Value>,
     text: OnceLock<Box<RawValue>>,
 }
 
@@ -35,9 +35,23 @@ impl Json {
     /// The value, copied only if somebody else has it, too.
     #[must_use]
     pub fn into_value(self) -> Value {
-        self.0.map_or(Value::Null, |shared| {
-            Arc::try_unwrap(shared).map_or_else(|shared| shared.value.clone(), |shared| shared.value)
+        self.0.map_or(Value::Null, |shared| match Arc::try_unwrap(shared) {
+            Ok(mut shared) => shared.value.take().unwrap_or_else(|| shared.read()),
+            Err(shared) => shared.value().clone(),
         })
+    }
+
+    /// The same as text only, which takes less memory: for what is going to be written often, and hardly ever looked at.
+    /// It must not be nested deeper than `serde_json` reads (128 levels); whatever comes in or is rendered is not.
+    #[must_use]
+    pub fn packed(self) -> Self {
+        let pack = |shared: Arc<Shared>| {
+            shared.raw();
+            let text =
+                Arc::try_unwrap(shared).map_or_else(|shared| shared.text.clone(), |shared| shared.text);
+            Arc::new(Shared { text, ..Shared::default() })
+        };
+        Self(self.0.map(pack))
     }
 
     /// Its text, without spaces.
@@ -48,10 +62,26 @@ impl Json {
 }
 
 impl Shared {
+    fn value(&self) -> &Value {
+        self.value.get_or_init(|| self.read())
+    }
+
+    /// The value that the text says.
+    fn read(&self) -> Value {
+        let text = self.text.get().map_or("null", |text| text.get());
+        serde_json::from_str(text).unwrap_or_else(|_| unreachable!("it was written as JSON"))
+    }
+
     fn raw(&self) -> &RawValue {
         let make =
-            || to_raw_value(&self.value).unwrap_or_else(|_| unreachable!("a JSON value can be written"));
+            || to_raw_value(self.value()).unwrap_or_else(|_| unreachable!("a JSON value can be written"));
         self.text.get_or_init(make)
+    }
+
+    /// Whether both have texts already, and the same.
+    fn same_text(&self, other: &Self) -> bool {
+        let texts = (self.text.get(), other.text.get());
+        matches!(texts, (Some(one), Some(another)) if one.get() == another.get())
     }
 }
 
@@ -60,13 +90,13 @@ impl Deref for Json {
 
     fn deref(&self) -> &Value {
         static NULL: Value = Value::Null;
-        self.0.as_ref().map_or(&NULL, |shared| &shared.value)
+        self.0.as_ref().map_or(&NULL, |shared| shared.value())
     }
 }
 
 impl From<Value> for Json {
     fn from(value: Value) -> Self {
-        let shared = |value| Arc::new(Shared { value, text: OnceLock::new() });
+        let shared = |value| Arc::new(Shared { value: OnceLock::from(value), ..Shared::default() });
         Self((!value.is_null()).then(|| shared(value)))
     }
 }
@@ -80,7 +110,9 @@ impl From<Json> for Value {
 impl PartialEq for Json {
     fn eq(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
-            (Some(one), Some(another)) => Arc::ptr_eq(one, another) || one.value == another.value,
+            (Some(one), Some(another)) => {
+                Arc::ptr_eq(one, another) || one.same_text(another) || one.value() == another.value()
+            }
             (one, another) => one.is_none() && another.is_none(),
         }
     }
@@ -148,6 +180,10 @@ mod tests {
             assert_eq!(serde_json::from_str::<Json>(&text).unwrap(), json);
             assert_eq!(json.clone().into_value(), value);
             assert_eq!(json, value);
+            let packed = json.clone().packed();
+            assert_eq!((packed.text(), packed.clone().into_value()), (&*text, value.clone()));
+            assert_eq!(Json::from(value.clone()).packed().into_value(), value);
+            assert!(packed == json && packed == value && packed == packed.clone().packed());
         }
     }
 
