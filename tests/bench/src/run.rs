@@ -26,7 +26,7 @@ use crate::{
 /// What is to be measured.
 #[derive(Args, Clone, Debug)]
 pub struct Arguments {
-    /// Only settings whose names contain one of these, separated by commas.
+    /// Only settings with one of these names, or whose names contain one that is no whole name; separated by commas.
     #[arg(long, env = "ONLY", default_value = "", hide_env_values = true)]
     only: String,
     /// How often each is run; medians are shown.
@@ -57,7 +57,8 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     if arguments.full || !arguments.only.trim().is_empty() {
         chosen.extend(settings::long(share));
     }
-    chosen.retain(|setting| is_chosen(&arguments.only, &setting.name()));
+    let names: Vec<String> = chosen.iter().map(Setting::name).collect();
+    chosen.retain(|setting| is_chosen(&arguments.only, &setting.name(), &names));
     if arguments.list {
         report::list(&chosen);
         return Ok(true);
@@ -89,9 +90,12 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     Ok(runs.iter().all(|run| run.wrong.is_empty()))
 }
 
-fn is_chosen(only: &str, name: &str) -> bool {
+/// A whole name stands for itself alone: many others begin with it, and some of those take long and fill a disk.
+fn is_chosen(only: &str, name: &str, names: &[String]) -> bool {
     let mut wanted = only.split(',').map(str::trim).filter(|part| !part.is_empty()).peekable();
-    wanted.peek().is_none() || wanted.any(|part| name.contains(part))
+    let is_whole = |part: &str| names.iter().any(|name| name == part);
+    wanted.peek().is_none()
+        || wanted.any(|part| if is_whole(part) { name == part } else { name.contains(part) })
 }
 
 async fn measure(setting: &Setting, places: &Places) -> anyhow::Result<Measured> {
@@ -142,4 +146,22 @@ pub async fn miniature(places: &Places) -> anyhow::Result<Vec<String>> {
         }
     }
     Ok(measured.wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_name_chooses_one_setting_and_a_part_all_that_have_it() {
+        let names = ["a/one", "a/one/more", "b/one"].map(str::to_owned);
+        let chosen = |only: &str| -> Vec<&str> {
+            names.iter().map(String::as_str).filter(|name| is_chosen(only, name, &names)).collect()
+        };
+        assert_eq!(chosen(""), ["a/one", "a/one/more", "b/one"]);
+        assert_eq!(chosen("a/one"), ["a/one"]);
+        assert_eq!(chosen("a/"), ["a/one", "a/one/more"]);
+        assert_eq!(chosen("more, b/one"), ["a/one/more", "b/one"]);
+        assert!(chosen("c").is_empty());
+    }
 }

@@ -47,9 +47,9 @@ impl Replies {
         let mut consumer = self.broker.consumer(consumer_spec(&self.broker, self.batch_count_max));
         while let Some(deliveries) = consumer.next(&shutdown).await {
             self.beats.beat();
+            counter!("amends_replies_received_total").increment(deliveries.len() as u64);
             let mut dead = Vec::new();
             for delivery in deliveries {
-                counter!("amends_replies_received_total").increment(1);
                 let (works, rejects) = read(delivery, &self.broker);
                 self.load.read(works.len() + rejects.len());
                 dead.extend(rejects);
