@@ -3,6 +3,7 @@
 //! Invariant: a service gets the same configuration after it was killed as before, port included.
 
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
@@ -223,18 +224,22 @@ impl System {
             "mail-catcher" => self.url(name, "/mails"),
             _ => self.url(name, "/readyz"),
         };
-        let (client, process) =
-            (self.client.clone(), self.processes.get_mut(name).expect("a started service"));
-        let mut last = String::new();
+        let client = self.client.clone();
+        let process = RefCell::new(self.processes.get_mut(name).expect("a started service"));
+        let last = RefCell::new(String::new());
         eventually(
             &format!("{name} is ready"),
             async || {
-                assert!(process.ended().is_none(), "{name} ended:\n{}", process.tail());
+                let ended = process.borrow_mut().ended().is_some();
+                assert!(!ended, "{name} ended:\n{}", process.borrow().tail());
                 let answer = client.send("GET", &url, &[], None).await;
-                last = format!("{answer:?}");
+                last.replace(format!("{answer:?}"));
                 answer.ok().filter(|answer| answer.status == 200)
             },
-            async || format!("{url} does not say 200"),
+            async || {
+                let tail = process.borrow().tail();
+                format!("{url} does not say 200, but {}; the process says:\n{tail}", last.borrow())
+            },
         )
         .await;
     }
