@@ -48,7 +48,7 @@ planted: ## each planted bug in real processes is caught by the auditor; ONLY=no
 	@$(CARGO) build --locked --quiet --package amends --features planted
 	@ONLY="$(ONLY)" $(CARGO) run --locked --quiet --package amends-chaos -- planted
 
-bench: ## how fast it is, beside the floor; ONLY=<parts of names>, RUNS=3 for medians, ARGS=--list
+bench: ## how fast it is, beside the floor; ONLY=<names or parts of them>, RUNS=3 for medians, ARGS=--list
 	@$(CARGO) build --locked --quiet --release --package amends --package amends-bench
 	@ONLY="$(ONLY)" RUNS="$(or $(RUNS),1)" $(CARGO) run --locked --quiet --release --package amends-bench -- run $(ARGS)
 

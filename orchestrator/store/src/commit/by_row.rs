@@ -39,10 +39,9 @@ static SQL: LazyLock<Sql> = LazyLock::new(|| {
     let bound = CHANGING.iter().zip(3..);
     let set = |column: &Column, place: i32| format!("{} = ?{place}", column.as_str());
     let all: Vec<String> = bound.clone().map(|(column, place)| set(column, place)).collect();
-    let found_by = names(&FOUND_BY);
-    let (found_by, state): (Vec<_>, Vec<_>) =
-        bound.partition(|(column, _)| found_by.contains(&column.as_str()));
-    let state: Vec<String> = state.into_iter().map(|(column, place)| set(column, place)).collect();
+    let own = names(&OWN);
+    let (own, found_by): (Vec<_>, Vec<_>) = bound.partition(|(column, _)| own.contains(&column.as_str()));
+    let own: Vec<String> = own.into_iter().map(|(column, place)| set(column, place)).collect();
     let same: Vec<String> =
         found_by.into_iter().map(|(column, place)| format!("{} IS ?{place}", column.as_str())).collect();
     Sql {
@@ -52,7 +51,7 @@ static SQL: LazyLock<Sql> = LazyLock::new(|| {
         insert_saga: insert(sagas, &names(FIXED.iter().chain(&CHANGING)), "ON CONFLICT (id) DO NOTHING"),
         update_state: format!(
             "UPDATE {sagas} SET {} WHERE {own_saga} AND {}",
-            state.join(", "),
+            own.join(", "),
             same.join(" AND ")
         ),
         update_saga: format!("UPDATE {sagas} SET {} WHERE {own_saga}", all.join(", ")),
@@ -62,20 +61,11 @@ static SQL: LazyLock<Sql> = LazyLock::new(|| {
     }
 });
 
-/// Columns that sagas are found by. SQLite takes a row out of each index whose columns an UPDATE names and puts it back,
-/// whether they change or not, and from one input to the next they rarely do.
-const FOUND_BY: [Column; 10] = [
-    Column::Status,
-    Column::NeedsAttention,
-    Column::Awaiting,
-    Column::Held,
-    Column::HeldBy,
-    Column::Overdue,
-    Column::Paused,
-    Column::Alarm,
-    Column::FailureCode,
-    Column::FailureStep,
-];
+/// Of the columns that each transition writes those that it changes. By the others sagas are found: SQLite takes a row
+/// out of each index whose columns an UPDATE names and puts it back, whether they change or not, and from one input to the
+/// next they rarely do.
+const OWN: [Column; 5] =
+    [Column::Version, Column::State, Column::UpdatedAtMs, Column::DueAtMs, Column::ClaimedUntilMs];
 
 /// Inserts one row into the table; `tail` may say what to do on a conflict.
 pub(crate) fn insert(table: &str, columns: &[&str], tail: &str) -> String {
