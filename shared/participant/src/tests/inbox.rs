@@ -7,6 +7,7 @@ use super::service::{TestDb, action, again, done, failed, fence, rejected, rows,
 
 on_both_databases!(
     an_effect_happens_once_and_is_answered_the_same_for_ever,
+    a_duplicate_that_the_service_itself_refuses_is_answered_from_the_inbox,
     a_reply_says_which_delivery_made_the_effect,
     a_rejection_is_final_and_leaves_nothing_behind,
     a_failure_is_not_recorded_and_may_succeed_later,
@@ -31,6 +32,16 @@ async fn an_effect_happens_once_and_is_answered_the_same_for_ever(db: TestDb) {
         bench.published().iter().all(|message| message.message_id.is_none()),
         "a repeated reply must not vanish"
     );
+}
+
+async fn a_duplicate_that_the_service_itself_refuses_is_answered_from_the_inbox(db: TestDb) {
+    let bench = db.bench().await;
+    // To do it twice violates a constraint of the service's own table.
+    let command = action(1, json!({ "do": "unique" }));
+    let (_, first) = bench.ask_bytes(&command).await;
+    let (_, second) = bench.ask_bytes(&command).await;
+    assert_eq!(first, second);
+    assert_eq!(bench.outcome_of(&command.effect).await.name(), "succeeded");
 }
 
 async fn a_reply_says_which_delivery_made_the_effect(db: TestDb) {
