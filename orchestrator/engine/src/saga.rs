@@ -141,6 +141,16 @@ impl Saga {
         self.steps.iter().filter(move |step| step.index.is_some() && step.name == *name)
     }
 
+    /// About how many bytes of memory it takes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let labels = self.labels.values().map(|value| size_of::<(Token, String)>() + value.len());
+        let signals = self.signals.values().map(Json::memory_bytes);
+        let steps = self.steps.iter().map(StepState::memory_bytes);
+        let parts = labels.chain(signals).chain(steps).sum::<usize>();
+        size_of::<Self>() + self.input.memory_bytes() + self.output.memory_bytes() + parts
+    }
+
     pub(crate) fn position(&self, reference: &StepRef) -> Option<usize> {
         self.steps.iter().position(|step| step.index == reference.index && step.name == reference.name)
     }

@@ -8,6 +8,8 @@ use amends_planted::{Bug, planted};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::draft::BOTH;
+
 /// One step of a saga.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepState {
@@ -97,6 +99,17 @@ impl StepState {
             | (Direction::Backward, _, UndoState::Stuck(stuck)) => Some(stuck),
             _ => None,
         }
+    }
+
+    /// About how many bytes of memory it takes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let undone = match &self.undo {
+            UndoState::Undone { output, .. } => Some(output),
+            _ => None,
+        };
+        let data = BOTH.map(|direction| self.effect(direction).and_then(|effect| effect.data.as_ref()));
+        let parts = data.into_iter().chain([self.output(), undone]).flatten().chain([&self.element]);
+        size_of::<Self>() + parts.map(Json::memory_bytes).sum::<usize>()
     }
 
     /// Whether its action may have run, or may run yet: sent at least once and neither rejected nor

@@ -36,6 +36,10 @@ pub struct Config {
     /// Rows in one multi-row statement; larger batches take several, in the same transaction. It bounds
     /// the memory of one statement.
     pub rows_max: usize,
+    /// A saga's whole state is written to its row when it ends, and before that after every so many entries of its
+    /// journal; whoever reads it folds the entries behind its state. More make reading a saga dearer, fewer make its
+    /// steps dearer. At 1 each step writes the whole.
+    pub snapshot_every: u64,
     /// How long on SQLite the mark that an event is published waits for a commit to go with, in milliseconds. A crash
     /// in that time lets the event be published again.
     pub marks_wait_ms: u64,
@@ -62,6 +66,7 @@ impl Default for Config {
             statement_timeout_ms: 30_000,
             idle_check_ms: 10_000,
             rows_max: 256,
+            snapshot_every: 16,
             marks_wait_ms: 50,
             commit_tries_max: 5,
             housekeeping_rows_max: 1_000,
@@ -82,6 +87,7 @@ impl fmt::Debug for Config {
             statement_timeout_ms,
             idle_check_ms,
             rows_max,
+            snapshot_every,
             marks_wait_ms,
             commit_tries_max,
             housekeeping_rows_max,
@@ -97,6 +103,7 @@ impl fmt::Debug for Config {
             .field("statement_timeout_ms", statement_timeout_ms)
             .field("idle_check_ms", idle_check_ms)
             .field("rows_max", rows_max)
+            .field("snapshot_every", snapshot_every)
             .field("marks_wait_ms", marks_wait_ms)
             .field("commit_tries_max", commit_tries_max)
             .field("housekeeping_rows_max", housekeeping_rows_max)

@@ -27,6 +27,7 @@ mod participant_actions;
 mod pauses;
 mod places;
 mod read;
+mod rebuild;
 mod retention;
 mod store;
 mod strays;

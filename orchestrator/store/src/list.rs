@@ -16,7 +16,8 @@ use uuid::Uuid;
 
 use crate::entity::saga::{self, Column, Entity};
 use crate::entity::saga_label;
-use crate::read::{Unreadable, decode};
+use crate::read::Unreadable;
+use crate::rebuild::Stored;
 use crate::text::indexed;
 use crate::{Error, Store, strays};
 
@@ -166,14 +167,14 @@ impl Store {
             // One more tells whether there is a next page.
             let query = query.order_by(id, Order::Desc).limit(u64::from(limit) + 1);
             let statement = query.build(self.reader().get_database_backend());
-            rows.extend(self.reader().query_all_raw(statement).await?.iter().filter_map(row_of));
+            rows.extend(self.reader().query_all_raw(statement).await?.iter().filter_map(Listed::of));
         }
         rows.sort_by_key(|row| Reverse(row.id));
         rows.dedup_by_key(|row| row.id);
         let more = rows.len() > limit as usize;
         rows.truncate(limit as usize);
         let next = rows.last().filter(|_| more).map(|row| row.id);
-        Ok(Page { rows, next })
+        Ok(Page { rows: self.listed(rows).await?, next })
     }
 
     /// One saga as a list shows it, with what its columns say; `None` when there is none with this id.
@@ -182,7 +183,24 @@ impl Store {
     /// [`Error::Unavailable`] when the database does not answer.
     pub async fn saga_row(&self, id: SagaId) -> Result<Option<SagaRow>, Error> {
         let statement = Entity::find_by_id(id.uuid()).build(self.reader().get_database_backend());
-        Ok(self.reader().query_one_raw(statement).await?.as_ref().and_then(row_of))
+        let row = self.reader().query_one_raw(statement).await?.as_ref().and_then(Listed::of);
+        Ok(self.listed(row.into_iter().collect()).await?.pop())
+    }
+
+    async fn listed(&self, rows: Vec<Listed>) -> Result<Vec<SagaRow>, Error> {
+        let stored = |row: &Listed| {
+            row.model.as_ref().ok().map(|model| Stored::new(row.id, model.version, &model.state))
+        };
+        let mut sagas =
+            self.rebuild(self.reader(), rows.iter().filter_map(stored).collect()).await?.into_iter();
+        let whole = |Listed { id, model }| match model {
+            Ok(model) => {
+                let saga = sagas.next().unwrap_or_else(|| unreachable!("there is one for each row"));
+                SagaRow::new(id, model, saga)
+            }
+            Err(why) => SagaRow::broken(id, why),
+        };
+        Ok(rows.into_iter().map(whole).collect())
     }
 
     /// How many sagas a filter lets through; one that moves on meanwhile may count twice.
@@ -358,36 +376,44 @@ pub(crate) fn first_id(at: Timestamp) -> Uuid {
     Uuid::from_u128(u128::from(ms) << 80)
 }
 
-fn row_of(row: &QueryResult) -> Option<SagaRow> {
-    let id = row.try_get::<Uuid>("", "id").ok().and_then(|id| SagaId::new(id).ok());
-    let Some(id) = id else {
-        tracing::error!("a saga's row has no id that can be read; it is left out");
-        return None;
-    };
-    let model = match saga::Model::from_query_result(row, "") {
-        Ok(model) => model,
-        Err(error) => return Some(SagaRow::broken(id, error.to_string())),
-    };
-    let definition = match (Token::new(&model.definition_name), u32::try_from(model.definition_version)) {
-        (Ok(name), Ok(version)) => DefinitionRef { name, version }.to_string(),
-        _ => model.definition_name.clone(),
-    };
-    let saga = decode(id, model.version, &model.state);
-    let strays = saga.as_ref().map(|saga| strays::of(&model, saga)).unwrap_or_default();
-    Some(SagaRow {
-        id,
-        definition,
-        version: u64::try_from(model.version).unwrap_or_default(),
-        status: model.status,
-        started_at: Timestamp::from_unix_ms(model.started_at_ms),
-        updated_at: Timestamp::from_unix_ms(model.updated_at_ms),
-        due_at: model.due_at_ms.map(Timestamp::from_unix_ms),
-        saga: saga.map_err(|why| Unreadable { id, why }),
-        strays,
-    })
+/// A row of the table.
+struct Listed {
+    id: SagaId,
+    /// Or why its columns cannot be read.
+    model: Result<saga::Model, String>,
+}
+
+impl Listed {
+    fn of(row: &QueryResult) -> Option<Self> {
+        let id = row.try_get::<Uuid>("", "id").ok().and_then(|id| SagaId::new(id).ok());
+        let Some(id) = id else {
+            tracing::error!("a saga's row has no id that can be read; it is left out");
+            return None;
+        };
+        Some(Self { id, model: saga::Model::from_query_result(row, "").map_err(|error| error.to_string()) })
+    }
 }
 
 impl SagaRow {
+    fn new(id: SagaId, model: saga::Model, saga: Result<Saga, Unreadable>) -> Self {
+        let definition = match (Token::new(&model.definition_name), u32::try_from(model.definition_version)) {
+            (Ok(name), Ok(version)) => DefinitionRef { name, version }.to_string(),
+            _ => model.definition_name.clone(),
+        };
+        let strays = saga.as_ref().map(|saga| strays::of(&model, saga)).unwrap_or_default();
+        Self {
+            id,
+            definition,
+            version: u64::try_from(model.version).unwrap_or_default(),
+            status: model.status,
+            started_at: Timestamp::from_unix_ms(model.started_at_ms),
+            updated_at: Timestamp::from_unix_ms(model.updated_at_ms),
+            due_at: model.due_at_ms.map(Timestamp::from_unix_ms),
+            saga,
+            strays,
+        }
+    }
+
     /// A row of which not even the columns can be read.
     fn broken(id: SagaId, why: String) -> Self {
         Self {

@@ -8,12 +8,12 @@ use amends_contract::{SagaId, Timestamp};
 use amends_engine::{JournalEntry, Saga, Status};
 use sea_orm::sea_query::Value;
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait as _, DbErr, EntityName as _, EntityTrait as _, QueryFilter as _,
+    ColumnTrait as _, ConnectionTrait, DbErr, EntityName as _, EntityTrait as _, QueryFilter as _,
     QueryOrder as _, QueryResult, QuerySelect as _, QueryTrait as _,
 };
-use uuid::Uuid;
 
 use crate::entity::{journal, saga};
+use crate::rebuild::Stored;
 use crate::{Error, Store, multi};
 
 /// Sagas, and the moment at which they were read.
@@ -63,10 +63,11 @@ impl Store {
         let tail = format!("JOIN {} AS s ON s.id = v.column1) ON 1 = 1", saga::Entity.table_name());
         let rows_max = self.config().rows_max;
         let found = multi::run(self.reader(), self.dialect(), rows_max, &head, &rows, &tail).await?;
-        match found.first() {
-            Some(row) => Ok(Loaded::new(Timestamp::from_unix_ms(row.try_get("", "now_ms")?), &found)),
-            None => Ok(Loaded::empty(self.now().await?)),
-        }
+        let now = match found.first() {
+            Some(row) => Timestamp::from_unix_ms(row.try_get("", "now_ms")?),
+            None => self.now().await?,
+        };
+        Ok(self.loaded(self.reader(), now, &found).await?)
     }
 
     /// Those of these sagas that have ended.
@@ -85,7 +86,8 @@ impl Store {
         let head = "SELECT s.id, s.version, s.state FROM";
         let found =
             multi::run(self.reader(), self.dialect(), self.config().rows_max, head, &rows, &tail).await?;
-        Ok(found.iter().filter_map(saga_of).filter_map(Result::ok).collect())
+        let stored = found.iter().filter_map(Stored::of_row).collect();
+        Ok(self.rebuild(self.reader(), stored).await?.into_iter().filter_map(Result::ok).collect())
     }
 
     /// One saga; `None` when there is none with this id.
@@ -116,50 +118,26 @@ impl Store {
     }
 }
 
-impl Loaded {
-    pub(crate) fn new(now: Timestamp, rows: &[QueryResult]) -> Self {
-        let mut loaded = Self { now, sagas: Vec::with_capacity(rows.len()), unreadable: Vec::new() };
-        for row in rows {
-            match saga_of(row) {
-                Some(Ok(saga)) => loaded.sagas.push(saga),
-                Some(Err(unreadable)) => loaded.unreadable.push(unreadable),
-                None => {}
+impl Store {
+    /// The sagas of rows with `id`, `version` and `state`, as they were at that moment.
+    pub(crate) async fn loaded(
+        &self,
+        db: &impl ConnectionTrait,
+        now: Timestamp,
+        rows: &[QueryResult],
+    ) -> Result<Loaded, DbErr> {
+        let mut loaded = Loaded { now, sagas: Vec::with_capacity(rows.len()), unreadable: Vec::new() };
+        for saga in self.rebuild(db, rows.iter().filter_map(Stored::of_row).collect()).await? {
+            match saga {
+                Ok(saga) => loaded.sagas.push(saga),
+                Err(unreadable) => loaded.unreadable.push(unreadable),
             }
         }
-        loaded
-    }
-
-    pub(crate) const fn empty(now: Timestamp) -> Self {
-        Self { now, sagas: Vec::new(), unreadable: Vec::new() }
+        Ok(loaded)
     }
 }
 
-/// The saga in a row with `id`, `version` and `state`; `None` for a row without id.
-pub(crate) fn saga_of(row: &QueryResult) -> Option<Result<Saga, Unreadable>> {
-    let id = row.try_get::<Option<Uuid>>("", "id").ok().flatten()?;
-    let Ok(id) = SagaId::new(id) else {
-        tracing::error!(%id, "a saga's row has an id that is not a UUID of version 7; it is left out");
-        return None;
-    };
-    let read = || -> Result<Saga, String> {
-        let version: i64 = row.try_get("", "version").map_err(|error| error.to_string())?;
-        let state: String = row.try_get("", "state").map_err(|error| error.to_string())?;
-        decode(id, version, &state)
-    };
-    Some(read().map_err(|why| Unreadable { id, why }))
-}
-
-/// The saga in a row's `state`.
-pub(crate) fn decode(id: SagaId, version: i64, state: &str) -> Result<Saga, String> {
-    let saga: Saga = serde_json::from_str(state).map_err(|error| format!("its state: {error}"))?;
-    if saga.id == id && i64::try_from(saga.version) == Ok(version) {
-        Ok(saga)
-    } else {
-        Err(format!("its state is of saga {} at version {}, the row at {version}", saga.id, saga.version))
-    }
-}
-
-fn journal_row(row: &QueryResult) -> Result<JournalRow, DbErr> {
+pub(crate) fn journal_row(row: &QueryResult) -> Result<JournalRow, DbErr> {
     let seq: i64 = row.try_get("", "seq")?;
     let entry = row
         .try_get::<String>("", "entry")

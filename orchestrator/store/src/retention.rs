@@ -121,7 +121,7 @@ impl Store {
             Some(transaction) => multi::run(transaction, dialect, rows_max, head, &rows, &tail).await?,
             None => multi::run(self.reader(), dialect, rows_max, head, &rows, &tail).await?,
         };
-        let loaded = Loaded::new(self.now().await?, &found);
+        let loaded = self.loaded(self.reader(), self.now().await?, &found).await?;
         Ok(Taken { store: self.clone(), locked, loaded })
     }
 

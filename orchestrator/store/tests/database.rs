@@ -28,7 +28,8 @@ impl Database {
     }
 
     async fn migrated(url: String, folder: Option<TempDir>) -> Self {
-        let config = Config { url, ..Config::default() };
+        // Sagas that are made by hand have no journal that they could be rebuilt from.
+        let config = Config { url, snapshot_every: 1, ..Config::default() };
         let store = Store::connect(&config, Access::Exclusive).await.unwrap();
         store.migrate().await.unwrap();
         Self { store, config, _folder: folder }

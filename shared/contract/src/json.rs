@@ -15,6 +15,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
+/// As a value, JSON takes so many times the bytes of its text: small objects, each with room for more.
+const VALUE_BYTES_PER_TEXT_BYTE: usize = 5;
+
 /// A JSON value that is shared by its copies, its text included. It reads as a [`Value`].
 ///
 /// It is to be written by `serde_json`: to another format its text would look like one string.
@@ -58,6 +61,16 @@ impl Json {
     #[must_use]
     pub fn text(&self) -> &str {
         self.0.as_ref().map_or("null", |shared| shared.raw().get())
+    }
+
+    /// About how many bytes of memory it takes, copies not counted.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let Some(shared) = &self.0 else { return 0 };
+        let text_bytes = shared.raw().get().len();
+        let value_bytes =
+            if shared.value.get().is_some() { text_bytes * VALUE_BYTES_PER_TEXT_BYTE } else { 0 };
+        size_of::<Shared>() + text_bytes + value_bytes
     }
 }
 
@@ -184,6 +197,8 @@ mod tests {
             assert_eq!((packed.text(), packed.clone().into_value()), (&*text, value.clone()));
             assert_eq!(Json::from(value.clone()).packed().into_value(), value);
             assert!(packed == json && packed == value && packed == packed.clone().packed());
+            let bytes = Json::from(value.clone()).packed().memory_bytes();
+            assert!(value.is_null() && bytes == 0 || (text.len()..json.memory_bytes()).contains(&bytes));
         }
     }
 

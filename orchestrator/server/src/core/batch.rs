@@ -314,7 +314,7 @@ impl Batches {
                     self.places.notify_one();
                 }
                 publication.commands.extend(commands);
-                self.left(&saga, committed.state_bytes);
+                self.left(&saga);
                 succeed(task, saga, publication);
                 None
             }
@@ -334,9 +334,9 @@ impl Batches {
     }
 
     /// Tells who waits for the saga's end, or remembers it for its next input.
-    fn left(&mut self, saga: &Arc<Saga>, state_bytes: usize) {
+    fn left(&mut self, saga: &Arc<Saga>) {
         if !saga.status().is_terminal() {
-            return self.recent.keep(saga, state_bytes);
+            return self.recent.keep(saga);
         }
         self.settled.notify(saga);
         if saga.parent.is_some() {

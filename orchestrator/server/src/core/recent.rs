@@ -9,9 +9,6 @@ use amends_contract::SagaId;
 use amends_engine::Saga;
 use lru::LruCache;
 
-/// In memory a saga takes so many times the bytes of its JSON: small objects, each with room for more.
-const BYTES_PER_JSON_BYTE: usize = 6;
-
 /// The sagas committed last, up to a number of bytes.
 pub(crate) struct Recent {
     sagas: LruCache<SagaId, Kept>,
@@ -38,9 +35,8 @@ impl Recent {
     }
 
     /// Remembers the saga as it was committed, at the cost of those that nothing came for the longest.
-    /// `state_bytes` is the length of its JSON.
-    pub(crate) fn keep(&mut self, saga: &Arc<Saga>, state_bytes: usize) {
-        let bytes = state_bytes.saturating_mul(BYTES_PER_JSON_BYTE);
+    pub(crate) fn keep(&mut self, saga: &Arc<Saga>) {
+        let bytes = saga.memory_bytes();
         if bytes > self.bytes_max {
             return;
         }
@@ -65,19 +61,19 @@ mod tests {
     fn a_saga_is_remembered_as_it_was_left_and_once() {
         let mut recent = Recent::new(1 << 20);
         let (first, second) = (Arc::new(saga(1)), Arc::new(saga(2)));
-        recent.keep(&first, 10);
-        recent.keep(&second, 10);
+        recent.keep(&first);
+        recent.keep(&second);
         assert_eq!(recent.take(first.id).as_ref(), Some(&*first));
         assert_eq!(recent.take(first.id), None);
-        recent.keep(&second, 20);
-        assert_eq!(recent.bytes, 20 * BYTES_PER_JSON_BYTE);
+        recent.keep(&second);
+        assert_eq!(recent.bytes, second.memory_bytes());
     }
 
     #[test]
     fn those_that_nothing_came_for_the_longest_are_forgotten_first() {
         let sagas: Vec<_> = (1..=3).map(|number| Arc::new(saga(number))).collect();
-        let mut recent = Recent::new(2_500 * BYTES_PER_JSON_BYTE);
-        sagas.iter().for_each(|saga| recent.keep(saga, 1_000));
+        let mut recent = Recent::new(2 * saga(1).memory_bytes() + 1);
+        sagas.iter().for_each(|saga| recent.keep(saga));
         assert_eq!(recent.take(sagas[0].id), None);
         assert!(recent.take(sagas[1].id).is_some() && recent.take(sagas[2].id).is_some());
         assert_eq!(recent.bytes, 0);
@@ -86,7 +82,7 @@ mod tests {
     #[test]
     fn nothing_is_remembered_where_there_is_no_room() {
         let mut recent = Recent::new(0);
-        recent.keep(&Arc::new(saga(1)), 1);
+        recent.keep(&Arc::new(saga(1)));
         assert_eq!(recent.bytes, 0);
         assert_eq!(recent.sagas.len(), 0);
     }

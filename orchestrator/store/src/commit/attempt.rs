@@ -6,11 +6,12 @@
 use std::collections::{HashMap, HashSet};
 
 use sea_orm::sea_query::Value;
-use sea_orm::{DatabaseTransaction, DbErr, EntityName as _, QueryResult};
+use sea_orm::{DatabaseTransaction, DbErr, EntityName as _, IdenStatic as _, QueryResult};
 use uuid::Uuid;
 
 use super::CommitResult;
 use super::batch::{Batch, CHANGING, Change, EVENTS, FIXED, JOURNAL, KEYS, Key, LABELS, Outcome, Row, names};
+use crate::entity::saga::Column;
 use crate::entity::{idempotency, journal, outbox, saga, saga_label};
 use crate::places::{self, PlaceRows};
 use crate::{Error, OutboxRow, Store, multi};
@@ -116,9 +117,11 @@ impl Attempt<'_> {
         let values: Vec<&[Value]> =
             rows.iter().filter(|row| row.change != Change::New).map(|row| row.saga.as_slice()).collect();
         let table = saga::Entity.table_name();
-        let columns = names(&CHANGING).into_iter().enumerate();
-        let set =
-            columns.map(|(n, name)| format!("{name} = w.column{}", n + 3)).collect::<Vec<_>>().join(", ");
+        let set = |(column, place): (&Column, i32)| match column {
+            Column::State => format!("state = COALESCE(w.column{place}, {table}.state)"),
+            column => format!("{} = w.column{place}", column.as_str()),
+        };
+        let set = CHANGING.iter().zip(3..).map(set).collect::<Vec<_>>().join(", ");
         let lock = self.store.dialect().lock_rows("s");
         let tail = format!(
             "JOIN {table} AS s ON s.id = v.column1 AND s.version = v.column2 ORDER BY s.id {lock}) \

@@ -69,8 +69,6 @@ pub(crate) struct Batch {
     pub(super) len: usize,
     /// In the order of their ids.
     pub(super) rows: Vec<Row>,
-    /// Of the states as JSON, in bytes, in the caller's order.
-    sizes: Vec<usize>,
 }
 
 /// What the database made of one write.
@@ -92,20 +90,10 @@ impl From<CommitResult> for Outcome {
 pub(super) enum Change {
     /// It begins.
     New,
-    /// It goes on.
+    /// It goes on; its journal says how.
     Step,
-    /// It ends.
-    End,
-}
-
-impl Change {
-    fn of(write: &Write) -> Self {
-        match write.expected_version {
-            0 => Self::New,
-            _ if write.saga.status().is_terminal() => Self::End,
-            _ => Self::Step,
-        }
-    }
+    /// It goes on or ends, and its whole state is written.
+    Whole,
 }
 
 /// One write.
@@ -134,21 +122,18 @@ pub(super) struct Key {
 impl Batch {
     /// # Errors
     /// [`Error::Poison`] for a write that contradicts itself or cannot be written as JSON.
-    pub(super) fn new(writes: &[impl Borrow<Write>]) -> Result<Self, Error> {
+    pub(super) fn new(writes: &[impl Borrow<Write>], snapshot_every: u64) -> Result<Self, Error> {
         let len = writes.len();
         let mut seen = HashSet::with_capacity(len);
         let mut rows = Vec::with_capacity(len);
-        let mut sizes = vec![0; len];
         for (place, write) in writes.iter().map(Borrow::borrow).enumerate() {
             // A second write of a saga was decided on a version that the first one is about to change.
             if seen.insert(write.saga.id) {
-                let state = json(&write.saga, &write.saga)?;
-                sizes[place] = state.len();
-                rows.push(Row::new(place, write, state)?);
+                rows.push(Row::new(place, write, snapshot_every)?);
             }
         }
         rows.sort_unstable_by_key(|row| row.id);
-        Ok(Self { len, rows, sizes })
+        Ok(Self { len, rows })
     }
 
     /// What the caller is told; `outcomes` are in its order.
@@ -158,10 +143,9 @@ impl Batch {
         for row in self.rows {
             events[row.place] = row.events;
         }
-        let each = outcomes.into_iter().zip(self.sizes).zip(events);
-        each.map(|((Outcome { result, seqs }, state_bytes), events)| Committed {
+        let each = outcomes.into_iter().zip(events);
+        each.map(|(Outcome { result, seqs }, events)| Committed {
             result,
-            state_bytes,
             events: events.into_iter().zip(seqs).map(|(event, seq)| OutboxRow { seq, ..event }).collect(),
         })
         .collect()
@@ -169,7 +153,7 @@ impl Batch {
 }
 
 impl Row {
-    fn new(place: usize, write: &Write, state: String) -> Result<Self, Error> {
+    fn new(place: usize, write: &Write, snapshot_every: u64) -> Result<Self, Error> {
         let Write { saga, expected_version, entry, events, idempotency } = write;
         if expected_version.checked_add(1) != Some(saga.version)
             || entry.seq != saga.version
@@ -182,8 +166,14 @@ impl Row {
             return Err(poison(saga, &why));
         }
         let id = saga.id.uuid();
-        let change = Change::of(write);
-        let is_new = change == Change::New;
+        let is_new = *expected_version == 0;
+        let is_whole = saga.status().is_terminal() || saga.version.is_multiple_of(snapshot_every.max(1));
+        let (change, state) = match (is_new, is_whole) {
+            (true, false) => (Change::New, Some(String::new())),
+            (true, true) => (Change::New, Some(json(saga, saga)?)),
+            (false, false) => (Change::Step, None),
+            (false, true) => (Change::Whole, Some(json(saga, saga)?)),
+        };
         let mut columns =
             if is_new { fixed(saga).to_vec() } else { vec![id.into(), int(*expected_version).into()] };
         columns.extend(changing(saga, state));
@@ -243,7 +233,8 @@ fn fixed(saga: &Saga) -> [Value; FIXED.len()] {
     ]
 }
 
-fn changing(saga: &Saga, state: String) -> [Value; CHANGING.len()] {
+/// Without a `state` the one that the row has stays.
+fn changing(saga: &Saga, state: Option<String>) -> [Value; CHANGING.len()] {
     let flags = saga.flags();
     let failure = saga.failure.as_ref();
     [

@@ -25,7 +25,7 @@ struct Sql {
     give_back: String,
     insert_saga: String,
     /// Where nothing changes that sagas are found by, but for when they are due.
-    update_state: String,
+    update_step: String,
     update_saga: String,
     journal: String,
     label: String,
@@ -37,10 +37,14 @@ static SQL: LazyLock<Sql> = LazyLock::new(|| {
     let own_key = r#"owner = ?1 AND "key" = ?2"#;
     let own_saga = "id = ?1 AND version = ?2";
     let bound = CHANGING.iter().zip(3..);
-    let set = |column: &Column, place: i32| format!("{} = ?{place}", column.as_str());
+    let set = |column: &Column, place: i32| match column {
+        Column::State => format!("state = COALESCE(?{place}, state)"),
+        column => format!("{} = ?{place}", column.as_str()),
+    };
     let all: Vec<String> = bound.clone().map(|(column, place)| set(column, place)).collect();
     let own = names(&OWN);
-    let (own, found_by): (Vec<_>, Vec<_>) = bound.partition(|(column, _)| own.contains(&column.as_str()));
+    let others = bound.filter(|(column, _)| !matches!(column, Column::State));
+    let (own, found_by): (Vec<_>, Vec<_>) = others.partition(|(column, _)| own.contains(&column.as_str()));
     let own: Vec<String> = own.into_iter().map(|(column, place)| set(column, place)).collect();
     let same: Vec<String> =
         found_by.into_iter().map(|(column, place)| format!("{} IS ?{place}", column.as_str())).collect();
@@ -49,7 +53,7 @@ static SQL: LazyLock<Sql> = LazyLock::new(|| {
         holder: format!("SELECT saga_id FROM {keys} WHERE {own_key}"),
         give_back: format!("DELETE FROM {keys} WHERE {own_key}"),
         insert_saga: insert(sagas, &names(FIXED.iter().chain(&CHANGING)), "ON CONFLICT (id) DO NOTHING"),
-        update_state: format!(
+        update_step: format!(
             "UPDATE {sagas} SET {} WHERE {own_saga} AND {}",
             own.join(", "),
             same.join(" AND ")
@@ -64,8 +68,7 @@ static SQL: LazyLock<Sql> = LazyLock::new(|| {
 /// Of the columns that each transition writes those that it changes. By the others sagas are found: SQLite takes a row
 /// out of each index whose columns an UPDATE names and puts it back, whether they change or not, and from one input to the
 /// next they rarely do.
-const OWN: [Column; 5] =
-    [Column::Version, Column::State, Column::UpdatedAtMs, Column::DueAtMs, Column::ClaimedUntilMs];
+const OWN: [Column; 4] = [Column::Version, Column::UpdatedAtMs, Column::DueAtMs, Column::ClaimedUntilMs];
 
 /// Inserts one row into the table; `tail` may say what to do on a conflict.
 pub(crate) fn insert(table: &str, columns: &[&str], tail: &str) -> String {
@@ -84,7 +87,7 @@ pub(crate) fn commit(db: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<Ve
     let mut outcomes = vec![Outcome::from(CommitResult::Conflict); batch.len];
     let refused = take_keys(db, batch, &mut outcomes)?;
     let mut insert_saga = db.prepare_cached(&SQL.insert_saga)?;
-    let mut update_state = db.prepare_cached(&SQL.update_state)?;
+    let mut update_step = db.prepare_cached(&SQL.update_step)?;
     let mut update_saga = db.prepare_cached(&SQL.update_saga)?;
     let mut journal = db.prepare_cached(&SQL.journal)?;
     let mut label = db.prepare_cached(&SQL.label)?;
@@ -92,8 +95,8 @@ pub(crate) fn commit(db: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<Ve
     for row in batch.rows.iter().filter(|row| !refused[row.place]) {
         let won = match row.change {
             Change::New => execute(&mut insert_saga, &row.saga)?,
-            Change::Step if execute(&mut update_state, &row.saga)? == 1 => 1,
-            Change::Step | Change::End => execute(&mut update_saga, &row.saga)?,
+            Change::Step if execute(&mut update_step, &row.saga)? == 1 => 1,
+            Change::Step | Change::Whole => execute(&mut update_saga, &row.saga)?,
         };
         if won == 0 {
             give_back_key(db, row)?;
@@ -176,19 +179,9 @@ mod tests {
         let config = Config { url: format!("sqlite://{}", file.display()), ..Config::default() };
         Store::connect(&config, Access::Exclusive).await.unwrap().migrate().await.unwrap();
         let db = rusqlite::Connection::open(file).unwrap();
-        let Sql {
-            take_key,
-            holder,
-            give_back,
-            insert_saga,
-            update_state,
-            update_saga,
-            journal,
-            label,
-            event,
-        } = &*SQL;
-        for sql in
-            [take_key, holder, give_back, insert_saga, update_state, update_saga, journal, label, event]
+        let Sql { take_key, holder, give_back, insert_saga, update_step, update_saga, journal, label, event } =
+            &*SQL;
+        for sql in [take_key, holder, give_back, insert_saga, update_step, update_saga, journal, label, event]
         {
             let mut explain = db.prepare(&format!("EXPLAIN {sql}")).unwrap();
             let steps = explain.raw_query().mapped(|step| step.get("opcode"));

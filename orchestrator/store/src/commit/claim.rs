@@ -136,10 +136,11 @@ impl Store {
 
     async fn claimed(&self, sql: String, values: impl IntoIterator<Item = Value>) -> Result<Loaded, Error> {
         let rows = self.writer().query_all_raw(self.dialect().statement(sql, values)).await?;
-        match rows.first() {
-            Some(row) => Ok(Loaded::new(Timestamp::from_unix_ms(row.try_get("", "now_ms")?), &rows)),
-            None => Ok(Loaded::empty(self.now().await?)),
-        }
+        let now = match rows.first() {
+            Some(row) => Timestamp::from_unix_ms(row.try_get("", "now_ms")?),
+            None => self.now().await?,
+        };
+        Ok(self.loaded(self.reader(), now, &rows).await?)
     }
 }
 

@@ -3,7 +3,8 @@
 //! First the rows are won (a changed row by its version, a new one by its id and idempotency key), then
 //! the journal, labels and events of the winners are written. A loser never rolls back the others.
 //!
-//! Invariant: a saga's row and its journal change together, and `version` is the journal's length.
+//! Invariant: a saga's row and its journal change together, and `version` is the journal's length. The two together
+//! say how the saga stands; see [`rebuild`](crate::rebuild).
 
 mod attempt;
 mod batch;
@@ -70,8 +71,6 @@ pub enum CommitResult {
 pub struct Committed {
     /// What became of it.
     pub result: CommitResult,
-    /// How many bytes the state has as JSON that was to be written.
-    pub state_bytes: usize,
     /// Its events as they stand in the outbox; none of a write that did not win.
     pub events: Vec<OutboxRow>,
 }
@@ -94,7 +93,7 @@ impl Store {
         if writes.is_empty() {
             return Ok(Vec::new());
         }
-        let batch = Batch::new(writes)?;
+        let batch = Batch::new(writes, self.config().snapshot_every)?;
         match self.sqlite_writer() {
             Some(writer) => writer.commit(batch).await,
             None => self.commit_by_itself(batch).await,
