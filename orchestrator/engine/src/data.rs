@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use amends_contract::{COMMAND_BYTES_MAX, Direction, Json, Token};
 use amends_definition::{
-    Element, ExpressionErrorKind, FailureScope, ForEach, SagaScope, Scope, Template, Undo,
+    Element, ExpressionError, ExpressionErrorKind, FailureScope, ForEach, SagaScope, Scope, Template, Undo,
 };
 use serde_json::Value;
 
@@ -61,7 +61,11 @@ pub(crate) fn elements(draft: &Draft<'_>, for_each: &ForEach) -> Result<Vec<Json
 pub(crate) fn of_action(draft: &Draft<'_>, index: usize, element: Option<&Value>) -> Result<Json, Trouble> {
     let model = draft.model(index);
     let element = element.and_then(|value| named(model.for_each.as_ref(), value));
-    let data = Json::from(render(draft, &model.with, element)?);
+    // Only a schema has to look into it.
+    let data = match model.command_schema {
+        Some(_) => Json::from(in_scope(draft, element, |scope| model.with.render(scope))?),
+        None => Json::from(in_scope(draft, element, |scope| model.with.render_json(scope))?),
+    };
     check_command(draft, index, &data)?;
     check_size(draft, index, Direction::Forward, &data)?;
     Ok(data.packed())
@@ -136,9 +140,17 @@ fn named<'a>(for_each: Option<&'a ForEach>, value: &'a Value) -> Option<Element<
 }
 
 fn render(draft: &Draft<'_>, template: &Template, element: Option<Element<'_>>) -> Result<Value, Trouble> {
+    in_scope(draft, element, |scope| template.render(scope))
+}
+
+fn in_scope<R>(
+    draft: &Draft<'_>,
+    element: Option<Element<'_>>,
+    render: impl FnOnce(&Scope<'_>) -> Result<R, ExpressionError>,
+) -> Result<R, Trouble> {
     let outputs = outputs(&draft.saga);
     let scope = Scope { element, ..scope(&draft.saga, &outputs) };
-    template.render(&scope).map_err(|error| match error.kind {
+    render(&scope).map_err(|error| match error.kind {
         ExpressionErrorKind::TooLarge => {
             Trouble { code: code::TOO_LARGE, why: StuckWhy::TooLarge, detail: error.to_string() }
         }

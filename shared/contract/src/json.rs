@@ -114,6 +114,13 @@ impl From<Value> for Json {
     }
 }
 
+impl From<Box<RawValue>> for Json {
+    fn from(text: Box<RawValue>) -> Self {
+        let shared = |text| Arc::new(Shared { text: OnceLock::from(text), ..Shared::default() });
+        Self((text.get() != "null").then(|| shared(text)))
+    }
+}
+
 impl From<Json> for Value {
     fn from(json: Json) -> Self {
         json.into_value()
@@ -196,6 +203,7 @@ mod tests {
             let packed = json.clone().packed();
             assert_eq!((packed.text(), packed.clone().into_value()), (&*text, value.clone()));
             assert_eq!(Json::from(value.clone()).packed().into_value(), value);
+            assert_eq!(Json::from(to_raw_value(&value).unwrap()), packed);
             assert!(packed == json && packed == value && packed == packed.clone().packed());
             let bytes = Json::from(value.clone()).packed().memory_bytes();
             assert!(value.is_null() && bytes == 0 || (text.len()..json.memory_bytes()).contains(&bytes));

@@ -107,39 +107,46 @@ pub(crate) async fn find(
     Ok(found)
 }
 
+/// Columns that every row has, and those that only an unsettled one needs.
+const COLUMNS: [&str; 9] = [
+    "effect_id",
+    "state",
+    "message_type",
+    "meaning",
+    "outcome",
+    "reply",
+    "calls",
+    "created_at_ms",
+    "updated_at_ms",
+];
+const OF_UNSETTLED: [&str; 3] = ["command", "intent", "due_at_ms"];
+
 /// Inserts new rows, in effect-id order.
 pub(crate) async fn insert(db: &impl ConnectionTrait, mut new: Vec<Model>) -> Result<Written, DbErr> {
     new.sort_by(|a, b| a.effect_id.cmp(&b.effect_id));
     let count = new.len();
-    let columns = [
-        "effect_id",
-        "state",
-        "message_type",
-        "meaning",
-        "outcome",
-        "reply",
-        "command",
-        "intent",
-        "calls",
-        "due_at_ms",
-        "created_at_ms",
-        "updated_at_ms",
-    ];
+    // Most batches have none, and a NULL costs as much as a value.
+    let settled =
+        new.iter().all(|row| row.command.is_none() && row.intent.is_none() && row.due_at_ms.is_none());
+    let columns: Vec<&str> =
+        COLUMNS.into_iter().chain(OF_UNSETTLED.into_iter().filter(|_| !settled)).collect();
     let values = new.into_iter().map(|row| {
-        vec![
+        let mut values = Vec::with_capacity(columns.len());
+        values.extend([
             row.effect_id.into(),
             row.state.into(),
             row.message_type.into(),
             row.meaning.into(),
             row.outcome.into(),
             row.reply.into(),
-            row.command.into(),
-            row.intent.into(),
             row.calls.into(),
-            row.due_at_ms.into(),
             row.created_at_ms.into(),
             row.updated_at_ms.into(),
-        ]
+        ]);
+        if !settled {
+            values.extend([row.command.into(), row.intent.into(), row.due_at_ms.into()]);
+        }
+        values
     });
     let inserted = rows::insert(db, "inbox", &columns, values.collect()).await?;
     Ok(Written::of(inserted, count))

@@ -52,8 +52,8 @@ pub(crate) fn encode(
         return Err(Unsendable::TooLarge(bytes.len()));
     }
     // JSON writes it escaped; the same six characters behind a backslash are harmless, and rare enough.
-    let suspicious = bytes.windows(6).any(|window| window == b"\\u0000");
-    if suspicious && amends_contract::Envelope::decode(&bytes).is_err() {
+    let is_suspicious = str::from_utf8(&bytes).is_ok_and(|text| text.contains("\\u0000"));
+    if is_suspicious && amends_contract::Envelope::decode(&bytes).is_err() {
         return Err(Unsendable::Nul);
     }
     Ok(bytes)

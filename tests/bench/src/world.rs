@@ -25,6 +25,9 @@ pub(crate) const DEVIATIONS: [(&str, &str); 1] = [("AMENDS_LOG__FILTER", "warn")
 /// Counters of commits.
 const COMMITS_OF_ORCHESTRATOR: &str = "amends_commits_total";
 const COMMITS_OF_PARTICIPANT: &str = "amends_participant_batch_commands_count";
+/// Fewer connections than the 900 that a listener takes, and more.
+const CONNECTIONS: usize = 800;
+const TOO_MANY_CONNECTIONS: usize = 1_400;
 /// More of each SKU than is ever sold.
 const STOCK: u64 = 1_000_000_000;
 
@@ -195,6 +198,7 @@ impl World {
                     listeners: listeners.collect::<Result<_, _>>()?,
                     authorization: self.system.authorization(),
                     prefer: waits.then(Orders::prefer),
+                    connections_max: if waits { CONNECTIONS } else { TOO_MANY_CONNECTIONS },
                 }))
             }
         })

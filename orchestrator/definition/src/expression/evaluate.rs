@@ -3,6 +3,7 @@
 //! Invariant: what an evaluation costs is counted, and it ends when the count is used up.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
@@ -12,7 +13,7 @@ use cel::{Context, Env};
 use serde_json::Value;
 
 use super::error::Failure;
-use super::output::{Room, copy, to_json};
+use super::output::{Room, admit, to_json};
 use super::path::{Names, Root, Start};
 use super::{ExpressionErrorKind, guard, json};
 use crate::limits::EVALUATION_COST_MAX;
@@ -62,13 +63,21 @@ impl<'n> Evaluation<'n> {
     }
 
     /// The value, with at most so many levels of lists and maps.
-    pub(crate) fn evaluate(&mut self, expression: &Expression, levels: usize) -> Result<Value, Failure> {
+    pub(crate) fn evaluate(
+        &mut self,
+        expression: &Expression,
+        levels: usize,
+    ) -> Result<Cow<'n, Value>, Failure> {
         match &expression.program {
-            Program::Path { start, fields } => copy(self.names.walk(start, fields)?, &mut self.room, levels),
+            Program::Path { start, fields } => {
+                let value = self.names.walk(start, fields)?;
+                admit(value, &mut self.room, levels)?;
+                Ok(Cow::Borrowed(value))
+            }
             Program::Cel(program) => {
                 let context = self.context.get_or_insert_with(|| context(self.names));
                 let val = cel::Value::resolve_val(program, context).map_err(Failure::from)?;
-                to_json(val.as_ref(), &mut self.room, levels)
+                to_json(val.as_ref(), &mut self.room, levels).map(Cow::Owned)
             }
         }
     }

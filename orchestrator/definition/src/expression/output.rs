@@ -60,30 +60,25 @@ impl Room {
     }
 }
 
-/// A copy of JSON that is in scope, with at most so many levels of lists and maps.
-pub(super) fn copy(value: &Value, room: &mut Room, levels: usize) -> Result<Value, Failure> {
+/// Whether JSON that is in scope may be brought, with at most so many levels of lists and maps.
+pub(super) fn admit(value: &Value, room: &mut Room, levels: usize) -> Result<(), Failure> {
     match value {
-        Value::Null | Value::Bool(_) => room.scalar().map(|()| value.clone()),
+        Value::Null | Value::Bool(_) => room.scalar(),
         Value::Number(number) => {
             room.scalar()?;
-            if number.is_u64() && number.as_i64().is_none() {
-                return Err(integer_too_large());
-            }
-            Ok(value.clone())
+            if number.is_u64() && number.as_i64().is_none() { Err(integer_too_large()) } else { Ok(()) }
         }
-        Value::String(text) => room.text(text).map(|()| value.clone()),
+        Value::String(text) => room.text(text),
         Value::Array(items) => {
             let inside = room.container(levels)?;
-            items.iter().map(|item| copy(item, room, inside)).collect::<Result<_, _>>().map(Value::Array)
+            items.iter().try_for_each(|item| admit(item, room, inside))
         }
         Value::Object(map) => {
             let inside = room.container(levels)?;
-            let mut object = Map::new();
-            for (key, item) in map {
+            map.iter().try_for_each(|(key, item)| {
                 room.text(key)?;
-                object.insert(key.clone(), copy(item, room, inside)?);
-            }
-            Ok(Value::Object(object))
+                admit(item, room, inside)
+            })
         }
     }
 }

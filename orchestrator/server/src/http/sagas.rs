@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::app::App;
@@ -117,7 +117,7 @@ pub(super) async fn start(
         }),
     };
     let submission = Submission { definition: loaded.definition, meaning, input: request.input, start_at };
-    submit(&app, &caller, terms, submission, accepted, |saga| json!(SagaStarted::of(saga))).await
+    submit(&app, &caller, terms, submission, accepted, |saga| Answer::body(&SagaStarted::of(saga))).await
 }
 
 fn definition(app: &App, request: &SagaRequest) -> Result<Loaded, Problem> {

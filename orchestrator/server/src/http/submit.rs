@@ -15,6 +15,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use metrics::counter;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
@@ -76,7 +77,7 @@ pub(super) async fn submit(
     terms: Terms,
     submission: Submission,
     accepted: impl FnOnce(SagaId, &Value) -> Answer,
-    settled: impl Fn(&Saga) -> Value,
+    settled: impl Fn(&Saga) -> Box<RawValue>,
 ) -> Result<Response, Problem> {
     let Terms { key, wait } = terms;
     let owner = caller.0.id;

@@ -13,8 +13,6 @@ use tokio::{net::TcpStream, sync::mpsc, time::timeout};
 
 use super::Answer;
 
-/// Fewer than the 900 connections that a listener takes.
-const CONNECTIONS_MAX: usize = 800;
 /// Longer than the longest wait that is asked for; then nobody will answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -27,6 +25,8 @@ pub(crate) struct Address {
     pub(crate) authorization: String,
     /// The header `Prefer`; none does not wait for the end.
     pub(crate) prefer: Option<String>,
+    /// Most connections.
+    pub(crate) connections_max: usize,
 }
 
 struct Order {
@@ -86,7 +86,7 @@ impl Rest {
     /// One connection more.
     fn grow(&mut self) -> Option<usize> {
         let worker = self.workers.len();
-        if worker >= CONNECTIONS_MAX {
+        if worker >= self.address.connections_max {
             return None;
         }
         let (sender, orders) = mpsc::unbounded_channel();

@@ -69,7 +69,7 @@ pub(super) async fn place(
         start_at,
     };
     let accepted = |id: SagaId, order: &Value| accepted(id, order, start_at);
-    submit(&app, &caller, terms, submission, accepted, |saga| as_json(OrderView::of(saga))).await
+    submit(&app, &caller, terms, submission, accepted, |saga| Answer::body(&OrderView::of(saga))).await
 }
 
 fn accepted(id: SagaId, order: &Value, start_at: Option<Timestamp>) -> Answer {
@@ -79,10 +79,6 @@ fn accepted(id: SagaId, order: &Value, start_at: Option<Timestamp>) -> Answer {
         headers: BTreeMap::from([("location".to_owned(), location)]),
         body: Answer::body(&OrderView::accepted(id, order, start_at)),
     }
-}
-
-fn as_json(view: impl Serialize) -> Value {
-    serde_json::to_value(view).unwrap_or_else(|_| unreachable!("a view is plain JSON"))
 }
 
 /// Shows an order.
