@@ -43,7 +43,7 @@ impl Stored {
         };
         let columns = || Ok((row.try_get("", "version")?, row.try_get("", "state")?));
         Some(match columns() {
-            Ok((version, state)) => Self::new(id, version, &String::as_str(&state)),
+            Ok((version, state)) => Self::new(id, version, String::as_str(&state)),
             Err(error) => Self { id, version: 0, state: Err(DbErr::to_string(&error)) },
         })
     }

@@ -144,7 +144,7 @@ impl Play {
             outcome: answer(&command),
         };
         let loaded = store.load(&[self.saga.id]).await.unwrap();
-        assert_eq!(loaded.sagas, [self.saga.clone()], "what is read is what was committed");
+        assert_eq!(loaded.sagas, std::slice::from_ref(&self.saga), "what is read is what was committed");
         let (version, saga) = (self.saga.version, self.saga.clone());
         let transition = handle(saga, Input::Reply(reply.into()), loaded.now, &self.definition).unwrap();
         assert_eq!(transition.verdict, Verdict::Applied);

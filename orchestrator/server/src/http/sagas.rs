@@ -141,6 +141,8 @@ fn definition(app: &App, request: &SagaRequest) -> Result<Loaded, Problem> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
