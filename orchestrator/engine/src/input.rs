@@ -6,7 +6,6 @@ use amends_contract::{
     Cause, DefinitionRef, Digest, Direction, EffectId, Json, Outcome, Reply, StepRef, Timestamp, Token,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::PausedBy;
 use crate::step::is_false;
@@ -22,7 +21,7 @@ pub enum Input {
         /// Digest of its source.
         digest: Digest,
         /// What the saga is about.
-        #[serde(default, skip_serializing_if = "Value::is_null")]
+        #[serde(default, skip_serializing_if = "Json::is_null")]
         input: Json,
         /// For search.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -62,7 +61,7 @@ pub enum Input {
         /// Its name.
         name: Token,
         /// What it says; the output of the step that awaits it.
-        #[serde(default, skip_serializing_if = "Value::is_null")]
+        #[serde(default, skip_serializing_if = "Json::is_null")]
         data: Json,
         /// Who sent it.
         actor: String,
@@ -150,7 +149,7 @@ pub enum OperatorAction {
         /// Which of its effects.
         effect: Direction,
         /// What it gave back.
-        #[serde(default, skip_serializing_if = "Value::is_null")]
+        #[serde(default, skip_serializing_if = "Json::is_null")]
         output: Json,
     },
     /// Ends the saga without any promise of balance.

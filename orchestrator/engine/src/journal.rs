@@ -5,7 +5,6 @@
 
 use amends_contract::{Direction, Json, SagaId, StepRef, Timestamp, Token};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::step::is_false;
 use crate::{Alarm, Ask, Ending, Failure, HeldBy, Input, PausedBy, Stuck, Then};
@@ -83,7 +82,7 @@ pub enum Decision {
         /// Its name.
         name: Token,
         /// What it says.
-        #[serde(default, skip_serializing_if = "Value::is_null")]
+        #[serde(default, skip_serializing_if = "Json::is_null")]
         data: Json,
     },
     /// An effect shall be; its data is frozen, and its command is sent for the first time.
@@ -175,7 +174,7 @@ pub enum Decision {
         /// Of which step.
         step: StepRef,
         /// What it gave back.
-        #[serde(default, skip_serializing_if = "Value::is_null")]
+        #[serde(default, skip_serializing_if = "Json::is_null")]
         output: Json,
         /// An operator said so.
         #[serde(default, skip_serializing_if = "is_false")]
@@ -205,7 +204,7 @@ pub enum Decision {
         /// Of which step.
         step: StepRef,
         /// What the undo had to say.
-        #[serde(default, skip_serializing_if = "Value::is_null")]
+        #[serde(default, skip_serializing_if = "Json::is_null")]
         output: Json,
         /// An operator said so.
         #[serde(default, skip_serializing_if = "is_false")]
@@ -288,7 +287,7 @@ pub enum Decision {
         /// How.
         ending: Ending,
         /// What its caller gets.
-        #[serde(default, skip_serializing_if = "Value::is_null")]
+        #[serde(default, skip_serializing_if = "Json::is_null")]
         output: Json,
         /// Why that could not be evaluated.
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 
 use amends_contract::{DefinitionRef, Digest, EffectId, Json, SagaId, StepRef, Timestamp, Token};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::StepState;
 
@@ -23,7 +22,7 @@ pub struct Saga {
     /// How many inputs it has taken: the length of its journal.
     pub version: u64,
     /// What it was started with.
-    #[serde(default, skip_serializing_if = "Value::is_null")]
+    #[serde(default, skip_serializing_if = "Json::is_null")]
     pub input: Json,
     /// For search; fixed at the start.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -60,7 +59,7 @@ pub struct Saga {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub signals: BTreeMap<Token, Json>,
     /// What its caller gets, once it is completed.
-    #[serde(default, skip_serializing_if = "Value::is_null")]
+    #[serde(default, skip_serializing_if = "Json::is_null")]
     pub output: Json,
     /// Why the output could not be evaluated; the saga is completed all the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]

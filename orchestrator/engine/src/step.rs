@@ -6,7 +6,6 @@
 use amends_contract::{Direction, Json, StepRef, Timestamp, Token};
 use amends_planted::{Bug, planted};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::draft::BOTH;
 
@@ -19,7 +18,7 @@ pub struct StepState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub index: Option<u32>,
     /// The element.
-    #[serde(default, skip_serializing_if = "Value::is_null")]
+    #[serde(default, skip_serializing_if = "Json::is_null")]
     pub element: Json,
     /// What is known of its action.
     #[serde(default, skip_serializing_if = "ActionState::is_waiting")]
@@ -156,7 +155,7 @@ pub enum ActionState {
     /// Done.
     Succeeded {
         /// What it gave back.
-        #[serde(default, skip_serializing_if = "Value::is_null")]
+        #[serde(default, skip_serializing_if = "Json::is_null")]
         output: Json,
         /// An operator said so; the participant knows nothing of it.
         #[serde(default, skip_serializing_if = "is_false")]
@@ -229,7 +228,7 @@ pub enum UndoState {
     /// The action is undone.
     Undone {
         /// What the undo had to say.
-        #[serde(default, skip_serializing_if = "Value::is_null")]
+        #[serde(default, skip_serializing_if = "Json::is_null")]
         output: Json,
         /// An operator said so; the participant knows nothing of it.
         #[serde(default, skip_serializing_if = "is_false")]
@@ -297,7 +296,7 @@ pub enum Then {
     /// The step counts as settled, by an operator's word.
     Settle {
         /// What it is said to have given back.
-        #[serde(default, skip_serializing_if = "Value::is_null")]
+        #[serde(default, skip_serializing_if = "Json::is_null")]
         output: Json,
     },
 }

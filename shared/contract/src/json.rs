@@ -35,6 +35,12 @@ impl Json {
     /// `null`
     pub const NULL: Self = Self(None);
 
+    /// Whether it is `null`; a [`Value`]'s own answer would have the text read for it.
+    #[must_use]
+    pub const fn is_null(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// The value, copied only if somebody else has it, too.
     #[must_use]
     pub fn into_value(self) -> Value {
@@ -199,6 +205,7 @@ mod tests {
             assert_eq!(serde_json::to_value(&json).unwrap(), value);
             assert_eq!(serde_json::from_str::<Json>(&text).unwrap(), json);
             assert_eq!(json.clone().into_value(), value);
+            assert_eq!(json.is_null(), value.is_null());
             assert_eq!(json, value);
             let packed = json.clone().packed();
             assert_eq!((packed.text(), packed.clone().into_value()), (&*text, value.clone()));

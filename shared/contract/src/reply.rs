@@ -6,7 +6,6 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::attributes::Attributes;
 use crate::envelope::{parse, parse_data, parse_number, parse_send_no, required};
@@ -19,7 +18,7 @@ pub enum Outcome {
     /// The action is done. Final.
     Succeeded {
         /// What later steps may use.
-        #[serde(default, skip_serializing_if = "Value::is_null")]
+        #[serde(default, skip_serializing_if = "Json::is_null")]
         output: Json,
     },
     /// The business says no. Final: nothing happened and nothing will.
@@ -48,7 +47,7 @@ pub enum Outcome {
     /// The action is undone. Final.
     Undone {
         /// What the undo has to say, such as a refund's number.
-        #[serde(default, skip_serializing_if = "Value::is_null")]
+        #[serde(default, skip_serializing_if = "Json::is_null")]
         output: Json,
     },
     /// The action never ran, and now never will. Final.

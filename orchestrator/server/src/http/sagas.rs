@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use amends_contract::{DefinitionRef, SagaId, Timestamp, Token};
+use amends_contract::{self as contract, DefinitionRef, SagaId, Timestamp, Token};
 use amends_engine::{Failure, Saga, Status};
 use amends_service::problem::{Json, Problem, Problems};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::app::App;
@@ -29,7 +28,7 @@ pub(super) struct SagaRequest {
     /// What the saga is about, as the definition's schema wants it.
     #[serde(default)]
     #[schema(value_type = Object)]
-    input: Value,
+    input: contract::Json,
     /// When it shall begin, in the future (RFC 3339); left out: at once. Its deadline counts from then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -104,7 +103,7 @@ pub(super) async fn start(
     let loaded = definition(&app, &request)?;
     input::check(&loaded, &request.input, "#/input")?;
     let (reference, start_at) = (loaded.definition.reference(), request.start_at);
-    let accepted = |id: SagaId, _: &Value| Answer {
+    let accepted = |id: SagaId, _: &contract::Json| Answer {
         status: StatusCode::ACCEPTED.as_u16(),
         headers: BTreeMap::new(),
         body: Answer::body(&SagaStarted {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use amends_contract::{Digest, SagaId, Timestamp};
+use amends_contract::{self as contract, Digest, SagaId, Timestamp};
 use amends_definition::Definition;
 use amends_engine::{Begin, Saga};
 use amends_service::{Json, Problem};
@@ -14,7 +14,6 @@ use amends_store::{IdempotencyKey, StoredAnswer};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use metrics::counter;
-use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
@@ -62,7 +61,7 @@ impl Terms {
 /// What is to be started.
 pub(super) struct Submission {
     pub(super) definition: Arc<Definition>,
-    pub(super) input: Value,
+    pub(super) input: contract::Json,
     /// When it shall begin; at once if there is none.
     pub(super) start_at: Option<Timestamp>,
     /// What the request means; see [`crate::idempotency::meaning`].
@@ -76,7 +75,7 @@ pub(super) async fn submit(
     caller: &Caller,
     terms: Terms,
     submission: Submission,
-    accepted: impl FnOnce(SagaId, &Value) -> Answer,
+    accepted: impl FnOnce(SagaId, &contract::Json) -> Answer,
     settled: impl Fn(&Saga) -> Box<RawValue>,
 ) -> Result<Response, Problem> {
     let Terms { key, wait } = terms;

@@ -1,10 +1,11 @@
 //! A saga, shown as an order.
 
+use std::ops::Deref;
 use std::str::FromStr;
 
-use amends_contract::{SagaId, Timestamp, Token};
+use amends_contract::{Json, SagaId, Timestamp, Token};
 use amends_engine::{Saga, Status, code};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 use utoipa::ToSchema;
 
@@ -23,16 +24,16 @@ pub struct OrderView {
     pub failure: Option<OrderFailure>,
     /// Whose order.
     #[schema(value_type = String)]
-    pub customer_id: Value,
+    pub customer_id: Field,
     /// Where the confirmation goes.
     #[schema(value_type = String)]
-    pub email: Value,
+    pub email: Field,
     /// What is ordered.
     #[schema(value_type = Vec<Line>)]
-    pub lines: Value,
+    pub lines: Field,
     /// What it costs.
     #[schema(value_type = Money)]
-    pub total: Value,
+    pub total: Field,
     /// When it was taken.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
@@ -43,6 +44,33 @@ pub struct OrderView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub start_at: Option<Timestamp>,
+}
+
+/// A field of the saga's input, which is shared and not copied; `null` if there is none.
+#[derive(Clone, Debug)]
+pub struct Field {
+    input: Json,
+    name: &'static str,
+}
+
+impl Deref for Field {
+    type Target = Value;
+
+    fn deref(&self) -> &Value {
+        self.input.get(self.name).unwrap_or(&Value::Null)
+    }
+}
+
+impl PartialEq for Field {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Serialize for Field {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (**self).serialize(serializer)
+    }
 }
 
 /// How an order stands.
@@ -92,8 +120,8 @@ impl OrderView {
 
     /// The order as it is when it is taken, with this input and beginning.
     #[must_use]
-    pub fn accepted(id: SagaId, input: &Value, start_at: Option<Timestamp>) -> Self {
-        let field = |name: &str| input.get(name).cloned().unwrap_or_default();
+    pub fn accepted(id: SagaId, input: &Json, start_at: Option<Timestamp>) -> Self {
+        let field = |name| Field { input: input.clone(), name };
         Self {
             id,
             status: OrderStatus::Pending,

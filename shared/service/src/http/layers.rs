@@ -26,14 +26,15 @@ const ALWAYS: [&str; 3] = ["/livez", "/readyz", "/metrics"];
 /// Wraps the router's handlers; [`super::serve`] does it already, tests of a bare router need it.
 pub fn with_layers(router: Router, config: &HttpConfig) -> Router {
     let places = Arc::new(Semaphore::new(config.requests_max.clamp(1, Semaphore::MAX_PERMITS)));
-    router
-        .fallback(no_route)
-        .method_not_allowed_fallback(no_method)
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(Extension(config.limits()))
-        .layer(DefaultBodyLimit::max(config.body_bytes_max))
-        .layer(from_fn_with_state(places, bounded))
-        .layer(from_fn(observe))
+    // The outermost first. As one layer: each call of `layer` makes every route another box, copied for each request.
+    let layers = (
+        from_fn(observe),
+        from_fn_with_state(places, bounded),
+        DefaultBodyLimit::max(config.body_bytes_max),
+        Extension(config.limits()),
+        CatchPanicLayer::custom(panicked),
+    );
+    router.fallback(no_route).method_not_allowed_fallback(no_method).layer(layers)
 }
 
 /// Refuses what is more than may be answered at once.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use amends_contract::{SagaId, Timestamp, Token};
+use amends_contract::{self as contract, SagaId, Timestamp, Token};
 use amends_engine::Saga;
 use amends_service::problem::{Json, Path, Problem, Problems, Query};
 use amends_store::SagaFilter;
@@ -57,6 +57,7 @@ pub(super) async fn place(
     };
     let start_at = request.start_at;
     let order = request.into_input().or_else(|errors| input::refuse(errors).map(|()| Value::Null))?;
+    let order = contract::Json::from(order);
     input::check(&loaded, &order, "#")?;
     let submission = Submission {
         definition: loaded.definition,
@@ -68,11 +69,11 @@ pub(super) async fn place(
         input: order,
         start_at,
     };
-    let accepted = |id: SagaId, order: &Value| accepted(id, order, start_at);
+    let accepted = |id: SagaId, order: &contract::Json| accepted(id, order, start_at);
     submit(&app, &caller, terms, submission, accepted, |saga| Answer::body(&OrderView::of(saga))).await
 }
 
-fn accepted(id: SagaId, order: &Value, start_at: Option<Timestamp>) -> Answer {
+fn accepted(id: SagaId, order: &contract::Json, start_at: Option<Timestamp>) -> Answer {
     let location = format!("/v1/orders/{id}");
     Answer {
         status: StatusCode::ACCEPTED.as_u16(),
@@ -153,7 +154,7 @@ pub(super) async fn list(
     // The database filters by what it has indexed; the rest (cancelled or rejected) is picked here.
     let fits = |order: &OrderView| {
         status.is_none_or(|status| order.status == status)
-            && customer.as_ref().is_none_or(|customer| order.customer_id == **customer)
+            && customer.as_ref().is_none_or(|customer| *order.customer_id == **customer)
     };
     let mut orders = Vec::new();
     for _ in 0..PAGES_MAX {
