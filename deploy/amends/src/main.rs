@@ -20,12 +20,17 @@ mod role;
 use std::{io, process::ExitCode};
 
 use clap::Parser;
-use mimalloc::MiMalloc;
 
 /// Batches take and give back thousands of small pieces at once, on several threads: what the C library's allocator does
 /// about that took a fifth of the orchestrator's time.
+#[cfg(not(feature = "jemalloc"))]
 #[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// It gives a thread first what was given back there last, and that is in the processor's cache still.
+#[cfg(feature = "jemalloc")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();

@@ -11,11 +11,16 @@ use std::process::ExitCode;
 use amends_bench::{participant, run};
 use amends_service::RuntimeConfig;
 use clap::{Parser, Subcommand};
-use mimalloc::MiMalloc;
 
 /// As in the product, for the floor as for the participants.
+#[cfg(not(feature = "jemalloc"))]
 #[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The same.
+#[cfg(feature = "jemalloc")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 #[derive(Parser)]
 #[command(version, about)]
