@@ -75,19 +75,23 @@ impl Store {
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.
     pub async fn ended_of(&self, ids: &[SagaId]) -> Result<Vec<Saga>, Error> {
-        let ended = || Status::ALL.into_iter().filter(|status| status.is_terminal());
-        let pairs: Vec<[Value; 2]> = ids
-            .iter()
-            .flat_map(|id| ended().map(|status| [id.uuid().into(), status.as_str().into()]))
-            .collect();
-        let rows: Vec<&[Value]> = pairs.iter().map(<[Value; 2]>::as_slice).collect();
-        let tail =
-            format!("JOIN {} AS s ON s.id = v.column1 AND s.status = v.column2", saga::Entity.table_name());
-        let head = "SELECT s.id, s.version, s.state FROM";
+        let keys: Vec<[Value; 1]> = ids.iter().map(|id| [id.uuid().into()]).collect();
+        let rows: Vec<&[Value]> = keys.iter().map(<[Value; 1]>::as_slice).collect();
+        let tail = format!("JOIN {} AS s ON s.id = v.column1", saga::Entity.table_name());
+        let head = "SELECT s.id, s.status FROM";
         let found =
             multi::run(self.reader(), self.dialect(), self.config().rows_max, head, &rows, &tail).await?;
-        let stored = found.iter().filter_map(Stored::of_row).collect();
-        Ok(self.rebuild(self.reader(), stored).await?.into_iter().filter_map(Result::ok).collect())
+        // Most go on, and are not needed whole.
+        let mut ended = Vec::new();
+        for row in found {
+            let status = row.try_get::<String>("", "status")?.parse();
+            if status.is_ok_and(Status::is_terminal)
+                && let Ok(id) = SagaId::new(row.try_get("", "id")?)
+            {
+                ended.push(id);
+            }
+        }
+        Ok(if ended.is_empty() { Vec::new() } else { self.load(&ended).await?.sagas })
     }
 
     /// One saga; `None` when there is none with this id.

@@ -99,6 +99,12 @@ impl Store {
         }
     }
 
+    /// Whether other processes may write here, too. What SQLite keeps belongs to one.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.dialect() == Dialect::Postgres
+    }
+
     pub(crate) fn dialect(&self) -> Dialect {
         self.inner.connections.dialect
     }

@@ -73,6 +73,10 @@ pub struct LoopsConfig {
     pub event_watch_ms: u64,
     /// Most events in one publication.
     pub event_count_max: u32,
+    /// Milliseconds for which a caller waits for the end of a saga before the database is asked for it, since another
+    /// orchestrator may have ended it. After that it is asked less often the longer he waits. A look costs one
+    /// query by keys for all who wait; where no other process writes (SQLite), it is hardly ever needed.
+    pub settled_interval_ms: u64,
     /// Hours for which published events are kept, to be published again when the broker lost them.
     pub event_keep_h: u64,
     /// Milliseconds between two looks at what operators want of whole definitions: so long may a saga begin, or
@@ -116,6 +120,7 @@ impl Default for LoopsConfig {
             event_interval_ms: 1_000,
             event_watch_ms: 5_000,
             event_count_max: 256,
+            settled_interval_ms: 50,
             event_keep_h: 24,
             pause_interval_ms: 1_000,
             database_retry_ms: 500,

@@ -174,7 +174,7 @@ impl Core {
         let (publications, publications_queue) = mpsc::channel(config.publishing_max);
         let admission = admission::Admission::new(config);
         let pulse = pulse::Pulse::new(config.idle_interval_ms);
-        let settled = settled::Settled::new(&admission);
+        let settled = settled::Settled::new(&admission, config, store.is_shared());
         let events = events::Written::default();
         let dead_letters = dead_letters::DeadLetters::of(broker, Stream::Reply);
         let (children, child_loop) = children::Children::new(&store, &definitions, &inputs, config);

@@ -1,7 +1,7 @@
 //! Tells waiting callers that a saga has ended, and how.
 //!
 //! Whoever ends a saga in this process tells them at once. A saga that another process has ended is found by a look
-//! into the database, one for all who have waited for a while.
+//! into the database, one for all who have waited for a while, and rarer for who has waited long.
 //!
 //! Invariant: a caller who goes away leaves nothing behind; an ended saga is kept for nobody.
 
@@ -17,9 +17,13 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::admission::Admission;
+use super::config::LoopsConfig;
 
-/// How long a caller waits before the database is asked for its saga, and how often it is asked then.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// The longest time between two looks into the database for a caller's saga; long for one who waits.
+const LOOK_EVERY_MAX: Duration = Duration::from_millis(500);
+/// The next look comes when a caller has waited for so much of its wait again: so much later than it ended, at most,
+/// a saga is found that another process has ended.
+const WAITS_PER_LOOK: u32 = 4;
 
 #[derive(Clone)]
 pub(crate) struct Settled {
@@ -27,10 +31,13 @@ pub(crate) struct Settled {
     /// Somebody waits who was not there before.
     wake: Arc<Notify>,
     admission: Admission,
+    /// Before the first look, and between two.
+    look_every_min: Duration,
 }
 
 struct Waiting {
     since: Instant,
+    look_at: Instant,
     callers: Vec<oneshot::Sender<Arc<Saga>>>,
 }
 
@@ -42,8 +49,11 @@ pub(crate) struct Watch {
 }
 
 impl Settled {
-    pub(crate) fn new(admission: &Admission) -> Self {
-        Self { waiting: Arc::default(), wake: Arc::default(), admission: admission.clone() }
+    /// `shared`: whether other processes end sagas, too.
+    pub(crate) fn new(admission: &Admission, config: &LoopsConfig, shared: bool) -> Self {
+        let look_every_min = Duration::from_millis(config.settled_interval_ms.max(1));
+        let look_every_min = if shared { look_every_min.min(LOOK_EVERY_MAX) } else { LOOK_EVERY_MAX };
+        Self { waiting: Arc::default(), wake: Arc::default(), admission: admission.clone(), look_every_min }
     }
 
     /// Begins to wait for the end of the saga; best before it begins, so that it cannot be missed.
@@ -51,9 +61,11 @@ impl Settled {
         let (tell, end) = oneshot::channel();
         let mut waiting = self.waiting();
         let is_first = waiting.is_empty();
-        let entry =
-            waiting.entry(saga).or_insert_with(|| Waiting { since: Instant::now(), callers: Vec::new() });
-        entry.callers.push(tell);
+        let begin = || {
+            let since = Instant::now();
+            Waiting { since, look_at: since + self.look_every_min, callers: Vec::new() }
+        };
+        waiting.entry(saga).or_insert_with(begin).callers.push(tell);
         drop(waiting);
         if is_first {
             self.wake.notify_one();
@@ -91,8 +103,11 @@ impl Settled {
                 if self.waiting().is_empty() {
                     self.wake.notified().await;
                 }
-                sleep(LOOK_EVERY).await;
-                let ids = self.awaited_for_long();
+                sleep(self.look_every_min).await;
+                let ids = self.to_be_looked_for(Instant::now());
+                if ids.is_empty() {
+                    continue;
+                }
                 match store.ended_of(&ids).await {
                     Ok(sagas) => sagas.into_iter().for_each(|saga| self.tell(&Arc::new(saga))),
                     Err(error) => tracing::debug!(%error, "waiting callers wait for the database, too"),
@@ -102,10 +117,16 @@ impl Settled {
         let _ = shutdown.run_until_cancelled(look).await;
     }
 
-    fn awaited_for_long(&self) -> Vec<SagaId> {
-        let waiting = self.waiting();
-        let for_long = waiting.iter().filter(|(_, entry)| entry.since.elapsed() >= LOOK_EVERY);
-        for_long.map(|(saga, _)| *saga).collect()
+    /// Those whose time it is, which comes again later.
+    fn to_be_looked_for(&self, now: Instant) -> Vec<SagaId> {
+        let mut waiting = self.waiting();
+        let due = waiting.iter_mut().filter(|(_, entry)| entry.look_at <= now);
+        due.map(|(saga, entry)| {
+            let waited = now.duration_since(entry.since) / WAITS_PER_LOOK;
+            entry.look_at = now + waited.clamp(self.look_every_min, LOOK_EVERY_MAX);
+            *saga
+        })
+        .collect()
     }
 
     fn waiting(&self) -> MutexGuard<'_, HashMap<SagaId, Waiting>> {
@@ -124,5 +145,39 @@ impl Drop for Watch {
     fn drop(&mut self) {
         self.end.close();
         self.settled.forget_the_gone(self.saga);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::tests::saga;
+
+    #[tokio::test]
+    async fn the_longer_somebody_waits_the_rarer_the_database_is_asked() {
+        let config = LoopsConfig { settled_interval_ms: 50, ..LoopsConfig::default() };
+        let looks = |shared: bool, until_ms: u64| {
+            let settled = Settled::new(&Admission::new(&config), &config, shared);
+            let watch = settled.watch(saga(1).id);
+            let began = settled.waiting()[&watch.saga].since;
+            let is_asked =
+                |ms: &u64| !settled.to_be_looked_for(began + Duration::from_millis(*ms)).is_empty();
+            (0..=until_ms).step_by(10).filter(is_asked).collect::<Vec<_>>()
+        };
+        assert_eq!(looks(true, 600), [50, 100, 150, 200, 250, 320, 400, 500]);
+        assert_eq!(looks(true, 60_000).last_chunk(), Some(&[58_930, 59_430, 59_930]));
+        assert_eq!(looks(false, 1_600), [500, 1_000, 1_500], "nobody else can have ended it");
+    }
+
+    #[tokio::test]
+    async fn nobody_is_looked_for_who_has_gone_or_been_told() {
+        let config = LoopsConfig::default();
+        let settled = Settled::new(&Admission::new(&config), &config, true);
+        let (first, second) = (Arc::new(saga(1)), Arc::new(saga(2)));
+        let (told, gone) = (settled.watch(first.id), settled.watch(second.id));
+        drop(gone);
+        settled.notify(&first);
+        assert_eq!(settled.to_be_looked_for(Instant::now() + LOOK_EVERY_MAX), []);
+        assert_eq!(told.end(Duration::ZERO).await, Some(first));
     }
 }

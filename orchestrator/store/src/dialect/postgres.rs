@@ -17,6 +17,11 @@ use crate::{Access, Config, Error};
 /// What the server's `pg_stat_activity` shows us as.
 const APPLICATION_NAME: &str = "amends";
 
+/// Whatever we look for is found by an index, but where some hundred rows are looked for at once, a planner that takes
+/// a page from anywhere for a slow disk's reads the whole table, the slower the more is stored. Its price for that is so
+/// high that it would think compiling worth its while.
+const PLANNER: [(&str, &str); 2] = [("enable_seqscan", "off"), ("jit", "off")];
+
 pub(super) async fn open(config: &Config, access: Access) -> Result<Connections, Error> {
     let place = without_password(&config.url);
     let read_only = (access == Access::ReadOnly).then_some(("default_transaction_read_only", "on"));
@@ -25,6 +30,7 @@ pub(super) async fn open(config: &Config, access: Access) -> Result<Connections,
         .application_name(APPLICATION_NAME)
         .statement_cache_capacity(STATEMENTS_KEPT)
         .options([("statement_timeout", config.statement_timeout_ms)])
+        .options(PLANNER)
         .options(read_only)
         .disable_statement_logging();
     // Directly first: a server that cannot be reached, or does not want us, is told apart best so.
