@@ -4,8 +4,8 @@ SHELL  := /bin/sh
 CARGO  ?= cargo
 AMENDS  = $(CARGO) run --locked --quiet --package amends --
 ARGS   ?=
-# jemalloc, a fifth faster than the allocator that is built in else, cannot be built where a path has a space in it.
-BUILT_IN = $(or $(CARGO_TARGET_DIR),$(CURDIR))
+# jemalloc, faster than the allocator that is built in else, cannot be built where a path has a space in it.
+BUILT_IN = $(if $(filter /%,$(CARGO_TARGET_DIR)),,$(CURDIR))$(CARGO_TARGET_DIR)
 JEMALLOC = $(if $(word 2,$(BUILT_IN)),,--features jemalloc)
 # Built for themselves, with optimisation, and with planted bugs, which nothing that ships has.
 PROOFS  = amends-simulation amends-model amends-planted

@@ -1,4 +1,4 @@
-//! The saga: all that is known about one running instance. Its JSON is the row's `state`.
+//! The saga: all that is known about one running instance. Its JSON is what a row's `state` keeps.
 //!
 //! Invariant: it changes only by folding decisions (`fold.rs`), so that the journal alone can rebuild it.
 //! Fields that stand at their default are left out of the JSON, for it is written with each transition.

@@ -27,13 +27,13 @@ pub struct Loaded {
     pub unreadable: Vec<Unreadable>,
 }
 
-/// A saga whose row this version cannot read.
+/// A saga whose row, or the journal that it needs, this version cannot read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("saga {id} cannot be read: {why}")]
 pub struct Unreadable {
     /// The saga.
     pub id: SagaId,
-    /// What is wrong with its row.
+    /// What is wrong.
     pub why: String,
 }
 
@@ -47,7 +47,8 @@ pub struct JournalRow {
 }
 
 impl Store {
-    /// Loads sagas and the database's clock in one statement. Unknown ids are left out.
+    /// Loads sagas and the database's clock in one statement, and in another the entries that their states lack. Unknown ids
+    /// are left out.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database does not answer.

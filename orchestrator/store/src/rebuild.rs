@@ -76,7 +76,9 @@ impl Stored {
                 Ok(saga)
             } else {
                 let (of, at) = (saga.id, saga.version);
-                Err(format!("its state is of saga {of} at version {at}, the row at {version}"))
+                Err(format!(
+                    "its state and journal come to version {at} of saga {of}, the row is at {version}"
+                ))
             }
         };
         whole().map_err(|why| Unreadable { id, why })
@@ -84,8 +86,8 @@ impl Stored {
 }
 
 impl Store {
-    /// The sagas, in the same order. Entries that a state lacks are read from `db`; they never change, and only an
-    /// ended saga is deleted, which lacks none.
+    /// The sagas, in the same order. Entries that a state lacks are read from `db`; they never change, and are
+    /// deleted with the saga, which has ended long before.
     pub(crate) async fn rebuild(
         &self,
         db: &impl ConnectionTrait,

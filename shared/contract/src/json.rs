@@ -120,6 +120,7 @@ impl From<Value> for Json {
     }
 }
 
+/// Of text that `serde_json` has written itself; of other text it is not known that it can be read.
 impl From<Box<RawValue>> for Json {
     fn from(text: Box<RawValue>) -> Self {
         let shared = |text| Arc::new(Shared { text: OnceLock::from(text), ..Shared::default() });

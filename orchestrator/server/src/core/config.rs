@@ -74,8 +74,9 @@ pub struct LoopsConfig {
     /// Most events in one publication.
     pub event_count_max: u32,
     /// Milliseconds for which a caller waits for the end of a saga before the database is asked for it, since another
-    /// orchestrator may have ended it. After that it is asked less often the longer he waits. A look costs one
-    /// query by keys for all who wait; where no other process writes (SQLite), it is hardly ever needed.
+    /// orchestrator may have ended it. After that it is asked when he has waited for a quarter as long again, and every
+    /// 500 at the latest, which is the most that this can be. A look costs one query by keys for all who wait. On SQLite,
+    /// where no other process ends sagas, it is every 500 whatever this says.
     pub settled_interval_ms: u64,
     /// Hours for which published events are kept, to be published again when the broker lost them.
     pub event_keep_h: u64,

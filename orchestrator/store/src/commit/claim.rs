@@ -140,7 +140,8 @@ impl Store {
             Some(row) => Timestamp::from_unix_ms(row.try_get("", "now_ms")?),
             None => self.now().await?,
         };
-        Ok(self.loaded(self.reader(), now, &rows).await?)
+        // Not by the readers: what has been claimed must not wait behind others for a connection.
+        Ok(self.loaded(self.writer(), now, &rows).await?)
     }
 }
 

@@ -1,4 +1,4 @@
-//! One row per saga. `state` is the whole saga as JSON; the other columns repeat what is filtered by.
+//! One row per saga. `state` is the whole saga as JSON, as it was at some time (docs/adr/0011); the other columns repeat what is filtered by.
 //!
 //! Invariant: only `commit` writes it; `claimed_until_ms` is a lease, outside version and journal.
 

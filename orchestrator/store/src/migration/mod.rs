@@ -13,6 +13,7 @@ mod m0008_growth;
 mod m0009_retention;
 mod m0010_participants;
 mod m0011_ended;
+mod m0012_folded;
 
 use std::time::Duration;
 
@@ -40,6 +41,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0009_retention::Migration),
             Box::new(m0010_participants::Migration),
             Box::new(m0011_ended::Migration),
+            Box::new(m0012_folded::Migration),
         ]
     }
 }
