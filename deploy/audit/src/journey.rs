@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use amends_contract::{Direction, EffectId, Outcome, SagaId, StepRef, Timestamp};
 use amends_definition::{Definition, StepKind, Undo};
-use amends_engine::{Ask, Decision, Ending, Input, JournalEntry, ReplyInput, StuckWhy};
+use amends_engine::{Alarm, Ask, Decision, Ending, Input, JournalEntry, ReplyInput, StuckWhy};
 
 use crate::Invariant;
 
@@ -206,12 +206,24 @@ impl<'a> Journey<'a> {
                 self.stand(step).undo = if *by_hand { Undoing::ByHand } else { Undoing::Undone };
             }
             Decision::NothingToUndo { step } => self.stand(step).undo = Undoing::Nothing,
-            Decision::Alarmed { step, alarm } => {
-                let what = format!("step {step}: the participant contradicted its own proof: {alarm:?}");
-                self.breach(Invariant::I8, entry.seq, what);
-            }
+            Decision::Alarmed { step, alarm } => self.alarmed(entry, step, *alarm),
             _ => {}
         }
+    }
+
+    fn alarmed(&mut self, entry: &JournalEntry, step: &StepRef, alarm: Alarm) {
+        let story = match &entry.input {
+            Input::Reply(reply) => self.effects.get(&reply.effect),
+            _ => None,
+        };
+        let forgotten = story
+            .is_some_and(|story| story.replies.iter().any(|(_, reply)| reply.outcome == Outcome::Expired));
+        // It had proved nothing: it said that it does not remember, and an operator's word stood in for it.
+        if forgotten && matches!(alarm, Alarm::SucceededAfterClosed | Alarm::UndoneAfterClosed) {
+            return;
+        }
+        let what = format!("step {step}: the participant contradicted its own proof: {alarm:?}");
+        self.breach(Invariant::I8, entry.seq, what);
     }
 
     fn sending(&mut self, entry: &JournalEntry, decision: &Decision) {
@@ -473,3 +485,6 @@ fn is_before(definition: &Definition, first: &StepRef, second: &StepRef) -> bool
     }
     false
 }
+
+#[cfg(test)]
+mod tests;

@@ -478,6 +478,9 @@ impl StuckWhy {
 }
 
 /// A report that contradicts what the participant proved before: its inbox has failed.
+///
+/// Those of closed effects also come where the fence was answered `expired`, which proves nothing: then the
+/// report is true and late, and what an operator did elsewhere may have been done twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Alarm {

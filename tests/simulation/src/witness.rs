@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use amends_contract::{Command, Digest, Direction, EffectId, Outcome, Reply, SagaId, StepRef, Timestamp};
 use amends_definition::{Definition, Undo};
-use amends_engine::{ActionState, Decision, Input, Phase, Saga, StuckWhy, Verdict};
+use amends_engine::{ActionState, Alarm, Decision, Input, Phase, Saga, StuckWhy, Verdict};
 use amends_rehearsal::State;
 
 use crate::store::Write;
@@ -30,6 +30,8 @@ pub(crate) struct Witness {
     happened: BTreeMap<EffectId, u32>,
     recorded: BTreeMap<EffectId, Rc<Reply>>,
     taken: BTreeSet<(EffectId, &'static str)>,
+    /// Effects of which the participant has said that it does not remember them.
+    forgotten: BTreeSet<EffectId>,
     helps: BTreeMap<SagaId, u32>,
     pub(crate) traffic: BTreeMap<SagaId, Traffic>,
 }
@@ -162,7 +164,7 @@ impl World {
         self.witness_input(&entry.input)?;
         self.count_decisions(&entry.input, &entry.decisions);
         let lie = entry.decisions.iter().find(|decision| match decision {
-            Decision::Alarmed { .. } => true,
+            Decision::Alarmed { alarm, .. } => !self.was_forgotten(&entry.input, *alarm),
             Decision::Stuck { at, .. } => at.why == StuckWhy::Conflict,
             _ => false,
         });
@@ -210,9 +212,19 @@ impl World {
         Ok(())
     }
 
+    /// An operator's word stood in for a memory that was gone, and now an answer comes from before.
+    fn was_forgotten(&self, input: &Input, alarm: Alarm) -> bool {
+        let Input::Reply(reply) = input else { return false };
+        matches!(alarm, Alarm::SucceededAfterClosed | Alarm::UndoneAfterClosed)
+            && self.witness.forgotten.contains(&reply.effect)
+    }
+
     /// The same final reply counts once.
     fn witness_input(&mut self, input: &Input) -> Result<(), Violation> {
         let Input::Reply(reply) = input else { return Ok(()) };
+        if reply.outcome == Outcome::Expired {
+            self.witness.forgotten.insert(reply.effect.clone());
+        }
         let settles = matches!(
             reply.outcome,
             Outcome::Succeeded { .. } | Outcome::Undone { .. } | Outcome::NothingToUndo

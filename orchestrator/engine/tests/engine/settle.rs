@@ -161,6 +161,25 @@ fn a_success_after_it_is_an_alarm() {
     "#);
 }
 
+/// An answer from before the participant forgot: true, and late.
+#[test]
+fn a_success_after_the_participant_forgot_is_an_alarm_too() {
+    let script = settled().reply("charge-payment", Outcome::Expired).mark().reply("charge-payment", ok());
+    assert_snapshot!(script.text(), @r#"
+    +0s reply charge-payment do#2 succeeded
+      alarmed charge-payment alarm=succeeded_after_closed
+      = running, needs attention, alarm, due +10s
+    "#);
+    let begun = script::order().cancel().reply("reserve-stock", ok());
+    let script =
+        begun.settle("reserve-stock/undo", Value::Null).reply("reserve-stock/undo", Outcome::Expired);
+    assert_snapshot!(script.mark().reply("reserve-stock/undo", undone()).text(), @r#"
+    +0s reply reserve-stock undo#2 undone
+      alarmed reserve-stock alarm=undone_after_closed
+      = compensating, needs attention, alarm, due +10s
+    "#);
+}
+
 #[test]
 fn an_undo_is_settled() {
     let begun = || script::order().cancel().reply("reserve-stock", ok()).mark();
