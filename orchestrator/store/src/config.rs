@@ -13,7 +13,8 @@ pub struct Config {
     /// `sqlite://<path>` or `postgres://user:password@host/database`; a PostgreSQL server on the same
     /// machine is faster over its Unix socket: `postgres:///database?host=/run/postgresql`.
     pub url: String,
-    /// PostgreSQL connections that write. The batch loop needs one; timers and events share the other.
+    /// PostgreSQL connections that write. The batch loop needs one; timers and housekeeping share the other. The marks of
+    /// published events go over one of their own.
     /// More would only make the server prepare the same large statements on each. SQLite has exactly one.
     pub writers_max: u32,
     /// Connections that read: the API's, and the batch loop's.
@@ -43,6 +44,9 @@ pub struct Config {
     /// How long on SQLite the mark that an event is published waits for a commit to go with, in milliseconds. A crash
     /// in that time lets the event be published again.
     pub marks_wait_ms: u64,
+    /// How long this machine carries on a PostgreSQL server's clock before it looks at it again, in milliseconds: so far
+    /// the two may drift apart, and so late is noticed that somebody has set the server's. At 0 each batch asks.
+    pub clock_kept_ms: u64,
     /// How often a commit is tried that the database broke off for the sake of another one (deadlock,
     /// serialization failure); nothing of such a try remains.
     pub commit_tries_max: u32,
@@ -68,6 +72,7 @@ impl Default for Config {
             rows_max: 256,
             snapshot_every: 16,
             marks_wait_ms: 50,
+            clock_kept_ms: 1_000,
             commit_tries_max: 5,
             housekeeping_rows_max: 1_000,
             key_used_every_ms: 60_000,
@@ -89,6 +94,7 @@ impl fmt::Debug for Config {
             rows_max,
             snapshot_every,
             marks_wait_ms,
+            clock_kept_ms,
             commit_tries_max,
             housekeeping_rows_max,
             key_used_every_ms,
@@ -105,6 +111,7 @@ impl fmt::Debug for Config {
             .field("rows_max", rows_max)
             .field("snapshot_every", snapshot_every)
             .field("marks_wait_ms", marks_wait_ms)
+            .field("clock_kept_ms", clock_kept_ms)
             .field("commit_tries_max", commit_tries_max)
             .field("housekeeping_rows_max", housekeeping_rows_max)
             .field("key_used_every_ms", key_used_every_ms)

@@ -43,7 +43,7 @@ impl Store {
         Ok(rows.into_iter().map(OutboxRow::from).collect())
     }
 
-    /// Marks events as published now.
+    /// Marks events as published now. A crash of the database may undo that.
     ///
     /// # Errors
     /// [`Error::Unavailable`]; they are then offered again.
@@ -60,7 +60,7 @@ impl Store {
             Entity::update_many()
                 .col_expr(Column::PublishedAtMs, Expr::value(now))
                 .filter(Column::Seq.is_in(seqs))
-                .exec(self.writer())
+                .exec(self.hasty_writer())
                 .await?;
         }
         Ok(())

@@ -9,6 +9,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod api_keys;
+mod clock;
 mod commit;
 mod config;
 mod dead_letters;

@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use amends_contract::Timestamp;
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbErr, TransactionTrait as _};
 
+use crate::clock::Clock;
 use crate::dialect::{self, Connections, Dialect};
 use crate::error::Blame;
 use crate::writer::Writer;
@@ -20,6 +21,7 @@ pub struct Store {
 
 struct Inner {
     connections: Connections,
+    clock: Clock,
     config: Config,
 }
 
@@ -31,7 +33,8 @@ impl Store {
     /// file.
     pub async fn connect(config: &Config, access: Access) -> Result<Self, Error> {
         let connections = dialect::open(config, access).await?;
-        Ok(Self { inner: Arc::new(Inner { connections, config: config.clone() }) })
+        let clock = Clock::new(Duration::from_millis(config.clock_kept_ms));
+        Ok(Self { inner: Arc::new(Inner { connections, clock, config: config.clone() }) })
     }
 
     /// Brings the tables to this version. Several processes may try at once.
@@ -50,7 +53,8 @@ impl Store {
         migration::check(self.reader()).await
     }
 
-    /// The database's clock, as cheaply as it can be had: that of SQLite is this machine's, and needs no query.
+    /// The database's clock, as cheaply as it can be had: that of SQLite is this machine's, and PostgreSQL is not asked
+    /// each time.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when it does not answer.
@@ -60,7 +64,15 @@ impl Store {
                 let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 Ok(Timestamp::from_unix_ms(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)))
             }
-            Dialect::Postgres => self.now().await,
+            Dialect::Postgres => match self.inner.clock.carried() {
+                Some(now) => Ok(now),
+                None => {
+                    let asked_at = Instant::now();
+                    let now = self.now().await?;
+                    self.inner.clock.set(now, asked_at);
+                    Ok(now)
+                }
+            },
         }
     }
 
@@ -88,11 +100,11 @@ impl Store {
     /// Waits for what is under way and closes all connections. The lock of a SQLite file goes with the
     /// last clone of the store.
     pub async fn close(&self) {
-        let Connections { writer, reader, sqlite_writer, .. } = &self.inner.connections;
+        let Connections { writer, hasty, reader, sqlite_writer, .. } = &self.inner.connections;
         if let Some(thread) = sqlite_writer {
             thread.close().await;
         }
-        for connection in [reader, writer] {
+        for connection in [reader, hasty, writer] {
             if let Err(error) = connection.close_by_ref().await {
                 tracing::warn!(%error, "a database connection did not close");
             }
@@ -119,6 +131,11 @@ impl Store {
 
     pub(crate) fn writer(&self) -> &DatabaseConnection {
         &self.inner.connections.writer
+    }
+
+    /// As [`Self::writer`], for what may be lost if a PostgreSQL server dies in the next second.
+    pub(crate) fn hasty_writer(&self) -> &DatabaseConnection {
+        &self.inner.connections.hasty
     }
 
     /// The thread that writes sagas; there is one on SQLite only.

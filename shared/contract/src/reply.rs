@@ -6,6 +6,8 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::value::{to_raw_value, to_value};
 
 use crate::attributes::Attributes;
 use crate::envelope::{parse, parse_data, parse_number, parse_send_no, required};
@@ -85,6 +87,29 @@ impl Outcome {
     }
 }
 
+impl Outcome {
+    /// As a reply's `data`, with keys in their order.
+    fn to_data(&self) -> Json {
+        let data = match self {
+            // Written in one piece, since an output can be large, and its text may be there already.
+            Self::Succeeded { .. } | Self::Undone { .. } => to_raw_value(self).map(Json::from),
+            _ => to_value(self).map(Json::from),
+        };
+        data.unwrap_or_else(|_| unreachable!("an outcome is strings, numbers and JSON"))
+    }
+
+    /// What a reply's `data` says. The output of the usual ones is taken, not copied.
+    fn from_data(data: Json) -> Result<Self, DecodeError> {
+        let mut data = data.into_value();
+        let output = |data: &mut Value| data.get_mut("output").map(Value::take).unwrap_or_default().into();
+        match data.get("outcome").and_then(Value::as_str) {
+            Some("succeeded") => Ok(Self::Succeeded { output: output(&mut data) }),
+            Some("undone") => Ok(Self::Undone { output: output(&mut data) }),
+            _ => parse_data(&data),
+        }
+    }
+}
+
 /// Which delivery of which stored command made the effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Cause {
@@ -127,8 +152,7 @@ impl Reply {
     }
 
     fn attributes<R>(&self, write: impl FnOnce(&Attributes<'_>) -> R) -> R {
-        let data = serde_json::to_value(&self.outcome)
-            .unwrap_or_else(|_| unreachable!("an outcome is strings, numbers and JSON"));
+        let data = self.outcome.to_data();
         let Self { effect, send_no, participant, definition, decided_at, cause, outcome: _ } = self;
         let cause = cause.as_ref();
         write(&Attributes {
@@ -144,7 +168,7 @@ impl Reply {
                 participant,
                 &format_args!("{}.{participant}", Stream::Reply.token()),
                 *decided_at,
-                &data.into(),
+                &data,
             )
         })
     }
@@ -171,7 +195,7 @@ impl Reply {
             }),
             _ => None,
         };
-        let outcome = parse_data(&envelope.data)?;
+        let outcome = Outcome::from_data(envelope.data)?;
         Ok(Self {
             effect: parse(required(envelope.effectid.as_ref(), "effectid")?, "effectid")?,
             send_no: parse_send_no(envelope.sendno.as_ref())?,
@@ -184,5 +208,36 @@ impl Reply {
             cause,
             outcome,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_outcome_is_read_as_its_fields_say() {
+        let output = json!({ "id": [1, null] });
+        for data in [
+            json!({ "outcome": "succeeded", "output": output, "more": 1 }),
+            json!({ "outcome": "undone", "output": output }),
+            json!({ "outcome": "succeeded" }),
+            json!({ "outcome": "undone", "output": null }),
+            json!({ "outcome": "rejected", "code": "a", "message": "b", "output": output }),
+            json!({ "outcome": "failed", "code": "a", "retry_after_ms": 1 }),
+            json!({ "outcome": "cancelled" }),
+            json!({ "outcome": "rejected" }),
+            json!({ "outcome": "other" }),
+            json!({ "outcome": ["succeeded"] }),
+            json!({ "output": output }),
+            json!(["succeeded", output]),
+            json!("succeeded"),
+            json!(null),
+        ] {
+            let said = parse_data::<Outcome>(&data);
+            assert_eq!(Outcome::from_data(data.clone().into()), said, "{data}");
+        }
     }
 }

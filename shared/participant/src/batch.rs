@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use amends_contract::{Direction, Event, Timestamp};
+use amends_contract::{Direction, EffectId, Event, Timestamp};
 use amends_inbox::{Decision, decide};
 use amends_planted::{Bug, planted};
 use metrics::histogram;
@@ -221,7 +221,8 @@ fn effects(tasks: &[Task]) -> Vec<String> {
 }
 
 fn look(core: &Core, task: &Task, rows: &BTreeMap<String, Model>, now: Timestamp) -> Decision {
-    let known = |effect: &amends_contract::EffectId| rows.get(&effect.to_string()).map(Model::known);
+    let row = |effect: &EffectId| if rows.is_empty() { None } else { rows.get(&effect.to_string()) };
+    let known = |effect: &EffectId| row(effect).map(Model::known);
     let own = known(&task.command.effect);
     let action = task.command.undoes.as_ref().and_then(known);
     let expired = inbox::is_expired(task.command.effect.saga, now, core.config.horizon_s);

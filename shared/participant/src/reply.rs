@@ -2,7 +2,10 @@
 //!
 //! Invariant: what is recorded can be sent: small enough to travel, and readable at the other end.
 
-use amends_contract::{COMMAND_BYTES_MAX, Cause, Command, Direction, Outcome, Reply, Token};
+use amends_contract::{
+    COMMAND_BYTES_MAX, Cause, Command, DATA_DEPTH_MAX, DecodeError, Direction, Envelope, Outcome, Reply,
+    Token,
+};
 use thiserror::Error;
 
 use crate::HandlerError;
@@ -19,6 +22,9 @@ pub(crate) enum Unsendable {
     /// Databases cannot store it as text, so readers refuse it.
     #[error("the reply contains the character U+0000")]
     Nul,
+    /// Its readers would refuse it.
+    #[error("the reply is nested more than {DATA_DEPTH_MAX} levels deep")]
+    TooDeep,
 }
 
 impl Unsendable {
@@ -26,7 +32,7 @@ impl Unsendable {
     pub(crate) const fn code(&self) -> &'static str {
         match self {
             Self::TooLarge(_) => "reply-too-large",
-            Self::Nul => "reply-unreadable",
+            Self::Nul | Self::TooDeep => "reply-unreadable",
         }
     }
 }
@@ -51,12 +57,12 @@ pub(crate) fn encode(
     if bytes.len() > COMMAND_BYTES_MAX {
         return Err(Unsendable::TooLarge(bytes.len()));
     }
-    // JSON writes it escaped; the same six characters behind a backslash are harmless, and rare enough.
-    let is_suspicious = str::from_utf8(&bytes).is_ok_and(|text| text.contains("\\u0000"));
-    if is_suspicious && amends_contract::Envelope::decode(&bytes).is_err() {
-        return Err(Unsendable::Nul);
+    match Envelope::check_encoded(&bytes) {
+        Ok(()) => Ok(bytes),
+        Err(DecodeError::NulCharacter { .. }) => Err(Unsendable::Nul),
+        // Nothing else can be wrong with what we have encoded.
+        Err(_) => Err(Unsendable::TooDeep),
     }
-    Ok(bytes)
 }
 
 /// The same for an outcome that is made of our own words only.
@@ -127,6 +133,10 @@ mod tests {
         assert!(encoded(json!({ "a": "x" })).is_ok());
         assert!(matches!(encoded(json!("x".repeat(COMMAND_BYTES_MAX))), Err(Unsendable::TooLarge(_))));
         assert_eq!(encoded(json!({ "a": "x\0" })), Err(Unsendable::Nul));
+        let deep = |levels| (0..levels).fold(json!(1), |inner, _| json!([inner]));
+        assert!(encoded(deep(DATA_DEPTH_MAX - 1)).is_ok());
+        assert_eq!(encoded(deep(DATA_DEPTH_MAX)), Err(Unsendable::TooDeep));
+        assert_eq!(encoded(deep(200)), Err(Unsendable::TooDeep));
         assert!(encoded(json!("a backslash and u0000: \\u0000")).is_ok());
     }
 

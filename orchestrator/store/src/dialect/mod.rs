@@ -31,6 +31,8 @@ pub(crate) struct Connections {
     pub(crate) dialect: Dialect,
     /// For writing; on SQLite a pool of exactly one.
     pub(crate) writer: DatabaseConnection,
+    /// For writing what may be lost if the server dies in the next second: PostgreSQL does not wait for its disk.
+    pub(crate) hasty: DatabaseConnection,
     /// For reading.
     pub(crate) reader: DatabaseConnection,
     /// Writes sagas on SQLite; it takes the writing connection for as long as it writes.

@@ -53,10 +53,12 @@ pub(super) async fn open(config: &Config, access: Access) -> Result<Connections,
             })
     };
     let writer = pool(config.writers_max).connect_lazy_with(options.clone());
+    let hasty = pool(1).connect_lazy_with(options.clone().options([("synchronous_commit", "off")]));
     let reader = pool(config.readers_max).connect_lazy_with(options);
     Ok(Connections {
         dialect: Dialect::Postgres,
         writer: SqlxPostgresConnector::from_sqlx_postgres_pool(writer),
+        hasty: SqlxPostgresConnector::from_sqlx_postgres_pool(hasty),
         reader: SqlxPostgresConnector::from_sqlx_postgres_pool(reader),
         sqlite_writer: None,
         _held: relay.map_or(Held::Nothing, Held::Relay),

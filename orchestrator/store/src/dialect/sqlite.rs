@@ -81,10 +81,13 @@ pub(super) async fn open(config: &Config, access: Access) -> Result<Connections,
              PRAGMA cache_size = -{WRITER_CACHE_KIB};"
         ),
     };
+    let sqlite_writer = Some(Writer::new(opening, writer.clone()));
+    let writer = SqlxSqliteConnector::from_sqlx_sqlite_pool(writer);
     Ok(Connections {
         dialect: Dialect::Sqlite,
-        sqlite_writer: Some(Writer::new(opening, writer.clone())),
-        writer: SqlxSqliteConnector::from_sqlx_sqlite_pool(writer),
+        sqlite_writer,
+        hasty: writer.clone(),
+        writer,
         reader: SqlxSqliteConnector::from_sqlx_sqlite_pool(reader),
         _held: lock,
     })
