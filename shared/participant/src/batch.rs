@@ -2,7 +2,7 @@
 //!
 //! The domain code runs before the inbox rows are inserted, all at once: should another process have been
 //! faster with any of them, the count tells, and the transaction is rolled back whole and run again. So first
-//! sendings of actions are not even looked for before: there is hardly ever a row of one, and if there is, they are
+//! sendings of actions are not even looked for before: there is hardly ever a row of one, and if there is, all are
 //! run again with a look. At most one command per step of a saga is in a batch, so that none depends on another.
 //!
 //! Invariant: effects, rows, replies and events of a batch are committed together or not at all.
@@ -80,16 +80,16 @@ impl Setback {
 /// How a batch is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Try {
-    inbox: Inbox,
+    look: Look,
     bulk: Bulk,
 }
 
-/// Whether the inbox is looked into first.
+/// What is looked for in the inbox first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Inbox {
-    Read,
-    /// Nothing is expected there.
-    Unread,
+enum Look {
+    ForAll,
+    /// Of first sendings nothing is expected there.
+    ForOthers,
 }
 
 /// A batch's transaction and what it is going to write.
@@ -124,12 +124,12 @@ pub(crate) struct Writes {
 
 /// Handles the tasks in one transaction; answers in their order.
 pub(crate) async fn attempt(core: &Core, tasks: &[Task]) -> Result<Vec<Done>, Setback> {
-    let inbox = if tasks.iter().all(is_first) { Inbox::Unread } else { Inbox::Read };
-    let mut how = Try { inbox, bulk: Bulk::Together };
+    let look = if tasks.iter().any(is_first) { Look::ForOthers } else { Look::ForAll };
+    let mut how = Try { look, bulk: Bulk::Together };
     loop {
         match transact(core, tasks, how).await {
-            Err(Setback::Raced) if how.inbox == Inbox::Unread => how.inbox = Inbox::Read,
-            Err(Setback::Together) => how = Try { inbox: Inbox::Read, bulk: Bulk::Apart },
+            Err(Setback::Raced) if how.look == Look::ForOthers => how.look = Look::ForAll,
+            Err(Setback::Together) => how = Try { look: Look::ForAll, bulk: Bulk::Apart },
             done => return done,
         }
     }
@@ -173,16 +173,19 @@ async fn within(
     how: Try,
 ) -> Result<(Vec<Done>, bool), Setback> {
     let now = dialect::now(tx).await?;
-    let mut rows = BTreeMap::new();
     let decide = |rows: &BTreeMap<String, Model>| -> Vec<Decision> {
         tasks.iter().map(|task| look(core, task, rows, now)).collect()
     };
+    let is_expected = |task: &&Task| how.look == Look::ForAll || !is_first(task);
+    let mut rows = inbox::find(tx, &effects(tasks.iter().filter(is_expected)), false).await?;
     let mut decisions = decide(&rows);
     // What is not run is answered by what stands in the inbox.
-    let is_read = how.inbox == Inbox::Read || decisions.iter().any(|decision| *decision != Decision::Run);
-    if is_read {
+    let is_answered = |(task, decision): (&Task, &Decision)| is_first(task) && *decision != Decision::Run;
+    let mut is_read = how.look == Look::ForAll;
+    if !is_read && tasks.iter().zip(&decisions).any(is_answered) {
         rows = inbox::find(tx, &effects(tasks), false).await?;
         decisions = decide(&rows);
+        is_read = true;
     }
     lock(core, tx, tasks, &decisions).await?;
     let mut batch = Batch { core, tx, now, is_read, rows, writes: Writes::default() };
@@ -208,9 +211,9 @@ async fn within(
 }
 
 /// The effects whose rows matter: each command's own, and the action's of an undo.
-fn effects(tasks: &[Task]) -> Vec<String> {
+fn effects<'a>(tasks: impl IntoIterator<Item = &'a Task>) -> Vec<String> {
     let mut effects: Vec<String> = tasks
-        .iter()
+        .into_iter()
         .flat_map(|task| [Some(&task.command.effect), task.command.undoes.as_ref()])
         .flatten()
         .map(ToString::to_string)
