@@ -3,7 +3,7 @@
 use amends_contract::{Command, Outcome};
 use serde_json::json;
 
-use super::service::{TestDb, action, again, done, failed, rejected, states, succeeded};
+use super::service::{TestDb, action, again, done, failed, rejected, states, succeeded, undo};
 use crate::{Config, testing::Bench};
 
 on_both_databases!(
@@ -11,6 +11,7 @@ on_both_databases!(
     a_command_that_goes_wrong_harms_no_neighbour,
     a_batch_that_fails_at_its_commit_is_run_in_parts,
     duplicates_in_one_batch_are_one_effect,
+    what_is_new_copied_and_undone_in_one_batch,
     an_answer_is_acknowledged_after_it_is_published,
     a_batch_of_envelopes_in_one_delivery,
     a_large_batch_is_cut,
@@ -82,6 +83,30 @@ async fn duplicates_in_one_batch_are_one_effect(db: TestDb) {
     assert_eq!(bodies.len(), 3);
     assert!(bodies.iter().all(|body| *body == bodies[0]));
     assert_eq!(replies.iter().filter(|reply| reply.outcome == Outcome::Conflict).count(), 1);
+}
+
+/// Not all of it is looked for in the inbox before.
+async fn what_is_new_copied_and_undone_in_one_batch(db: TestDb) {
+    let bench = db.bench().await;
+    let [new, undone, never] = [1, 3, 4].map(|number| action(number, json!({})));
+    // To do it twice violates a constraint of the service's own table.
+    let copied = action(2, json!({ "do": "unique" }));
+    let (_, first) = bench.ask_bytes(&copied).await;
+    bench.ask(&undone).await;
+    let before = bench.published().len() as u64;
+    let commands = [new.clone(), copied.clone(), undo(&undone), undo(&never)];
+    bench.deliver(commands.iter().map(|command| bench.delivery(command)).collect()).await;
+    let acked = |broker: &crate::testing::Played| {
+        (before + 1..=before + 4).all(|seq| broker.is_acked(seq)).then_some(())
+    };
+    bench.broker.until("all are acknowledged", acked).await;
+    let published: Vec<_> = bench.published().into_iter().skip(2).collect();
+    assert!(published.iter().any(|message| message.body == first), "a copy has the same answer");
+    let mut outcomes: Vec<_> = bench.replies()[2..].iter().map(|reply| reply.outcome.name()).collect();
+    outcomes.sort_unstable();
+    assert_eq!(outcomes, ["nothing_to_undo", "succeeded", "succeeded", "undone"]);
+    assert_eq!(bench.ask(&never).await.outcome, Outcome::Cancelled);
+    assert_eq!(bench.ask(&new).await.outcome.name(), "succeeded");
 }
 
 async fn an_answer_is_acknowledged_after_it_is_published(db: TestDb) {
