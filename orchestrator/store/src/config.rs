@@ -58,6 +58,17 @@ pub struct Config {
     pub key_used_every_ms: u64,
 }
 
+impl Config {
+    /// The most connections that a process takes of a PostgreSQL server.
+    #[must_use]
+    pub const fn connections_max(&self) -> u32 {
+        self.writers_max.saturating_add(self.readers_max).saturating_add(HASTY_MAX)
+    }
+}
+
+/// PostgreSQL connections over which is written what may be lost: one loop does.
+pub(crate) const HASTY_MAX: u32 = 1;
+
 impl Default for Config {
     fn default() -> Self {
         Self {

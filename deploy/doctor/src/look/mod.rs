@@ -42,7 +42,7 @@ pub(crate) async fn all(deployment: &Deployment, patience: Duration) -> Result<F
 
 async fn databases(deployment: &Deployment, patience: Duration) -> Vec<Database> {
     let orchestrator = deployment.orchestrator.iter().map(|config| {
-        let pool = config.database.writers_max.saturating_add(config.database.readers_max);
+        let pool = config.database.connections_max();
         (ORCHESTRATOR, config.database.url.as_str(), pool, None)
     });
     let participants = deployment.participants.iter().map(|participant| {

@@ -11,7 +11,7 @@ use sea_orm::sqlx::{ConnectOptions as _, Connection as _, Error as SqlxError};
 use tokio::time::sleep;
 
 use super::{Connections, Dialect, Held, STATEMENTS_KEPT};
-use crate::config::without_password;
+use crate::config::{HASTY_MAX, without_password};
 use crate::{Access, Config, Error};
 
 /// What the server's `pg_stat_activity` shows us as.
@@ -53,7 +53,7 @@ pub(super) async fn open(config: &Config, access: Access) -> Result<Connections,
             })
     };
     let writer = pool(config.writers_max).connect_lazy_with(options.clone());
-    let hasty = pool(1).connect_lazy_with(options.clone().options([("synchronous_commit", "off")]));
+    let hasty = pool(HASTY_MAX).connect_lazy_with(options.clone().options([("synchronous_commit", "off")]));
     let reader = pool(config.readers_max).connect_lazy_with(options);
     Ok(Connections {
         dialect: Dialect::Postgres,
