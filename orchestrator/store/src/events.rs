@@ -48,17 +48,16 @@ impl Store {
     /// # Errors
     /// [`Error::Unavailable`]; they are then offered again.
     pub async fn mark_events_published(&self, seqs: &[i64]) -> Result<(), Error> {
-        let at = self.clock().await?;
         if let Some(writer) = self.sqlite_writer().filter(|_| !seqs.is_empty()) {
-            return writer.mark(seqs.to_vec(), at).await;
+            return writer.mark(seqs.to_vec(), self.clock().await?).await;
         }
-        let now = at.unix_ms();
+        let now = format!("(SELECT {})", self.dialect().now_ms());
         for chunk in seqs.chunks(self.config().rows_max) {
             // Filled up with the first one, so that few different statements exist.
             let padded = chunk.len().next_power_of_two();
             let seqs = chunk.iter().chain(std::iter::repeat(&chunk[0])).take(padded).copied();
             Entity::update_many()
-                .col_expr(Column::PublishedAtMs, Expr::value(now))
+                .col_expr(Column::PublishedAtMs, Expr::cust(now.clone()))
                 .filter(Column::Seq.is_in(seqs))
                 .exec(self.hasty_writer())
                 .await?;
