@@ -23,6 +23,8 @@ pub(crate) struct Story {
     pub(crate) sends: u64,
     pub(crate) send_no: u32,
     pub(crate) fenced: bool,
+    /// An operator's word stood in for it after the participant had said that it does not remember.
+    forgotten: bool,
     /// Replies that were journalled, with their entries.
     pub(crate) replies: Vec<(u64, ReplyInput)>,
 }
@@ -191,7 +193,7 @@ impl<'a> Journey<'a> {
             Decision::Done { ending, .. } => self.end(entry.seq, *ending),
             Decision::Skipped { step } => self.stand(step).action = Action::Skipped,
             Decision::Succeeded { step, by_hand, .. } => {
-                self.by_hand(entry.seq, step, Direction::Forward, *by_hand);
+                self.by_hand(entry, step, Direction::Forward, *by_hand);
                 self.succeeded(entry.seq, step, *by_hand);
             }
             Decision::Rejected { step, .. } | Decision::Cancelled { step } => {
@@ -202,7 +204,7 @@ impl<'a> Journey<'a> {
             }
             Decision::Unknown { .. } => self.unknown += 1,
             Decision::Undone { step, by_hand, .. } => {
-                self.by_hand(entry.seq, step, Direction::Backward, *by_hand);
+                self.by_hand(entry, step, Direction::Backward, *by_hand);
                 self.stand(step).undo = if *by_hand { Undoing::ByHand } else { Undoing::Undone };
             }
             Decision::NothingToUndo { step } => self.stand(step).undo = Undoing::Nothing,
@@ -216,10 +218,9 @@ impl<'a> Journey<'a> {
             Input::Reply(reply) => self.effects.get(&reply.effect),
             _ => None,
         };
-        let forgotten = story
-            .is_some_and(|story| story.replies.iter().any(|(_, reply)| reply.outcome == Outcome::Expired));
-        // It had proved nothing: it said that it does not remember, and an operator's word stood in for it.
-        if forgotten && matches!(alarm, Alarm::SucceededAfterClosed | Alarm::UndoneAfterClosed) {
+        // It had proved nothing.
+        let is_forgotten = story.is_some_and(|story| story.forgotten);
+        if is_forgotten && matches!(alarm, Alarm::SucceededAfterClosed | Alarm::UndoneAfterClosed) {
             return;
         }
         let what = format!("step {step}: the participant contradicted its own proof: {alarm:?}");
@@ -252,6 +253,7 @@ impl<'a> Journey<'a> {
                     sends: sends.into(),
                     send_no: sends,
                     fenced: false,
+                    forgotten: false,
                     replies: Vec::new(),
                 };
                 self.effects.insert(self.effect(step, *direction, *epoch), story);
@@ -392,7 +394,14 @@ impl<'a> Journey<'a> {
     }
 
     /// An operator's word: the participant was asked first.
-    fn by_hand(&mut self, seq: u64, step: &StepRef, direction: Direction, by_hand: bool) {
+    fn by_hand(&mut self, entry: &JournalEntry, step: &StepRef, direction: Direction, by_hand: bool) {
+        if by_hand
+            && let Input::Reply(reply) = &entry.input
+            && reply.outcome == Outcome::Expired
+            && let Some(story) = self.effects.get_mut(&reply.effect)
+        {
+            story.forgotten = true;
+        }
         let epoch = self.steps.get(step).map_or(0, |standing| match direction {
             Direction::Forward => standing.epoch,
             Direction::Backward => standing.undo_epoch,
@@ -400,7 +409,7 @@ impl<'a> Journey<'a> {
         let asked = self.effects.get(&self.effect(step, direction, epoch));
         if by_hand && asked.is_some_and(|story| !story.fenced && story.may_happen()) {
             let what = format!("step {step} is settled by hand, and may still happen by itself");
-            self.breach(Invariant::I3, seq, what);
+            self.breach(Invariant::I3, entry.seq, what);
         }
     }
 

@@ -2,16 +2,19 @@
 //!
 //! Whoever decides needs to know what time it is, and a question to the server costs as much as a small statement.
 //!
-//! Invariant: it never shows less than the server's does, so what the server has found due is due. It shows more by
-//! the last look's way to and fro at most, and a millisecond.
+//! Invariant: it does not show less than the server's does, so that what the server has found due is due, unless that
+//! was set on since the last look. It shows more by the last look's way to and fro at most, and a millisecond; so the
+//! next look may show less.
 
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use amends_contract::Timestamp;
 
 /// A look that took longer is good for its moment only.
 const WAY_MAX: Duration = Duration::from_millis(50);
+/// A machine that was suspended, or whose clock was set, shows so much more or less time than has passed.
+const JUMP_MIN: Duration = Duration::from_millis(20);
 
 #[derive(Debug)]
 pub(crate) struct Clock {
@@ -25,6 +28,8 @@ struct Look {
     shown: Timestamp,
     /// Before the server was asked.
     at: Instant,
+    /// By this machine's clock, which goes on while it is suspended.
+    local: SystemTime,
 }
 
 impl Clock {
@@ -34,19 +39,28 @@ impl Clock {
 
     /// What the server's clock shows, if the last look is recent enough to say so.
     pub(crate) fn carried(&self) -> Option<Timestamp> {
-        let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let Look { shown, at } = last?;
+        let Look { shown, at, local } = (*self.last())?;
         let since = at.elapsed();
-        // Both are cut off to whole milliseconds.
+        let has_jumped = local.elapsed().map_or(true, |by_clock| by_clock.abs_diff(since) > JUMP_MIN);
+        // What is shown is rounded, and so is what has passed.
         let since_ms = u64::try_from(since.as_millis()).ok()?.checked_add(1)?;
-        (since < self.kept).then(|| shown.plus_ms(since_ms))
+        (since < self.kept && !has_jumped).then(|| shown.plus_ms(since_ms))
     }
 
-    /// The server was asked at `at` and has answered.
+    /// The server was asked at `at`, and has answered.
     pub(crate) fn set(&self, shown: Timestamp, at: Instant) {
-        if at.elapsed() < WAY_MAX {
-            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Look { shown, at });
-        }
+        let way = at.elapsed();
+        let local = SystemTime::now().checked_sub(way);
+        *self.last() = local.filter(|_| way < WAY_MAX).map(|local| Look { shown, at, local });
+    }
+
+    /// It may be another server's from now on.
+    pub(crate) fn forget(&self) {
+        *self.last() = None;
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<Look>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -66,7 +80,17 @@ mod tests {
         assert!((1_001..=1_000 + most).contains(&carried.unix_ms()), "{carried}");
         let ago = begun.checked_sub(Duration::from_secs(3_600)).unwrap();
         clock.set(shown, ago);
-        assert!(clock.carried().unwrap() >= carried, "a slow look changes nothing");
+        assert_eq!(clock.carried(), None, "a slow look is not kept");
+        clock.set(shown, Instant::now());
+        assert!(clock.carried().is_some());
+        // The machine was suspended: its clock has gone on, and what measures time has not.
+        if let Some(look) = clock.last().as_mut() {
+            look.local -= Duration::from_secs(60);
+        }
+        assert_eq!(clock.carried(), None);
+        clock.set(shown, Instant::now());
+        clock.forget();
+        assert_eq!(clock.carried(), None);
         let never = Clock::new(Duration::ZERO);
         never.set(shown, Instant::now());
         assert_eq!(never.carried(), None);

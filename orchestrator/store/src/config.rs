@@ -59,10 +59,11 @@ pub struct Config {
 }
 
 impl Config {
-    /// The most connections that a process takes of a PostgreSQL server.
+    /// The most connections that a process takes.
     #[must_use]
-    pub const fn connections_max(&self) -> u32 {
-        self.writers_max.saturating_add(self.readers_max).saturating_add(HASTY_MAX)
+    pub fn connections_max(&self) -> u32 {
+        let hasty = if self.url.starts_with("sqlite:") { 0 } else { HASTY_MAX };
+        self.writers_max.saturating_add(self.readers_max).saturating_add(hasty)
     }
 }
 

@@ -10,6 +10,7 @@ use sea_orm::{
 };
 
 use crate::entity::outbox::{Column, Entity, Model};
+use crate::error::Blame;
 use crate::{Error, Store};
 
 /// An event that is to be published.
@@ -56,11 +57,16 @@ impl Store {
             // Filled up with the first one, so that few different statements exist.
             let padded = chunk.len().next_power_of_two();
             let seqs = chunk.iter().chain(std::iter::repeat(&chunk[0])).take(padded).copied();
-            Entity::update_many()
+            let mark = Entity::update_many()
                 .col_expr(Column::PublishedAtMs, Expr::cust(now.clone()))
-                .filter(Column::Seq.is_in(seqs))
-                .exec(self.hasty_writer())
-                .await?;
+                .filter(Column::Seq.is_in(seqs));
+            match mark.clone().exec(self.hasty_writer()).await {
+                // The connection may have died with its server long ago; to mark once more does no harm.
+                Err(error) if Blame::of(&error) == Blame::Connection => {
+                    mark.exec(self.hasty_writer()).await?
+                }
+                done => done?,
+            };
         }
         Ok(())
     }

@@ -154,6 +154,7 @@ impl Store {
                 // Nothing was begun on it, and the pool opens another.
                 Err(error @ DbErr::Query(_)) if dead_max > 0 && Blame::of(&error) == Blame::Connection => {
                     tracing::debug!(%error, "a pooled connection was dead");
+                    self.inner.clock.forget();
                     dead_max -= 1;
                 }
                 Err(error) => return Err(error.into()),

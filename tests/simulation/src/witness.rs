@@ -30,7 +30,7 @@ pub(crate) struct Witness {
     happened: BTreeMap<EffectId, u32>,
     recorded: BTreeMap<EffectId, Rc<Reply>>,
     taken: BTreeSet<(EffectId, &'static str)>,
-    /// Effects of which the participant has said that it does not remember them.
+    /// Effects of which the participant had said that it does not remember them when an operator's word stood in.
     forgotten: BTreeSet<EffectId>,
     helps: BTreeMap<SagaId, u32>,
     pub(crate) traffic: BTreeMap<SagaId, Traffic>,
@@ -162,6 +162,18 @@ impl World {
             _ => {}
         }
         self.witness_input(&entry.input)?;
+        let by_hand = |decision: &Decision| {
+            matches!(
+                decision,
+                Decision::Succeeded { by_hand: true, .. } | Decision::Undone { by_hand: true, .. }
+            )
+        };
+        if let Input::Reply(reply) = &entry.input
+            && reply.outcome == Outcome::Expired
+            && entry.decisions.iter().any(by_hand)
+        {
+            self.witness.forgotten.insert(reply.effect.clone());
+        }
         self.count_decisions(&entry.input, &entry.decisions);
         let lie = entry.decisions.iter().find(|decision| match decision {
             Decision::Alarmed { alarm, .. } => !self.was_forgotten(&entry.input, *alarm),
@@ -222,9 +234,6 @@ impl World {
     /// The same final reply counts once.
     fn witness_input(&mut self, input: &Input) -> Result<(), Violation> {
         let Input::Reply(reply) = input else { return Ok(()) };
-        if reply.outcome == Outcome::Expired {
-            self.witness.forgotten.insert(reply.effect.clone());
-        }
         let settles = matches!(
             reply.outcome,
             Outcome::Succeeded { .. } | Outcome::Undone { .. } | Outcome::NothingToUndo

@@ -69,3 +69,15 @@ fn what_was_forgotten_is_not_contradicted() {
 fn what_was_ruled_out_is_contradicted() {
     assert_eq!(breaches("cancelled"), [Invariant::I8]);
 }
+
+/// It had said `expired` to a command, which proves nothing, and then shown that it never happens.
+#[test]
+fn what_was_ruled_out_after_all_is_contradicted() {
+    let saga: SagaId = SAGA.parse().expect("a saga's id");
+    let mut journal = late("cancelled");
+    let mut expired = late("expired").remove(2);
+    expired.decisions.clear();
+    journal.insert(1, expired);
+    let breaches = Journey::read(saga, &journal, None).breaches;
+    assert_eq!(breaches.into_iter().map(|breach| breach.invariant).collect::<Vec<_>>(), [Invariant::I8]);
+}
