@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use amends_contract::{Command, Digest, Direction, EffectId, Outcome, Reply, SagaId, StepRef, Timestamp};
 use amends_definition::{Definition, Undo};
-use amends_engine::{ActionState, Alarm, Decision, Input, Phase, Saga, StuckWhy, Verdict};
+use amends_engine::{ActionState, Alarm, Decision, Input, JournalEntry, Phase, Saga, StuckWhy, Verdict};
 use amends_rehearsal::State;
 
 use crate::store::Write;
@@ -162,18 +162,7 @@ impl World {
             _ => {}
         }
         self.witness_input(&entry.input)?;
-        let by_hand = |decision: &Decision| {
-            matches!(
-                decision,
-                Decision::Succeeded { by_hand: true, .. } | Decision::Undone { by_hand: true, .. }
-            )
-        };
-        if let Input::Reply(reply) = &entry.input
-            && reply.outcome == Outcome::Expired
-            && entry.decisions.iter().any(by_hand)
-        {
-            self.witness.forgotten.insert(reply.effect.clone());
-        }
+        self.witness_forgetting(entry);
         self.count_decisions(&entry.input, &entry.decisions);
         let lie = entry.decisions.iter().find(|decision| match decision {
             Decision::Alarmed { alarm, .. } => !self.was_forgotten(&entry.input, *alarm),
@@ -222,6 +211,22 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// An operator's word stands in for what the participant does not remember.
+    fn witness_forgetting(&mut self, entry: &JournalEntry) {
+        let by_hand = |decision: &Decision| {
+            matches!(
+                decision,
+                Decision::Succeeded { by_hand: true, .. } | Decision::Undone { by_hand: true, .. }
+            )
+        };
+        if let Input::Reply(reply) = &entry.input
+            && reply.outcome == Outcome::Expired
+            && entry.decisions.iter().any(by_hand)
+        {
+            self.witness.forgotten.insert(reply.effect.clone());
+        }
     }
 
     /// An operator's word stood in for a memory that was gone, and now an answer comes from before.
