@@ -10,6 +10,7 @@ mod elements;
 mod participants;
 mod script;
 mod settle;
+mod settle_undo;
 mod signals;
 mod skip_wait;
 mod text;
