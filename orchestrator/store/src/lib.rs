@@ -9,7 +9,6 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod api_keys;
-mod clock;
 mod commit;
 mod config;
 mod dead_letters;

@@ -2,12 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use amends_contract::Timestamp;
+use amends_postgres::Clock;
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbErr, TransactionTrait as _};
 
-use crate::clock::Clock;
 use crate::dialect::{self, Connections, Dialect};
 use crate::error::Blame;
 use crate::writer::Writer;
@@ -64,15 +64,7 @@ impl Store {
                 let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 Ok(Timestamp::from_unix_ms(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)))
             }
-            Dialect::Postgres => match self.inner.clock.carried() {
-                Some(now) => Ok(now),
-                None => {
-                    let asked_at = Instant::now();
-                    let now = self.now().await?;
-                    self.inner.clock.set(now, asked_at);
-                    Ok(now)
-                }
-            },
+            Dialect::Postgres => self.inner.clock.now(self.now()).await,
         }
     }
 
@@ -117,6 +109,14 @@ impl Store {
         self.dialect() == Dialect::Postgres
     }
 
+    /// How long marks of published events may be gathered before they are given to
+    /// [`mark_events_published`](Self::mark_events_published): on SQLite that waits for a commit itself.
+    #[must_use]
+    pub fn marks_wait(&self) -> Duration {
+        let shared_ms = if self.is_shared() { self.config().marks_wait_ms } else { 0 };
+        Duration::from_millis(shared_ms)
+    }
+
     pub(crate) fn dialect(&self) -> Dialect {
         self.inner.connections.dialect
     }
@@ -143,6 +143,11 @@ impl Store {
         self.inner.connections.sqlite_writer.as_ref()
     }
 
+    /// What comes back after a connection broke may be another server, with another clock.
+    pub(crate) fn forget_clock(&self) {
+        self.inner.clock.forget();
+    }
+
     /// Begins a transaction that writes. Whoever awaits one must neither time out nor `select!`: dropping
     /// it in the middle only queues its rollback.
     pub(crate) async fn begin(&self) -> Result<DatabaseTransaction, Error> {
@@ -154,7 +159,7 @@ impl Store {
                 // Nothing was begun on it, and the pool opens another.
                 Err(error @ DbErr::Query(_)) if dead_max > 0 && Blame::of(&error) == Blame::Connection => {
                     tracing::debug!(%error, "a pooled connection was dead");
-                    self.inner.clock.forget();
+                    self.forget_clock();
                     dead_max -= 1;
                 }
                 Err(error) => return Err(error.into()),

@@ -172,7 +172,7 @@ async fn within(
     tasks: &[Task],
     how: Try,
 ) -> Result<(Vec<Done>, bool), Setback> {
-    let now = dialect::now(tx).await?;
+    let now = core.db.clock(tx).await?;
     let decide = |rows: &BTreeMap<String, Model>| -> Vec<Decision> {
         tasks.iter().map(|task| look(core, task, rows, now)).collect()
     };

@@ -115,6 +115,9 @@ pub struct Pools {
     /// Longest statement on PostgreSQL, in milliseconds, so that a forgotten lock cannot hold a batch for
     /// ever.
     pub statement_timeout_ms: u64,
+    /// How long this machine carries on a PostgreSQL server's clock before it looks at it again, in milliseconds: a look
+    /// costs as much as a small statement, and clocks do not drift apart measurably in a second. 0 looks each time.
+    pub clock_kept_ms: u64,
 }
 
 impl Default for Pools {
@@ -126,6 +129,7 @@ impl Default for Pools {
             acquire_timeout_ms: 5_000,
             busy_timeout_ms: 5_000,
             statement_timeout_ms: 30_000,
+            clock_kept_ms: 1_000,
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Invariant: on a shutdown no new command is taken, what has begun is finished, and what is not finished
 //! in time is found open by the next start.
 
-use std::sync::Arc;
+use std::{panic::resume_unwind, sync::Arc};
 
 use amends_broker::{Broker, ConsumerSpec, Delivery, Start};
 use amends_contract::{Names, Stream};
@@ -50,7 +50,11 @@ pub(crate) async fn run(core: Core, broker: Broker, shutdown: CancellationToken)
         spawn(events.run(broker.topology_changes(), shutdown.clone())),
         spawn(purge::run(Arc::clone(&core), shutdown.clone())),
     ];
-    commands(&inside.runner, &broker, &shutdown).await;
+    // A task of its own: whoever runs us may do so on a thread that has to be woken for each answer of the database.
+    let commands = spawn(commands(inside.runner.clone(), broker, shutdown)).await;
+    if let Some(panic) = commands.err().and_then(|error| error.try_into_panic().ok()) {
+        resume_unwind(panic);
+    }
     for one in loops {
         join(one).await;
     }
@@ -58,7 +62,7 @@ pub(crate) async fn run(core: Core, broker: Broker, shutdown: CancellationToken)
     Ok(())
 }
 
-async fn commands(runner: &Runner, broker: &Broker, shutdown: &CancellationToken) {
+async fn commands(runner: Runner, broker: Broker, shutdown: CancellationToken) {
     let name = &runner.core.name;
     let mut consumer = broker.consumer(ConsumerSpec {
         stream: Stream::Command,
@@ -67,8 +71,8 @@ async fn commands(runner: &Runner, broker: &Broker, shutdown: &CancellationToken
         start: Start::MinutesBack(START_BACK_MIN),
         batch_count_max: runner.core.config.batch_count_max,
     });
-    while let Some(deliveries) = consumer.next(shutdown).await {
-        take(runner, broker.names(), deliveries, |delivery| Box::new(delivery.clone())).await;
+    while let Some(deliveries) = consumer.next(&shutdown).await {
+        take(&runner, broker.names(), deliveries, |delivery| Box::new(delivery.clone())).await;
     }
 }
 

@@ -13,7 +13,7 @@ use sea_orm::{DatabaseConnection, DbBackend, SqliteTransactionMode, Statement, T
 use crate::lock::LockFile;
 use crate::writer::Writer;
 use crate::{Access, Config, Error};
-use amends_relay::Relay;
+use amends_postgres::Relay;
 
 /// Prepared statements kept per connection: some ten kinds of batch statements in the powers of two up to
 /// 256 rows, and the small ones.

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::str::FromStr as _;
 use std::time::{Duration, Instant};
 
-use amends_relay::Relay;
+use amends_postgres::Relay;
 use sea_orm::SqlxPostgresConnector;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sea_orm::sqlx::{ConnectOptions as _, Connection as _, Error as SqlxError};

@@ -11,7 +11,7 @@ mod open;
 use std::{fs::File, sync::Arc, time::Duration};
 
 use amends_contract::Timestamp;
-use amends_relay::Relay;
+use amends_postgres::{Clock, Relay};
 use sea_orm::{
     DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions,
     TransactionTrait,
@@ -36,6 +36,8 @@ pub struct Database {
     reader: DatabaseConnection,
     /// For how long a database that went away is waited for at the start.
     patience: Duration,
+    /// What its clock shows, where asking costs something.
+    clock: Arc<Clock>,
     _held: Held,
 }
 
@@ -71,12 +73,18 @@ impl Database {
     /// # Errors
     /// When no connection is to be had.
     pub async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
-        self.writer
+        let begun = self
+            .writer
             .begin_with_options(TransactionOptions {
                 sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
                 ..TransactionOptions::default()
             })
-            .await
+            .await;
+        if begun.is_err() {
+            // What comes back may be another server, with another clock.
+            self.clock.forget();
+        }
+        begun
     }
 
     /// The database's clock.
@@ -85,6 +93,11 @@ impl Database {
     /// When the database cannot be asked.
     pub async fn now(&self) -> Result<Timestamp, DbErr> {
         dialect::now(&self.reader).await
+    }
+
+    /// The database's clock, as a transaction needs it that has begun: PostgreSQL's is carried on for a while.
+    pub(crate) async fn clock(&self, tx: &DatabaseTransaction) -> Result<Timestamp, DbErr> {
+        if dialect::is_shared(tx) { self.clock.now(dialect::now(tx)).await } else { dialect::now(tx).await }
     }
 
     /// Whether it answers; for `/readyz`.

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use amends_relay::Relay;
+use amends_postgres::{Clock, Relay};
 use sea_orm::{
     ConnectOptions, Database as SeaOrm, DatabaseConnection, DbErr, RuntimeErr,
     sqlx::{
@@ -38,6 +38,7 @@ pub(super) async fn open(url: &str, pools: &Pools) -> Result<Database, Error> {
             writer: connection.clone(),
             reader: connection,
             patience: patience(pools),
+            clock: clock(pools),
             _held: held,
         })
     } else {
@@ -56,7 +57,7 @@ async fn open_sqlite(url: &str, pools: &Pools) -> Result<Database, Error> {
     let writer = sqlite_pool(url, pools, 1, false).await?;
     let reader = sqlite_pool(url, pools, pools.readers_max.max(1), true).await?;
     let held = Held { lock: Some(Arc::new(lock)), relay: None };
-    Ok(Database { writer, reader, patience: patience(pools), _held: held })
+    Ok(Database { writer, reader, patience: patience(pools), clock: clock(pools), _held: held })
 }
 
 /// Refuses a second process. The lock is on a file of its own: SQLite's belong to SQLite.
@@ -186,6 +187,10 @@ async fn connect_when_up<T, F: Future<Output = Result<T, DbErr>>>(
 
 const fn patience(pools: &Pools) -> Duration {
     Duration::from_millis(pools.connect_timeout_ms)
+}
+
+fn clock(pools: &Pools) -> Arc<Clock> {
+    Arc::new(Clock::new(Duration::from_millis(pools.clock_kept_ms)))
 }
 
 /// Pause before a database that was not up is tried again.

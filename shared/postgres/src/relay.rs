@@ -7,8 +7,6 @@
 //!
 //! Invariant: whoever was asked something and says nothing for longer than it may take is hung up on.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
-
 mod carry;
 
 use std::io;

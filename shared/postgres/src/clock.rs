@@ -16,8 +16,9 @@ const WAY_MAX: Duration = Duration::from_millis(50);
 /// A machine that was suspended, or whose clock was set, shows so much more or less time than has passed.
 const JUMP_MIN: Duration = Duration::from_millis(20);
 
+/// The server's clock.
 #[derive(Debug)]
-pub(crate) struct Clock {
+pub struct Clock {
     last: Mutex<Option<Look>>,
     /// How long a look is good for.
     kept: Duration,
@@ -33,12 +34,27 @@ struct Look {
 }
 
 impl Clock {
-    pub(crate) const fn new(kept: Duration) -> Self {
+    /// A look at the server's is good for as long as `kept` says; zero is not at all.
+    #[must_use]
+    pub const fn new(kept: Duration) -> Self {
         Self { last: Mutex::new(None), kept }
     }
 
-    /// What the server's clock shows, if the last look is recent enough to say so.
-    pub(crate) fn carried(&self) -> Option<Timestamp> {
+    /// What the server's clock shows; it is looked at if the last look does not say so any more.
+    ///
+    /// # Errors
+    /// Those of looking.
+    pub async fn now<E>(&self, look: impl Future<Output = Result<Timestamp, E>>) -> Result<Timestamp, E> {
+        if let Some(now) = self.carried() {
+            return Ok(now);
+        }
+        let asked_at = Instant::now();
+        let now = look.await?;
+        self.set(now, asked_at);
+        Ok(now)
+    }
+
+    fn carried(&self) -> Option<Timestamp> {
         let Look { shown, at, local } = (*self.last())?;
         let since = at.elapsed();
         let has_jumped = local.elapsed().map_or(true, |by_clock| by_clock.abs_diff(since) > JUMP_MIN);
@@ -48,14 +64,14 @@ impl Clock {
     }
 
     /// The server was asked at `at`, and has answered.
-    pub(crate) fn set(&self, shown: Timestamp, at: Instant) {
+    fn set(&self, shown: Timestamp, at: Instant) {
         let way = at.elapsed();
         let local = SystemTime::now().checked_sub(way);
         *self.last() = local.filter(|_| way < WAY_MAX).map(|local| Look { shown, at, local });
     }
 
     /// It may be another server's from now on.
-    pub(crate) fn forget(&self) {
+    pub fn forget(&self) {
         *self.last() = None;
     }
 
