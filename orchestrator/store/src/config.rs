@@ -41,8 +41,8 @@ pub struct Config {
     /// journal; whoever reads it folds the entries behind its state. More make reading a saga dearer, fewer make its
     /// steps dearer. At 1 each step writes the whole.
     pub snapshot_every: u64,
-    /// How long on SQLite the mark that an event is published waits for a commit to go with, in milliseconds. A crash
-    /// in that time lets the event be published again.
+    /// How long the mark that an event is published waits, in milliseconds: on SQLite for a commit to go with, on
+    /// PostgreSQL for others. A crash in that time lets the event be published again.
     pub marks_wait_ms: u64,
     /// How long this machine carries on a PostgreSQL server's clock before it looks at it again, in milliseconds: so far
     /// the two may drift apart, and so late is noticed that somebody has set the server's. At 0 each batch asks.

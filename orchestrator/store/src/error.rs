@@ -160,6 +160,28 @@ impl Error {
     pub(crate) fn at_commit(error: DbErr) -> Self {
         Blame::of(&error).at_commit(error)
     }
+
+    /// For a failed statement that was a transaction by itself: undone is what the server itself refuses, unless it
+    /// hangs up, and what was never sent.
+    pub(crate) fn at_once(error: DbErr) -> Self {
+        let blame = Blame::of(&error);
+        let is_refused = match sqlx(&error) {
+            Some(SqlxError::Database(_)) => blame != Blame::Connection,
+            Some(SqlxError::PoolTimedOut | SqlxError::PoolClosed) => true,
+            Some(_) => blame == Blame::Data,
+            None => matches!(error, DbErr::ConnectionAcquire(_)),
+        };
+        if is_refused { blame.undone(error) } else { Self::OutcomeUnknown(error) }
+    }
+}
+
+fn sqlx(error: &DbErr) -> Option<&SqlxError> {
+    match error {
+        DbErr::Conn(RuntimeErr::SqlxError(error))
+        | DbErr::Exec(RuntimeErr::SqlxError(error))
+        | DbErr::Query(RuntimeErr::SqlxError(error)) => Some(error),
+        _ => None,
+    }
 }
 
 /// Who is to blame for a failed statement.
@@ -201,15 +223,14 @@ impl Blame {
     }
 
     pub(crate) fn of(error: &DbErr) -> Self {
-        let sqlx = match error {
-            DbErr::Conn(RuntimeErr::SqlxError(error))
-            | DbErr::Exec(RuntimeErr::SqlxError(error))
-            | DbErr::Query(RuntimeErr::SqlxError(error)) => error,
-            DbErr::ConnectionAcquire(ConnAcquireErr::Timeout | ConnAcquireErr::ConnectionClosed)
-            | DbErr::Conn(_) => return Self::Connection,
-            _ => return Self::Unforeseen,
+        let Some(sqlx) = sqlx(error) else {
+            return match error {
+                DbErr::ConnectionAcquire(ConnAcquireErr::Timeout | ConnAcquireErr::ConnectionClosed)
+                | DbErr::Conn(_) => Self::Connection,
+                _ => Self::Unforeseen,
+            };
         };
-        match &**sqlx {
+        match sqlx {
             SqlxError::Database(error) => {
                 let code = error.code().unwrap_or_default();
                 if error.try_downcast_ref::<sea_orm::SqlxSqliteError>().is_some() {
@@ -313,6 +334,9 @@ mod tests {
             std::io::ErrorKind::ConnectionReset.into(),
         ))));
         assert_eq!(Error::from(broken.clone()).kind(), ErrorKind::Unavailable);
-        assert_eq!(Error::at_commit(broken).kind(), ErrorKind::OutcomeUnknown);
+        assert_eq!(Error::at_commit(broken.clone()).kind(), ErrorKind::OutcomeUnknown);
+        assert_eq!(Error::at_once(broken).kind(), ErrorKind::OutcomeUnknown);
+        let none_free = DbErr::ConnectionAcquire(ConnAcquireErr::Timeout);
+        assert_eq!(Error::at_once(none_free).kind(), ErrorKind::Unavailable);
     }
 }

@@ -55,6 +55,10 @@ pub(crate) struct PlaceRows {
 }
 
 impl PlaceRows {
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.left.is_empty() && self.current.is_empty()
+    }
+
     pub(crate) fn new(saga: &Saga) -> Self {
         let mut rows = Self::default();
         let id = || Value::from(saga.id.uuid());

@@ -1,15 +1,19 @@
 //! Committing batches: who wins, who loses, and that no loser harms a winner.
 
 use amends_contract::SagaId;
+use amends_engine::{Failure, Saga};
 use amends_store::{CommitResult, ErrorKind, SagaFilter};
+
+use sea_orm::{ConnectionTrait as _, Statement};
 
 use crate::database::Database;
 use crate::events::ANY_TIME;
-use crate::sagas::{assert_gapless, completed, id, next, saga, start, start_of, started, won};
+use crate::sagas::{assert_gapless, compensated, completed, id, next, saga, start, start_of, started, won};
 
 on_both_databases!(
     winners_and_losers_share_a_batch,
     an_empty_batch_is_no_transaction,
+    alone_and_among_others_a_saga_is_written_the_same,
     a_batch_larger_than_a_statement_is_still_one_commit,
     only_winners_leave_journal_labels_and_events,
     one_saga_twice_in_a_batch_wins_once,
@@ -37,6 +41,32 @@ async fn winners_and_losers_share_a_batch(db: Database) {
         assert_eq!(assert_gapless(&db.store, id(number)).await.version, version, "saga {number}");
     }
     assert_eq!(db.store.saga(id(77)).await.unwrap(), None);
+}
+
+async fn alone_and_among_others_a_saga_is_written_the_same(db: Database) {
+    let nameless = |saga: &mut Saga| {
+        compensated(saga);
+        saga.failure = Some(Failure { step: None, code: String::new(), detail: "none".into() });
+    };
+    let changes: [fn(&mut Saga); 4] = [|_| {}, completed, compensated, nameless];
+    let sagas = started(&db.store, [0, 3, 6, 9, 12, 15, 18, 21]).await;
+    let writes: Vec<_> =
+        sagas.iter().zip(changes.iter().cycle()).map(|(saga, change)| next(saga, change)).collect();
+    let (together, alone) = writes.split_at(4);
+    assert_eq!(db.store.commit(together).await.unwrap(), [CommitResult::Won; 4]);
+    for write in alone {
+        assert_eq!(db.store.commit(&[write]).await.unwrap(), [CommitResult::Won]);
+    }
+    // Two by two they are alike, but for what each saga has of its own.
+    let outside = db.outside().await;
+    let kinds = "SELECT version, status, failure_code, failure_step, due_at_ms, held_by, claimed_until_ms, \
+                 count(*) AS sagas FROM sagas GROUP BY 1, 2, 3, 4, 5, 6, 7";
+    let kinds = outside.query_all_raw(Statement::from_string(outside.get_database_backend(), kinds)).await;
+    let counts: Vec<i64> = kinds.unwrap().iter().map(|row| row.try_get("", "sagas").unwrap()).collect();
+    assert_eq!(counts, [2; 4]);
+    for write in &writes {
+        assert_eq!(assert_gapless(&db.store, write.saga.id).await, write.saga);
+    }
 }
 
 async fn an_empty_batch_is_no_transaction(db: Database) {

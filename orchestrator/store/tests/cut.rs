@@ -1,4 +1,4 @@
-//! A relay between the store and PostgreSQL that can be told to cut the line around a COMMIT.
+//! A relay between the store and PostgreSQL that can be told to cut the line around a statement.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,6 +15,10 @@ pub(crate) enum Cut {
     BeforeCommit = 1,
     /// The server commits; its answer is lost.
     AfterCommit = 2,
+    /// The server never hears of the values of a prepared statement.
+    BeforeValues = 3,
+    /// The server does the statement; its answer is lost.
+    AfterValues = 4,
 }
 
 pub(crate) struct Relay {
@@ -41,7 +45,7 @@ impl Relay {
         self.folder.path()
     }
 
-    /// Orders a cut at the next COMMIT of any connection.
+    /// Orders a cut at the next such moment of any connection.
     pub(crate) fn cut(&self, cut: Cut) {
         self.order.store(cut as u8, Ordering::SeqCst);
     }
@@ -55,15 +59,22 @@ async fn relay(mut client: UnixStream, server: PathBuf, orders: Arc<AtomicU8>) {
         tokio::select! {
             Ok(count @ 1..) = client.read(&mut from_client) => {
                 let message = &from_client[..count];
-                if message.windows(6).any(|word| word == b"COMMIT") {
+                let order = orders.load(Ordering::SeqCst);
+                let is_meant = if order <= Cut::AfterCommit as u8 {
+                    message.windows(6).any(|word| word == b"COMMIT")
+                } else {
+                    message.starts_with(b"B")
+                };
+                if is_meant {
                     cut = orders.swap(0, Ordering::SeqCst);
                 }
-                if cut == Cut::BeforeCommit as u8 || server.write_all(message).await.is_err() {
+                let unheard = [Cut::BeforeCommit as u8, Cut::BeforeValues as u8].contains(&cut);
+                if unheard || server.write_all(message).await.is_err() {
                     return;
                 }
             }
             Ok(count @ 1..) = server.read(&mut from_server) => {
-                let lost = cut == Cut::AfterCommit as u8;
+                let lost = cut != 0;
                 if lost || client.write_all(&from_server[..count]).await.is_err() {
                     return;
                 }

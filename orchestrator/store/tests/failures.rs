@@ -38,10 +38,36 @@ async fn a_commit_whose_answer_is_lost_is_unknown_and_can_be_looked_up() {
     assert_eq!(store.commit(&batch()).await.unwrap(), [CommitResult::Conflict; 2]);
 
     relay.cut(Cut::BeforeCommit);
-    let error = store.commit(&[start(3)]).await.unwrap_err();
+    let second = store.saga(id(2)).await.unwrap().unwrap();
+    let batch = || vec![next(&second, completed), start(3)];
+    let error = store.commit(&batch()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{error}");
-    let result = soon(async || store.commit(&[start(3)]).await.ok()).await;
-    assert_eq!(result, [CommitResult::Won]);
+    let result = soon(async || store.commit(&batch()).await.ok()).await;
+    assert_eq!(result, [CommitResult::Won; 2]);
+    for number in 1..=3 {
+        assert_gapless(&store, id(number)).await;
+    }
+}
+
+/// One statement is a transaction by itself, without a COMMIT.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_statement_whose_answer_is_lost_is_tried_again() {
+    let db = Database::postgres().await;
+    let (relay, store) = through_relay(&db).await;
+    let sagas = started(&store, [1]).await;
+    for (never_heard, lost) in
+        [(start(2), start(3)), (next(&sagas[0], |_| {}), next(&next(&sagas[0], |_| {}).saga, completed))]
+    {
+        // Prepared on this connection, so that its values come by themselves.
+        relay.cut(Cut::BeforeValues);
+        assert_eq!(store.commit(&[&never_heard]).await.unwrap(), [CommitResult::Won], "nobody else did it");
+
+        relay.cut(Cut::AfterValues);
+        let error = store.commit(&[&lost]).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{error}");
+        assert_eq!(store.commit(&[&lost]).await.unwrap(), [CommitResult::Conflict]);
+        assert_eq!(store.saga(lost.saga.id).await.unwrap().unwrap().version, lost.saga.version);
+    }
     for number in 1..=3 {
         assert_gapless(&store, id(number)).await;
     }

@@ -14,7 +14,7 @@ use amends_contract::{CONTENT_TYPE, Stream, Timestamp};
 use amends_store::{OutboxRow, Store};
 use metrics::counter;
 use tokio::sync::Notify;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::config::LoopsConfig;
@@ -87,6 +87,23 @@ impl Written {
     }
 }
 
+/// Events that the broker has stored and the database does not know of yet.
+#[derive(Default)]
+struct Published {
+    seqs: Vec<i64>,
+    /// When the first of them was.
+    since: Option<Instant>,
+}
+
+impl Published {
+    fn add(&mut self, seqs: impl IntoIterator<Item = i64>) {
+        self.seqs.extend(seqs);
+        if !self.seqs.is_empty() {
+            self.since.get_or_insert_with(Instant::now);
+        }
+    }
+}
+
 /// How many rows [`Written`] may hold.
 pub(crate) const fn remembered_max(config: &LoopsConfig) -> usize {
     config.event_count_max as usize * BATCHES_REMEMBERED
@@ -114,11 +131,19 @@ impl Events {
         let mut watched_at: Option<Instant> = None;
         let mut seen: Option<StreamPosition> = None;
         let mut pruned_at = Instant::now();
+        let mut published = Published::default();
         loop {
             let by_interval = tokio::select! {
-                () = shutdown.cancelled() => return,
+                () = shutdown.cancelled() => {
+                    self.mark(&mut published).await;
+                    return;
+                }
                 () = self.written.inner.wake.notified() => false,
                 _ = tick.tick() => true,
+                () = self.is_time_to_mark(&published) => {
+                    self.mark(&mut published).await;
+                    false
+                }
             };
             // Where the stream stands changes rarely: a look now and then is enough.
             if by_interval && watched_at.is_none_or(|at| at.elapsed() >= watch_every) {
@@ -128,7 +153,7 @@ impl Events {
             if by_interval {
                 self.written.look_again();
             }
-            while self.publish_some().await && !shutdown.is_cancelled() {}
+            while self.publish_some(&mut published).await && !shutdown.is_cancelled() {}
             if pruned_at.elapsed() > PRUNE_EVERY {
                 pruned_at = Instant::now();
                 self.prune().await;
@@ -137,8 +162,8 @@ impl Events {
     }
 
     /// Publishes the oldest; true when there may be more and the broker takes them.
-    async fn publish_some(&self) -> bool {
-        let rows = match self.next().await {
+    async fn publish_some(&self, published: &mut Published) -> bool {
+        let rows = match self.next(published).await {
             Ok(rows) if rows.is_empty() => return false,
             Ok(rows) => rows,
             Err(error) => {
@@ -156,21 +181,39 @@ impl Events {
             seqs.iter().zip(&results).filter(|(_, result)| result.is_ok()).map(|(seq, _)| *seq).collect();
         counter!("amends_events_published_total").increment(stored.len() as u64);
         let all_stored = stored.len() == seqs.len();
-        match self.store.mark_events_published(&stored).await {
-            Ok(()) => all_stored,
-            Err(error) => {
-                tracing::warn!(%error, "published events could not be marked; they are published again");
-                false
-            }
+        published.add(stored);
+        let is_enough = published.seqs.len() >= self.config.event_count_max as usize;
+        if is_enough || self.store.marks_wait().is_zero() {
+            return self.mark(published).await && all_stored;
+        }
+        all_stored
+    }
+
+    /// Never, when there is nothing to mark.
+    async fn is_time_to_mark(&self, published: &Published) {
+        match published.since {
+            Some(since) => sleep_until(since + self.store.marks_wait()).await,
+            None => std::future::pending().await,
         }
     }
 
+    async fn mark(&self, published: &mut Published) -> bool {
+        let Published { seqs, .. } = std::mem::take(published);
+        let marked = self.store.mark_events_published(&seqs).await;
+        if let Err(error) = &marked {
+            tracing::warn!(%error, "published events could not be marked; they are published again");
+        }
+        marked.is_ok()
+    }
+
     /// What is to be published next: what was written here, or what stands in the outbox.
-    async fn next(&self) -> Result<Vec<OutboxRow>, amends_store::Error> {
+    async fn next(&self, published: &mut Published) -> Result<Vec<OutboxRow>, amends_store::Error> {
         let count_max = self.config.event_count_max;
         if let Some(rows) = self.written.take(count_max as usize) {
             return Ok(rows);
         }
+        // Else they would be found there.
+        self.mark(published).await;
         // What is younger was just written by another process, which publishes it.
         let before = self.store.clock().await?.minus_ms(self.config.event_interval_ms);
         let rows = self.store.unpublished_events(before, count_max).await?;

@@ -6,10 +6,12 @@
 //! Invariant: a saga's row and its journal change together, and `version` is the journal's length. The two together
 //! say how the saga stands; see [`rebuild`](crate::rebuild).
 
+mod arrays;
 mod attempt;
 mod batch;
 pub(crate) mod by_row;
 mod claim;
+mod statement;
 
 pub use claim::Outage;
 
