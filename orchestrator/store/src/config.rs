@@ -42,7 +42,8 @@ pub struct Config {
     /// steps dearer. At 1 each step writes the whole.
     pub snapshot_every: u64,
     /// How long the mark that an event is published waits, in milliseconds: on SQLite for a commit to go with, on
-    /// PostgreSQL for others. A crash in that time lets the event be published again.
+    /// PostgreSQL for others. A crash in that time lets the event be published again, and so does another orchestrator
+    /// if it is not much less than `loops.event_interval_ms`.
     pub marks_wait_ms: u64,
     /// How long this machine carries on a PostgreSQL server's clock before it looks at it again, in milliseconds: so far
     /// the two may drift apart, and so late is noticed that somebody has set the server's. At 0 each batch asks.

@@ -3,6 +3,7 @@
 //! Invariant: an error counts as poison only if one row's data is to blame; the fault of a database must
 //! never set sagas aside.
 
+use std::io::ErrorKind as ErrorKindOfIo;
 use std::path::PathBuf;
 
 use amends_contract::DefinitionRef;
@@ -165,11 +166,11 @@ impl Error {
     /// hangs up, and what was never sent.
     pub(crate) fn at_once(error: DbErr) -> Self {
         let blame = Blame::of(&error);
-        let is_refused = match sqlx(&error) {
-            Some(SqlxError::Database(_)) => blame != Blame::Connection,
-            Some(SqlxError::PoolTimedOut | SqlxError::PoolClosed) => true,
-            Some(_) => blame == Blame::Data,
-            None => matches!(error, DbErr::ConnectionAcquire(_)),
+        let is_refused = match (&error, sqlx(&error)) {
+            // No connection was to be had.
+            (DbErr::Conn(_) | DbErr::ConnectionAcquire(_), _) => true,
+            (_, Some(SqlxError::Database(_))) => blame != Blame::Connection,
+            _ => blame == Blame::Data,
         };
         if is_refused { blame.undone(error) } else { Self::OutcomeUnknown(error) }
     }
@@ -182,6 +183,12 @@ fn sqlx(error: &DbErr) -> Option<&SqlxError> {
         | DbErr::Query(RuntimeErr::SqlxError(error)) => Some(error),
         _ => None,
     }
+}
+
+/// Whether the connection had been closed when the statement was to be written to it, so that the server has not heard
+/// its end.
+pub(crate) fn never_left(error: &DbErr) -> bool {
+    matches!(sqlx(error), Some(SqlxError::Io(error)) if error.kind() == ErrorKindOfIo::BrokenPipe)
 }
 
 /// Who is to blame for a failed statement.
@@ -336,7 +343,11 @@ mod tests {
         assert_eq!(Error::from(broken.clone()).kind(), ErrorKind::Unavailable);
         assert_eq!(Error::at_commit(broken.clone()).kind(), ErrorKind::OutcomeUnknown);
         assert_eq!(Error::at_once(broken).kind(), ErrorKind::OutcomeUnknown);
-        let none_free = DbErr::ConnectionAcquire(ConnAcquireErr::Timeout);
-        assert_eq!(Error::at_once(none_free).kind(), ErrorKind::Unavailable);
+        let unreachable = RuntimeErr::SqlxError(std::sync::Arc::new(SqlxError::Io(
+            std::io::ErrorKind::UnexpectedEof.into(),
+        )));
+        for never_sent in [DbErr::ConnectionAcquire(ConnAcquireErr::Timeout), DbErr::Conn(unreachable)] {
+            assert_eq!(Error::at_once(never_sent).kind(), ErrorKind::Unavailable);
+        }
     }
 }

@@ -53,7 +53,7 @@ impl Store {
             return writer.mark(seqs.to_vec(), self.clock().await?).await;
         }
         let now = format!("(SELECT {})", self.dialect().now_ms());
-        for chunk in seqs.chunks(self.config().rows_max) {
+        for chunk in seqs.chunks(self.config().rows_max.max(1)) {
             // Filled up with the first one, so that few different statements exist.
             let padded = chunk.len().next_power_of_two();
             let seqs = chunk.iter().chain(std::iter::repeat(&chunk[0])).take(padded).copied();

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -24,6 +24,8 @@ pub(crate) enum Cut {
 pub(crate) struct Relay {
     folder: TempDir,
     order: Arc<AtomicU8>,
+    /// Whoever comes is hung up on.
+    is_away: Arc<AtomicBool>,
 }
 
 impl Relay {
@@ -33,16 +35,25 @@ impl Relay {
         let listener = UnixListener::bind(folder.path().join(".s.PGSQL.5432")).unwrap();
         let order = Arc::new(AtomicU8::new(0));
         let (server, orders) = (server.join(".s.PGSQL.5432"), Arc::clone(&order));
+        let is_away = Arc::new(AtomicBool::new(false));
+        let away = Arc::clone(&is_away);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(relay(client, server.clone(), Arc::clone(&orders)));
+                if !away.load(Ordering::SeqCst) {
+                    tokio::spawn(relay(client, server.clone(), Arc::clone(&orders)));
+                }
             }
         });
-        Self { folder, order }
+        Self { folder, order, is_away }
     }
 
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Hangs up on whoever comes, or no longer.
+    pub(crate) fn be_away(&self, away: bool) {
+        self.is_away.store(away, Ordering::SeqCst);
     }
 
     /// Orders a cut at the next such moment of any connection.

@@ -16,7 +16,9 @@ async fn through_relay(db: &Database) -> (Relay, Store) {
     let server = Cluster::shared().folder();
     let relay = Relay::start(server);
     let url = db.config.url.replace(server.to_str().unwrap(), relay.folder().to_str().unwrap());
-    let store = Store::connect(&Config { url, ..db.config.clone() }, Access::Exclusive).await.unwrap();
+    let store = Store::connect(&Config { url, writers_max: 1, ..db.config.clone() }, Access::Exclusive)
+        .await
+        .unwrap();
     (relay, store)
 }
 
@@ -71,6 +73,36 @@ async fn a_statement_whose_answer_is_lost_is_tried_again() {
     for number in 1..=3 {
         assert_gapless(&store, id(number)).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_server_is_away_what_was_sent_is_unknown_and_what_was_not_is_undone() {
+    let db = Database::postgres().await;
+    let (relay, store) = through_relay(&db).await;
+    started(&store, [1]).await;
+    relay.cut(Cut::AfterValues);
+    relay.be_away(true);
+    let error = store.commit(&[start(2)]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{error}");
+    let error = store.commit(&[start(3)]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    relay.be_away(false);
+    assert_eq!(
+        store.commit(&[start(2), start(3)]).await.unwrap(),
+        [CommitResult::Conflict, CommitResult::Won]
+    );
+}
+
+/// One of the batch wins now, so that nothing of it was written before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_conflict_in_a_batch_that_was_never_heard_leaves_the_others_their_results() {
+    let db = Database::postgres().await;
+    let (relay, store) = through_relay(&db).await;
+    let sagas = started(&store, [1, 2]).await;
+    store.commit(&[next(&sagas[0], |_| {}), next(&saga(77), |_| {})]).await.unwrap();
+    relay.cut(Cut::BeforeValues);
+    let results = store.commit(&[next(&sagas[0], completed), next(&sagas[1], completed)]).await.unwrap();
+    assert_eq!(results, [CommitResult::Conflict, CommitResult::Won]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -149,7 +149,7 @@ async fn transact(core: &Core, tasks: &[Task], how: Try) -> Result<Vec<Done>, Se
     let tx = core.db.begin().await?;
     match within(core, &tx, tasks, how).await {
         Ok((done, has_events)) => {
-            tx.commit().await?;
+            tx.commit().await.inspect_err(|_| core.db.forget_clock())?;
             histogram!(meter::BATCH).record(u32::try_from(tasks.len()).unwrap_or(u32::MAX));
             if has_events {
                 core.events.notify_one();
@@ -157,6 +157,9 @@ async fn transact(core: &Core, tasks: &[Task], how: Try) -> Result<Vec<Done>, Se
             Ok(done)
         }
         Err(setback) => {
+            if matches!(setback, Setback::Database(_)) {
+                core.db.forget_clock();
+            }
             // Explicitly, and awaited: a dropped transaction only queues its rollback.
             if let Err(error) = tx.rollback().await {
                 tracing::debug!(%error, "rolling back");

@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use amends_broker::{Ack, Broker, Error as BrokerError, Outgoing, StreamPosition};
 use amends_contract::{CONTENT_TYPE, Names, Stream, Timestamp};
+use amends_postgres::CLOCK_AHEAD_MAX_MS;
 use async_trait::async_trait;
 use bytes::Bytes;
 use metrics::counter;
@@ -88,7 +89,8 @@ impl Events {
     pub(crate) async fn round(&self) -> Result<u64, DbErr> {
         let config = &self.core.config;
         // Looked for without the write lock: mostly there is nothing.
-        let now = dialect::now(self.core.db.reader()).await?;
+        // Those that were just written are due, though the clock they were written by may be ahead a little.
+        let now = dialect::now(self.core.db.reader()).await?.plus_ms(CLOCK_AHEAD_MAX_MS);
         if !outbox::is_due(self.core.db.reader(), now).await? {
             return Ok(0);
         }

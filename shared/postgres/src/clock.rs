@@ -11,6 +11,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use amends_contract::Timestamp;
 
+/// So many milliseconds more than the server's it shows at most.
+pub const CLOCK_AHEAD_MAX_MS: u64 = 52;
+
 /// A look that took longer is good for its moment only.
 const WAY_MAX: Duration = Duration::from_millis(50);
 /// A machine that was suspended, or whose clock was set, shows so much more or less time than has passed.

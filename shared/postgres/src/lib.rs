@@ -6,5 +6,5 @@
 mod clock;
 mod relay;
 
-pub use clock::Clock;
+pub use clock::{CLOCK_AHEAD_MAX_MS, Clock};
 pub use relay::Relay;

@@ -14,13 +14,16 @@ use amends_contract::{CONTENT_TYPE, Stream, Timestamp};
 use amends_store::{OutboxRow, Store};
 use metrics::counter;
 use tokio::sync::Notify;
-use tokio::time::{Instant, MissedTickBehavior, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::config::LoopsConfig;
 
 /// How often published rows beyond their time are deleted.
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
+
+/// How long a shutdown waits until what was published last is marked.
+const MARK_AT_END: Duration = Duration::from_secs(2);
 
 const MS_PER_HOUR: u64 = 3_600_000;
 
@@ -135,7 +138,8 @@ impl Events {
         loop {
             let by_interval = tokio::select! {
                 () = shutdown.cancelled() => {
-                    self.mark(&mut published).await;
+                    // Without them the next start publishes the events again, which does no harm.
+                    let _ = timeout(MARK_AT_END, self.mark(&mut published)).await;
                     return;
                 }
                 () = self.written.inner.wake.notified() => false,
@@ -148,6 +152,8 @@ impl Events {
             // Where the stream stands changes rarely: a look now and then is enough.
             if by_interval && watched_at.is_none_or(|at| at.elapsed() >= watch_every) {
                 watched_at = Some(Instant::now());
+                // What the stream has lost is offered again if it is marked.
+                self.mark(&mut published).await;
                 self.watch_stream(&mut seen).await;
             }
             if by_interval {
@@ -182,11 +188,8 @@ impl Events {
         counter!("amends_events_published_total").increment(stored.len() as u64);
         let all_stored = stored.len() == seqs.len();
         published.add(stored);
-        let is_enough = published.seqs.len() >= self.config.event_count_max as usize;
-        if is_enough || self.store.marks_wait().is_zero() {
-            return self.mark(published).await && all_stored;
-        }
-        all_stored
+        let is_time = published.since.is_some_and(|since| since.elapsed() >= self.store.marks_wait());
+        if is_time { self.mark(published).await && all_stored } else { all_stored }
     }
 
     /// Never, when there is nothing to mark.
@@ -199,6 +202,9 @@ impl Events {
 
     async fn mark(&self, published: &mut Published) -> bool {
         let Published { seqs, .. } = std::mem::take(published);
+        if seqs.is_empty() {
+            return true;
+        }
         let marked = self.store.mark_events_published(&seqs).await;
         if let Err(error) = &marked {
             tracing::warn!(%error, "published events could not be marked; they are published again");

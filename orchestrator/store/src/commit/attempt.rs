@@ -14,6 +14,7 @@ use super::CommitResult;
 use super::batch::{Batch, Change, Key, Outcome, Row};
 use super::statement::{self, Won};
 use crate::entity::idempotency;
+use crate::error::never_left;
 use crate::places::{self, PlaceRows};
 use crate::{Error, Store, multi};
 
@@ -22,16 +23,22 @@ impl Store {
         let Some(statement) = sole_statement(batch, self.rows_max()) else {
             return self.in_transaction(batch).await;
         };
-        match self.at_once(batch, statement).await {
-            Err(Error::OutcomeUnknown(lost)) => {
-                // More often than not the connection had died long before. Who wins now has not won before.
-                tracing::debug!(error = %lost, "a connection broke; the batch is tried once more");
-                self.forget_clock();
-                let outcomes = self.in_transaction(batch).await?;
-                let all_won = outcomes.iter().all(|outcome| outcome.result == CommitResult::Won);
-                if all_won { Ok(outcomes) } else { Err(Error::OutcomeUnknown(lost)) }
+        let lost = match self.at_once(batch, statement).await {
+            Err(Error::OutcomeUnknown(lost)) => lost,
+            done => return done,
+        };
+        tracing::debug!(error = %lost, "a connection broke; the batch is tried once more");
+        let again = self.in_transaction(batch).await;
+        if never_left(&lost) {
+            return again;
+        }
+        match again {
+            Ok(outcomes) if is_surely_first(&outcomes) => Ok(outcomes),
+            Ok(_) => Err(Error::OutcomeUnknown(lost)),
+            Err(error) => {
+                tracing::debug!(%error, "nor does another try say whether the first was done");
+                Err(Error::OutcomeUnknown(lost))
             }
-            done => done,
         }
     }
 
@@ -65,7 +72,9 @@ impl Store {
         let (new, changed): (Vec<&Row>, Vec<&Row>) =
             batch.rows.iter().partition(|row| row.change == Change::New);
         let mut refused = second_of_a_key(&new);
-        let new: Vec<&Row> = new.into_iter().filter(|row| !refused.contains(&row.id)).collect();
+        let mut new: Vec<&Row> = new.into_iter().filter(|row| !refused.contains(&row.id)).collect();
+        // Where they take several statements, the keys come in their order all the same.
+        new.sort_by_key(|row| row.key.as_ref().map(|key| (key.owner, key.key.as_str())));
         let mut won = Won::default();
         for rows in new.chunks(self.rows_max()) {
             won.add(&db.query_all_raw(statement::begin(rows)).await?)?;
@@ -104,6 +113,13 @@ impl Store {
     fn rows_max(&self) -> usize {
         self.config().rows_max.max(1)
     }
+}
+
+/// Whether a second try says that the first was not done: that would have written all that can be won, so that who wins
+/// now has not won before. Whose key is another's has not won in either.
+fn is_surely_first(outcomes: &[Outcome]) -> bool {
+    let any = |result| outcomes.iter().any(|outcome| outcome.result == result);
+    any(CommitResult::Won) || !any(CommitResult::Conflict)
 }
 
 /// The statement that does all that the batch asks for, if one can: it is a transaction by itself, and needs no journeys

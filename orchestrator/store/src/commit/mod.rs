@@ -131,7 +131,11 @@ impl Store {
                     tokio::time::sleep(Duration::from_millis(u64::from(tries) * 10)).await;
                     tries += 1;
                 }
-                _ => return Err(error),
+                _ => {
+                    // If a connection broke, the next one may lead to another server, with another clock.
+                    self.forget_clock();
+                    return Err(error);
+                }
             }
         }
     }

@@ -41,7 +41,8 @@ impl Won {
 }
 
 /// Wins new sagas. A key goes with its saga or not at all: it is not taken where the saga is there already, and without
-/// it the saga does not begin.
+/// it the saga does not begin. Nobody else may begin the same saga with another key at the same moment; ids of sagas that
+/// begin with a key are made for them.
 pub(super) fn begin(rows: &[&Row]) -> Statement {
     let (sagas, keys) = (saga::Entity.table_name(), idempotency::Entity.table_name());
     let mut arrays = Arrays::default();
@@ -56,7 +57,7 @@ pub(super) fn begin(rows: &[&Row]) -> Statement {
         with.push(format!(
             "k AS (INSERT INTO {keys} ({columns}) SELECT {columns} FROM {given} \
              WHERE NOT EXISTS (SELECT 1 FROM {sagas} AS s WHERE s.id = v.saga_id) \
-             ORDER BY v.owner, v.key ON CONFLICT (owner, key) DO NOTHING RETURNING saga_id)"
+             ORDER BY v.owner, v.key COLLATE \"C\" ON CONFLICT (owner, key) DO NOTHING RETURNING saga_id)"
         ));
         may_begin = "WHERE NOT v.keyed OR v.id IN (SELECT saga_id FROM k)";
     }

@@ -16,7 +16,7 @@ use crate::{Access, Config, Error};
 use amends_postgres::Relay;
 
 /// Prepared statements kept per connection: some ten kinds of batch statements in the powers of two up to
-/// 256 rows, and the small ones.
+/// 256 rows, the commits' with and without keys, labels and events, and the small ones.
 const STATEMENTS_KEPT: usize = 128;
 
 /// Which database it is.

@@ -81,8 +81,7 @@ impl Database {
             })
             .await;
         if begun.is_err() {
-            // What comes back may be another server, with another clock.
-            self.clock.forget();
+            self.forget_clock();
         }
         begun
     }
@@ -98,6 +97,11 @@ impl Database {
     /// The database's clock, as a transaction needs it that has begun: PostgreSQL's is carried on for a while.
     pub(crate) async fn clock(&self, tx: &DatabaseTransaction) -> Result<Timestamp, DbErr> {
         if dialect::is_shared(tx) { self.clock.now(dialect::now(tx)).await } else { dialect::now(tx).await }
+    }
+
+    /// What comes back after a connection broke may be another server, with another clock.
+    pub(crate) fn forget_clock(&self) {
+        self.clock.forget();
     }
 
     /// Whether it answers; for `/readyz`.
