@@ -47,7 +47,11 @@ impl Store {
         let mut won = Won::default();
         won.add(&returned).map_err(Error::OutcomeUnknown)?;
         let losers = batch.rows.iter().filter(|row| !won.sagas.contains(&row.id));
-        let refused = self.whose_key_is_taken(self.writer(), losers).await.map_err(Error::OutcomeUnknown)?;
+        // It is committed. Who has lost for a reason that cannot be looked up tries again, and loses again.
+        let refused = self.whose_key_is_taken(self.writer(), losers).await.unwrap_or_else(|error| {
+            tracing::debug!(%error, "whose keys are taken cannot be looked up");
+            HashSet::new()
+        });
         Ok(outcomes(batch, &refused, won))
     }
 
