@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::entity::journal;
 use crate::read::{JournalRow, Unreadable, journal_row};
-use crate::{Store, multi};
+use crate::{Error, Store, multi};
 
 /// A saga as far as its row says it.
 pub(crate) struct Stored {
@@ -61,17 +61,7 @@ impl Stored {
     fn complete(self, entries: Vec<JournalRow>) -> Result<Saga, Unreadable> {
         let Self { id, version, state } = self;
         let whole = || {
-            let entries = entries.into_iter().map(|JournalRow { seq, entry }| {
-                entry.map_err(|error| format!("entry {seq} of its journal: {error}"))
-            });
-            let mut entries = entries.collect::<Result<Vec<JournalEntry>, String>>()?.into_iter();
-            let saga = match state? {
-                Some(saga) => {
-                    entries.try_fold(saga, |mut saga, entry| fold(&mut saga, &entry).map(|()| saga))
-                }
-                None => replay(entries),
-            };
-            let saga = saga.map_err(|error| format!("its journal: {error}"))?;
+            let saga = folded(state?, entries)?;
             if saga.id == id && i64::try_from(saga.version) == Ok(version) {
                 Ok(saga)
             } else {
@@ -83,6 +73,19 @@ impl Stored {
         };
         whole().map_err(|why| Unreadable { id, why })
     }
+}
+
+/// The saga after these entries of its journal, which are all of it where there is no state.
+fn folded(state: Option<Saga>, entries: Vec<JournalRow>) -> Result<Saga, String> {
+    let entries = entries.into_iter().map(|JournalRow { seq, entry }| {
+        entry.map_err(|error| format!("entry {seq} of its journal: {error}"))
+    });
+    let mut entries = entries.collect::<Result<Vec<JournalEntry>, String>>()?.into_iter();
+    let saga = match state {
+        Some(saga) => entries.try_fold(saga, |mut saga, entry| fold(&mut saga, &entry).map(|()| saga)),
+        None => replay(entries),
+    };
+    saga.map_err(|error| format!("its journal: {error}"))
 }
 
 impl Store {
@@ -97,6 +100,40 @@ impl Store {
             stored.behind().map(|(from, to)| [stored.id.uuid().into(), from.into(), to.into()])
         };
         let behind: Vec<[Value; 3]> = stored.iter().filter_map(behind).collect();
+        let mut entries = self.entries(db, &behind).await?;
+        let complete = |stored: Stored| {
+            let entries = entries.remove(&stored.id.uuid()).unwrap_or_default();
+            stored.complete(entries)
+        };
+        Ok(stored.into_iter().map(complete).collect())
+    }
+
+    /// Sagas that were read or written here before, with what their journals have gained since: another process went on
+    /// with them. Those whose journals have gained nothing that can be read are left out; only [`load`](Self::load) says
+    /// what is true of them.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn caught_up(&self, sagas: Vec<Saga>) -> Result<Vec<Saga>, Error> {
+        let behind = |saga: &Saga| {
+            let version = i64::try_from(saga.version).unwrap_or(i64::MAX);
+            [saga.id.uuid().into(), version.into(), i64::MAX.into()]
+        };
+        let behind: Vec<[Value; 3]> = sagas.iter().map(behind).collect();
+        let mut entries = self.entries(self.reader(), &behind).await?;
+        let caught_up = |saga: Saga| {
+            let entries = entries.remove(&saga.id.uuid())?;
+            folded(Some(saga), entries).ok()
+        };
+        Ok(sagas.into_iter().filter_map(caught_up).collect())
+    }
+
+    /// Of each saga the entries of its journal behind the first number, up to the second, in their order.
+    async fn entries(
+        &self,
+        db: &impl ConnectionTrait,
+        behind: &[[Value; 3]],
+    ) -> Result<HashMap<Uuid, Vec<JournalRow>>, DbErr> {
         let behind: Vec<&[Value]> = behind.iter().map(<[Value; 3]>::as_slice).collect();
         let head = "SELECT j.saga_id, j.seq, j.entry FROM";
         let tail = format!(
@@ -109,10 +146,6 @@ impl Store {
         for row in multi::run(db, self.dialect(), rows_max, head, &behind, &tail).await? {
             entries.entry(row.try_get("", "saga_id")?).or_default().push(journal_row(&row)?);
         }
-        let complete = |stored: Stored| {
-            let entries = entries.remove(&stored.id.uuid()).unwrap_or_default();
-            stored.complete(entries)
-        };
-        Ok(stored.into_iter().map(complete).collect())
+        Ok(entries)
     }
 }

@@ -18,6 +18,7 @@ on_both_databases!(
     a_compensated_saga_is_rebuilt,
     a_state_is_written_now_and_then_and_at_the_end,
     a_saga_whose_journal_is_damaged_is_unreadable_and_no_other,
+    a_saga_catches_up_with_what_another_process_did,
 );
 
 const SOURCE: &str = "
@@ -105,6 +106,25 @@ async fn a_saga_whose_journal_is_damaged_is_unreadable_and_no_other(db: Database
     assert!(whys[1].contains("entry 2 of its journal: "), "{whys:?}");
     let page = store.sagas(&amends_store::SagaFilter::default(), None, 10).await.unwrap();
     assert_eq!(page.rows.iter().map(|row| row.saga.is_ok()).collect::<Vec<_>>(), [true, false, false]);
+}
+
+async fn a_saga_catches_up_with_what_another_process_did(db: Database) {
+    let store = db.with(|config| config.snapshot_every = 3).await;
+    let mut plays = Vec::new();
+    for number in 1..=4 {
+        plays.push(Play::start(&store, number).await);
+    }
+    let old: Vec<Saga> = plays.iter().map(|play| play.saga.clone()).collect();
+    // One step, all steps, a step whose entry cannot be read, none.
+    assert!(plays[0].step(&store, well).await);
+    while plays[1].step(&store, well).await {}
+    assert!(plays[2].step(&store, well).await);
+    let third = "saga_id = (SELECT id FROM sagas ORDER BY id LIMIT 1 OFFSET 2)";
+    db.damage(&format!("UPDATE journal SET entry = '[]' WHERE seq = 2 AND {third}")).await;
+    let caught_up = store.caught_up(old).await.unwrap();
+    assert_eq!(caught_up, [plays[0].saga.clone(), plays[1].saga.clone()]);
+    assert!(store.caught_up(caught_up).await.unwrap().is_empty(), "they are up to date");
+    assert!(store.caught_up(Vec::new()).await.unwrap().is_empty());
 }
 
 fn well(_: &Command) -> Outcome {

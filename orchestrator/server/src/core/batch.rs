@@ -144,12 +144,16 @@ impl Batches {
         let mut sagas = claimed(&mut batch);
         let mut made = Made::default();
         let (known, unknown) = self.recall(batch, &mut sagas);
-        let mut unread = unknown;
+        let (mut unread, mut stale) = (unknown, Vec::new());
         if !known.is_empty() {
             match self.store.clock().await {
                 Ok(now) => {
                     self.learn_definitions(&sagas).await;
-                    unread.extend(self.decide_remembered(known, &mut sagas, now, &mut made));
+                    let doubtful = self.decide_remembered(known, &mut sagas, now, &mut made);
+                    for (work, saga) in doubtful {
+                        unread.push(work);
+                        stale.extend(saga);
+                    }
                 }
                 Err(error) => {
                     unread.extend(known);
@@ -159,7 +163,7 @@ impl Batches {
         }
         let mut again = Vec::new();
         if !unread.is_empty() {
-            again = self.read_and_decide(unread, sagas, &mut made).await;
+            again = self.read_and_decide(unread, sagas, stale, &mut made).await;
         }
         let Made { pending, mut publication, mut dead } = made;
         again.extend(self.commit(pending, &mut publication, &mut dead).await);
@@ -185,15 +189,15 @@ impl Batches {
         })
     }
 
-    /// Decides about new and remembered sagas. What would change nothing is returned, to be decided about what
-    /// the database says: only a commit that wins proves that what we remember is the newest.
+    /// Decides about new and remembered sagas. What would change nothing is returned, with what is remembered, to be
+    /// decided about what the database says: only a commit that wins proves that what we remember is the newest.
     fn decide_remembered(
         &self,
         works: Vec<Work>,
         sagas: &mut HashMap<SagaId, Saga>,
         now: Timestamp,
         made: &mut Made,
-    ) -> Vec<Work> {
+    ) -> Vec<(Work, Option<Saga>)> {
         let mut doubtful = Vec::new();
         for work in works {
             let saga = sagas.remove(&work.saga);
@@ -202,28 +206,29 @@ impl Batches {
                 saga.as_ref().and_then(|saga| self.definitions.get(&saga.definition, saga.digest));
             match decide(work, saga, definition.as_ref(), now) {
                 decided if is_new || matches!(decided, Decided::Write { .. }) => made.take(decided),
-                decided => doubtful.push(decided.into_work()),
+                Decided::Nothing { work, saga, .. } => {
+                    doubtful.push((work, saga.map(Arc::unwrap_or_clone)));
+                }
+                decided => doubtful.push((decided.into_work(), None)),
             }
         }
         doubtful
     }
 
-    /// Reads the sagas that did not come with their timers, and decides; returns what is to be tried again.
+    /// Reads the sagas that did not come with their timers, of the `stale` ones what they lack, and decides; returns what
+    /// is to be tried again.
     async fn read_and_decide(
         &self,
         works: Vec<Work>,
         mut sagas: HashMap<SagaId, Saga>,
+        stale: Vec<Saga>,
         made: &mut Made,
     ) -> Vec<Work> {
-        let ids: Vec<SagaId> =
-            works.iter().map(|work| work.saga).filter(|id| !sagas.contains_key(id)).collect();
-        let loaded = match self.store.load(&ids).await {
-            Ok(loaded) => loaded,
+        let (now, unreadable) = match self.read(&works, &mut sagas, stale).await {
+            Ok(read) => read,
             Err(error) => return self.database_failed(works, &error, Vec::new()).await,
         };
-        sagas.extend(loaded.sagas.into_iter().map(|saga| (saga.id, saga)));
         self.learn_definitions(&sagas).await;
-        let unreadable: HashSet<SagaId> = loaded.unreadable.into_iter().map(|row| row.id).collect();
         for work in works {
             let saga = sagas.remove(&work.saga);
             let definition =
@@ -231,10 +236,31 @@ impl Batches {
             made.take(if unreadable.contains(&work.saga) {
                 poison(work, "the saga's row cannot be read".to_owned())
             } else {
-                decide(work, saga, definition.as_ref(), loaded.now)
+                decide(work, saga, definition.as_ref(), now)
             });
         }
         Vec::new()
+    }
+
+    /// Adds the sagas of these works that are not there yet; says when that was, and which cannot be read.
+    async fn read(
+        &self,
+        works: &[Work],
+        sagas: &mut HashMap<SagaId, Saga>,
+        stale: Vec<Saga>,
+    ) -> Result<(Timestamp, HashSet<SagaId>), amends_store::Error> {
+        if !stale.is_empty() {
+            let caught_up = self.store.caught_up(stale).await?;
+            sagas.extend(caught_up.into_iter().map(|saga| (saga.id, saga)));
+        }
+        let ids: Vec<SagaId> =
+            works.iter().map(|work| work.saga).filter(|id| !sagas.contains_key(id)).collect();
+        if ids.is_empty() {
+            return Ok((self.store.clock().await?, HashSet::new()));
+        }
+        let loaded = self.store.load(&ids).await?;
+        sagas.extend(loaded.sagas.into_iter().map(|saga| (saga.id, saga)));
+        Ok((loaded.now, loaded.unreadable.into_iter().map(|row| row.id).collect()))
     }
 
     /// Looks for definitions that another process has stored, if a saga here needs one.

@@ -77,10 +77,10 @@ impl Store {
             batch.rows.iter().partition(|row| row.change == Change::New);
         let mut refused = second_of_a_key(&new);
         let mut new: Vec<&Row> = new.into_iter().filter(|row| !refused.contains(&row.id)).collect();
-        // Where they take several statements, the keys come in their order all the same.
+        // Those without keys first. Where they take several statements, the keys come in their order all the same.
         new.sort_by_key(|row| row.key.as_ref().map(|key| (key.owner, key.key.as_str())));
         let mut won = Won::default();
-        for rows in new.chunks(self.rows_max()) {
+        for rows in new.chunk_by(alike_in_keys).flat_map(|rows| rows.chunks(self.rows_max())) {
             won.add(&db.query_all_raw(statement::begin(rows)).await?)?;
         }
         for rows in changed.chunks(self.rows_max()) {
@@ -135,11 +135,20 @@ fn sole_statement(batch: &Batch, rows_max: usize) -> Option<Statement> {
         None
     } else if new == 0 {
         Some(statement::go_on(&rows))
-    } else if new == rows.len() && second_of_a_key(&rows).is_empty() {
+    } else if new == rows.len()
+        && rows.chunk_by(alike_in_keys).count() == 1
+        && second_of_a_key(&rows).is_empty()
+    {
         Some(statement::begin(&rows))
     } else {
         None
     }
+}
+
+/// Whether both have keys, or neither has.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "slices compare their elements by reference")]
+const fn alike_in_keys(one: &&Row, another: &&Row) -> bool {
+    one.key.is_some() == another.key.is_some()
 }
 
 /// Sagas whose key another one in the batch has, too: the caller's first wins.

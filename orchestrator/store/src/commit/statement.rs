@@ -40,9 +40,9 @@ impl Won {
     }
 }
 
-/// Wins new sagas. A key goes with its saga or not at all: it is not taken where the saga is there already, and without
-/// it the saga does not begin. Nobody else may begin the same saga with another key at the same moment; ids of sagas that
-/// begin with a key are made for them.
+/// Wins new sagas, all of which have keys, or none. A key goes with its saga or not at all: it is not taken where the
+/// saga is there already, and without it the saga does not begin. Nobody else may begin the same saga with another key at
+/// the same moment; ids of sagas that begin with a key are made for them.
 pub(super) fn begin(rows: &[&Row]) -> Statement {
     let (sagas, keys) = (saga::Entity.table_name(), idempotency::Entity.table_name());
     let mut arrays = Arrays::default();
@@ -51,6 +51,7 @@ pub(super) fn begin(rows: &[&Row]) -> Statement {
         rows.iter().filter_map(|row| row.key.as_ref()).map(|key| key.row.as_slice()).collect();
     let mut may_begin = "";
     if !keyed.is_empty() {
+        debug_assert_eq!(keyed.len(), rows.len(), "one that has no key would not begin");
         let names = names(&KEYS);
         let given = arrays.table(&never_null(&names), &keyed);
         let columns = names.join(", ");
@@ -59,14 +60,10 @@ pub(super) fn begin(rows: &[&Row]) -> Statement {
              WHERE NOT EXISTS (SELECT 1 FROM {sagas} AS s WHERE s.id = v.saga_id) \
              ORDER BY v.owner, v.key COLLATE \"C\" ON CONFLICT (owner, key) DO NOTHING RETURNING saga_id)"
         ));
-        may_begin = "WHERE NOT v.keyed OR v.id IN (SELECT saga_id FROM k)";
+        may_begin = "WHERE v.id IN (SELECT saga_id FROM k)";
     }
-    let new: Vec<Vec<Value>> =
-        rows.iter().map(|row| row.saga.iter().cloned().chain([row.key.is_some().into()]).collect()).collect();
-    let new: Vec<&[Value]> = new.iter().map(Vec::as_slice).collect();
-    let mut columns: Vec<Given<'_>> = FIXED.iter().chain(&CHANGING).map(of_new).collect();
-    columns.push(Given { name: "keyed", null: Null::Never });
-    let given = arrays.table(&columns, &new);
+    let columns: Vec<Given<'_>> = FIXED.iter().chain(&CHANGING).map(of_new).collect();
+    let given = arrays.table(&columns, &of_sagas(rows));
     let columns = names(FIXED.iter().chain(&CHANGING)).join(", ");
     with.push(format!(
         "w AS (INSERT INTO {sagas} ({columns}) SELECT {columns} FROM {given} {may_begin} \
