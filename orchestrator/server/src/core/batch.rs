@@ -362,6 +362,7 @@ impl Batches {
     /// Tells who waits for the saga's end, or remembers it for its next input.
     fn left(&mut self, saga: &Arc<Saga>) {
         if !saga.status().is_terminal() {
+            self.settled.moved(saga.id);
             return self.recent.keep(saga);
         }
         self.settled.notify(saga);

@@ -1,7 +1,8 @@
 //! Tells waiting callers that a saga has ended, and how.
 //!
 //! Whoever ends a saga in this process tells them at once. A saga that another process has ended is found by a look
-//! into the database, one for all who have waited for a while, and rarer for who has waited long.
+//! into the database, one for all who have waited for a while, rarer for who has waited long, and none while the saga
+//! goes on here.
 //!
 //! Invariant: a caller who goes away leaves nothing behind; an ended saga is kept for nobody.
 
@@ -77,6 +78,13 @@ impl Settled {
     pub(crate) fn notify(&self, saga: &Arc<Saga>) {
         self.admission.ended();
         self.tell(saga);
+    }
+
+    /// The saga goes on, by a commit of this process: until another has had time to end it there is nothing to look for.
+    pub(crate) fn moved(&self, saga: SagaId) {
+        if let Some(entry) = self.waiting().get_mut(&saga) {
+            entry.look_at = entry.look_at.max(Instant::now() + self.look_every_min);
+        }
     }
 
     fn tell(&self, saga: &Arc<Saga>) {
@@ -167,6 +175,22 @@ mod tests {
         assert_eq!(looks(true, 600), [50, 100, 150, 200, 250, 320, 400, 500]);
         assert_eq!(looks(true, 60_000).last_chunk(), Some(&[58_930, 59_430, 59_930]));
         assert_eq!(looks(false, 1_600), [500, 1_000, 1_500], "nobody else can have ended it");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_moves_here_has_not_been_ended_elsewhere() {
+        let config = LoopsConfig { settled_interval_ms: 50, ..LoopsConfig::default() };
+        let settled = Settled::new(&Admission::new(&config), &config, true);
+        let (moving, resting) = (settled.watch(saga(1).id), settled.watch(saga(2).id));
+        let began = settled.waiting()[&moving.saga].since;
+        tokio::time::advance(Duration::from_millis(40)).await;
+        settled.moved(moving.saga);
+        settled.moved(saga(3).id);
+        let looked_for = |ms| settled.to_be_looked_for(began + Duration::from_millis(ms));
+        assert_eq!(looked_for(80), [resting.saga]);
+        let mut both = looked_for(200);
+        both.sort_unstable();
+        assert_eq!(both, [moving.saga, resting.saga]);
     }
 
     #[tokio::test]
