@@ -149,11 +149,9 @@ impl Batches {
             match self.store.clock().await {
                 Ok(now) => {
                     self.learn_definitions(&sagas).await;
-                    let doubtful = self.decide_remembered(known, &mut sagas, now, &mut made);
-                    for (work, saga) in doubtful {
-                        unread.push(work);
-                        stale.extend(saga);
-                    }
+                    let (doubtful, remembered) = self.decide_remembered(known, &mut sagas, now, &mut made);
+                    unread.extend(doubtful);
+                    stale = remembered;
                 }
                 Err(error) => {
                     unread.extend(known);
@@ -197,8 +195,8 @@ impl Batches {
         sagas: &mut HashMap<SagaId, Saga>,
         now: Timestamp,
         made: &mut Made,
-    ) -> Vec<(Work, Option<Saga>)> {
-        let mut doubtful = Vec::new();
+    ) -> (Vec<Work>, Vec<Saga>) {
+        let (mut doubtful, mut remembered) = (Vec::new(), Vec::new());
         for work in works {
             let saga = sagas.remove(&work.saga);
             let is_new = saga.is_none();
@@ -207,12 +205,13 @@ impl Batches {
             match decide(work, saga, definition.as_ref(), now) {
                 decided if is_new || matches!(decided, Decided::Write { .. }) => made.take(decided),
                 Decided::Nothing { work, saga, .. } => {
-                    doubtful.push((work, saga.map(Arc::unwrap_or_clone)));
+                    doubtful.push(work);
+                    remembered.extend(saga.map(Arc::unwrap_or_clone));
                 }
-                decided => doubtful.push((decided.into_work(), None)),
+                decided => doubtful.push(decided.into_work()),
             }
         }
-        doubtful
+        (doubtful, remembered)
     }
 
     /// Reads the sagas that did not come with their timers, of the `stale` ones what they lack, and decides; returns what

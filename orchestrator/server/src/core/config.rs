@@ -76,8 +76,7 @@ pub struct LoopsConfig {
     /// Milliseconds for which a caller waits for the end of a saga before the database is asked for it, since another
     /// orchestrator may have ended it. After that it is asked when he has waited for a quarter as long again, and every
     /// 500 at the latest, which is the most that this can be. A look costs one query by keys for all whose sagas have not
-    /// gone on in this process just now. On SQLite,
-    /// where no other process ends sagas, it is every 500 whatever this says.
+    /// gone on in this process just now. On SQLite, where no other process ends sagas, it is every 500 whatever this says.
     pub settled_interval_ms: u64,
     /// Hours for which published events are kept, to be published again when the broker lost them.
     pub event_keep_h: u64,
