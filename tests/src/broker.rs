@@ -106,8 +106,10 @@ impl Broker {
         self.servers.iter().position(|server| server.name() == leader)
     }
 
-    /// A question to whichever server answers.
-    fn ask(&self, operation: &str, request: &Value) -> Option<Value> {
+    /// A question to JetStream's API, to whichever server answers; `None` when none does now. It waits for the
+    /// answer: not for a task of a runtime.
+    #[must_use]
+    pub fn ask(&self, operation: &str, request: &Value) -> Option<Value> {
         let subject = format!("$JS.API.{operation}");
         self.servers.iter().find_map(|server| {
             let mut wire = Wire::connect_within(&server.url(), ANSWERS_WITHIN).ok()?;
