@@ -1,6 +1,6 @@
 //! Dead letters are kept once each, whatever the broker forgets.
 
-use amends_contract::{DeadLetter, DeadReason, Timestamp};
+use amends_contract::{DeadLetter, DeadReason, Origin, Part, Timestamp, decode_batch};
 use amends_store::{DeadLetterFilter, LetterOutcome, LetterState};
 
 use crate::database::Database;
@@ -9,6 +9,7 @@ use crate::sagas::token;
 on_both_databases!(
     dead_letters_are_kept_once_and_listed_newest_first,
     a_new_letter_under_an_old_number_is_kept,
+    elements_of_a_batch_are_letters_of_their_own,
     a_letter_is_never_refused_for_what_it_says,
     a_damaged_letter_is_named_and_the_others_are_listed,
     what_is_done_with_a_letter_is_journalled,
@@ -29,11 +30,36 @@ fn letter(seq: u64, body: &[u8]) -> DeadLetter {
         token("inventory"),
         Timestamp::from_unix_ms(1_795_248_000_123),
         DeadReason { code: "not-json".to_owned(), message: "the body is not JSON: 'x'".to_owned() },
-        ("AMENDS_CMD".to_owned(), seq),
-        "amends.cmd.inventory.reserve-stock".to_owned(),
-        [("Nats-Msg-Id".to_owned(), "ü".to_owned())].into(),
-        body,
+        origin(seq, body),
     )
+}
+
+fn origin(stream_seq: u64, body: &[u8]) -> Origin<'_> {
+    Origin {
+        subject: "amends.cmd.inventory.reserve-stock".to_owned(),
+        stream: "AMENDS_CMD".to_owned(),
+        stream_seq,
+        headers: [("Nats-Msg-Id".to_owned(), "ü".to_owned())].into(),
+        body,
+        part: Part::WHOLE,
+    }
+}
+
+/// Two of the same words in one batch are two letters: each may be sent again for itself.
+async fn elements_of_a_batch_are_letters_of_their_own(db: Database) {
+    let body = b"[1, 1]";
+    let elements = decode_batch(body).unwrap().into_iter().map(|decoded| decoded.part);
+    let reason = DeadReason { code: "not-an-envelope".to_owned(), message: "a number".to_owned() };
+    let at = Timestamp::from_unix_ms(1_795_248_000_123);
+    let of =
+        |part| DeadLetter::new(token("inventory"), at, reason.clone(), Origin { part, ..origin(7, body) });
+    let letters: Vec<DeadLetter> = elements.map(of).collect();
+    assert_eq!(db.store.insert_dead_letters(&letters).await.unwrap(), 2);
+    assert_eq!(db.store.insert_dead_letters(&letters).await.unwrap(), 0);
+    let rows = db.store.dead_letters(&ALL, None, 10).await.unwrap().rows;
+    let found: Vec<DeadLetter> = rows.into_iter().rev().map(|row| row.letter.unwrap()).collect();
+    assert_eq!(found, letters);
+    assert_eq!((found[1].element, found[1].body().unwrap()), (Some(1), b"1".to_vec()));
 }
 
 async fn dead_letters_are_kept_once_and_listed_newest_first(db: Database) {

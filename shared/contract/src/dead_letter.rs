@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::attributes::Attributes;
 use crate::envelope::{cut, parse, parse_data};
 use crate::{
-    DEAD_BODY_BYTES_MAX, DEAD_HEADER_BYTES_MAX, DecodeError, Digest, Envelope, Stream, Timestamp, Token,
+    DEAD_BODY_BYTES_MAX, DEAD_ELEMENTS_MAX, DEAD_HEADER_BYTES_MAX, DecodeError, Decoded, Digest, Envelope,
+    Part, Stream, Timestamp, Token, decode_batch, header,
 };
 
 /// Why a message was set aside.
@@ -44,7 +45,10 @@ pub struct DeadLetter {
     pub stream: String,
     /// Its sequence there.
     pub stream_seq: u64,
-    /// Its headers; of several values under one name the first, and in all at most
+    /// Which element of a batch it was, from 0; `None` when the letter is about a whole body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub element: Option<u32>,
+    /// Its headers, without a batch's content type where it is one element; of several values under one name the first, and in all at most
     /// [`DEAD_HEADER_BYTES_MAX`].
     pub headers: BTreeMap<String, String>,
     /// The body (or its beginning, see `body_bytes`) in base64.
@@ -55,19 +59,66 @@ pub struct DeadLetter {
     pub body_digest: Digest,
 }
 
+/// What is set aside, and where it was found.
+#[derive(Clone, Debug)]
+pub struct Origin<'a> {
+    /// The subject it came on.
+    pub subject: String,
+    /// The stream it lay in.
+    pub stream: String,
+    /// Its sequence there.
+    pub stream_seq: u64,
+    /// Its headers.
+    pub headers: BTreeMap<String, String>,
+    /// The whole body.
+    pub body: &'a [u8],
+    /// The part of the body that is set aside.
+    pub part: Part,
+}
+
+/// Something about a part of a body.
+pub type OfPart<T> = (Part, T);
+
+/// Reads a body, a batch or not, and parts what is understood from what is to be set aside: each message for itself,
+/// or, where that were too many, the whole body once. `understand` is given each message with its text.
+pub fn sift<T>(
+    body: &[u8],
+    understand: impl Fn(Envelope, &[u8]) -> Result<T, DeadReason>,
+) -> (Vec<OfPart<T>>, Vec<OfPart<DeadReason>>) {
+    let (mut understood, mut reasons) = (Vec::new(), Vec::new());
+    match decode_batch(body) {
+        Ok(messages) => {
+            for Decoded { part, envelope } in messages {
+                let envelope = envelope.map_err(|error| DeadReason::from(&error));
+                match envelope.and_then(|envelope| understand(envelope, part.of(body))) {
+                    Ok(meaning) => understood.push((part, meaning)),
+                    Err(reason) => reasons.push((part, reason)),
+                }
+            }
+        }
+        Err(error) => reasons.push((Part::WHOLE, DeadReason::from(&error))),
+    }
+    if reasons.len() > DEAD_ELEMENTS_MAX {
+        let more = reasons.len() - 1;
+        reasons.truncate(1);
+        for (part, reason) in &mut reasons {
+            *part = Part::WHOLE;
+            reason.message = format!("{} (and {more} more of the batch)", reason.message);
+        }
+    }
+    (understood, reasons)
+}
+
 impl DeadLetter {
-    /// Sets aside `body`; the pair is stream and sequence. Texts lose what a reader would refuse (U+0000)
-    /// and what could make the letter too large to be sent.
+    /// Sets aside what was found there. Texts lose what a reader would refuse (U+0000) and what could make the
+    /// letter too large to be sent.
     #[must_use]
-    pub fn new(
-        participant: Token,
-        at: Timestamp,
-        reason: DeadReason,
-        (stream, stream_seq): (String, u64),
-        subject: String,
-        headers: BTreeMap<String, String>,
-        body: &[u8],
-    ) -> Self {
+    pub fn new(participant: Token, at: Timestamp, reason: DeadReason, origin: Origin<'_>) -> Self {
+        let Origin { subject, stream, stream_seq, mut headers, body, part } = origin;
+        let body = part.of(body);
+        if part.element().is_some() {
+            headers.retain(|name, _| !name.eq_ignore_ascii_case(header::CONTENT_TYPE));
+        }
         Self {
             participant,
             at,
@@ -75,6 +126,7 @@ impl DeadLetter {
             subject: clean(&subject),
             stream,
             stream_seq,
+            element: part.element(),
             headers: some_of(headers),
             body_base64: BASE64.encode(&body[..body.len().min(DEAD_BODY_BYTES_MAX)]),
             body_bytes: body.len(),
@@ -95,7 +147,11 @@ impl DeadLetter {
     /// The same message set aside twice has the same id.
     #[must_use]
     pub fn id(&self) -> String {
-        format!("{}/{}/{}", self.participant, self.stream, self.stream_seq)
+        let Self { participant, stream, stream_seq, .. } = self;
+        match self.element {
+            None => format!("{participant}/{stream}/{stream_seq}"),
+            Some(number) => format!("{participant}/{stream}/{stream_seq}/{number}"),
+        }
     }
 
     /// The envelope.

@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{BATCH_COUNT_MAX, DATA_DEPTH_MAX, ENVELOPE_BYTES_MAX, Json, Timestamp};
+use crate::{DATA_DEPTH_MAX, ENVELOPE_BYTES_MAX, Json, Timestamp};
 
 /// Media type of one message.
 pub const CONTENT_TYPE: &str = "application/cloudevents+json";
@@ -237,40 +237,8 @@ pub(crate) fn cut(text: &str) -> String {
     }
 }
 
-fn first_byte(body: &[u8]) -> Option<u8> {
+pub(crate) fn first_byte(body: &[u8]) -> Option<u8> {
     body.iter().copied().find(|byte| !byte.is_ascii_whitespace())
-}
-
-/// Reads a message or a batch of them: a body that begins with `[` is a batch, each element of which
-/// stands or falls alone.
-///
-/// # Errors
-/// [`DecodeError`] when the body as a whole cannot be read.
-pub fn decode_batch(body: &[u8]) -> Result<Vec<Result<Envelope, DecodeError>>, DecodeError> {
-    if first_byte(body) != Some(b'[') {
-        return Envelope::decode(body).map(|envelope| vec![Ok(envelope)]);
-    }
-    if body.len() > ENVELOPE_BYTES_MAX {
-        return Err(DecodeError::TooLarge { found: body.len() });
-    }
-    let elements = serde_json::from_slice::<Vec<Value>>(body)
-        .map_err(|error| DecodeError::NotJson(shortened(&error.to_string())))?;
-    if elements.len() > BATCH_COUNT_MAX {
-        let why = format!("the batch has {} messages; at most {BATCH_COUNT_MAX} are read", elements.len());
-        return Err(DecodeError::NotAnEnvelope(why));
-    }
-    Ok(elements.into_iter().map(from_value).collect())
-}
-
-fn from_value(value: Value) -> Result<Envelope, DecodeError> {
-    if !value.is_object() {
-        return Err(DecodeError::NotAnEnvelope("an element of the batch is not an object".to_owned()));
-    }
-    let envelope = Envelope::deserialize(&value)
-        .map_err(|error| not_an_envelope(Version::deserialize(&value).ok(), &error))?;
-    envelope.check_version()?;
-    envelope.check()?;
-    Ok(envelope)
 }
 
 /// Whether a message may contain a NUL, which JSON has to escape, or more levels than can be. Most do not, at a glance.

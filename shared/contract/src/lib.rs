@@ -9,6 +9,7 @@
 
 mod as_text;
 mod attributes;
+mod batch;
 mod command;
 mod dead_letter;
 mod digest;
@@ -22,16 +23,17 @@ mod reply;
 mod time;
 mod token;
 
+pub use batch::{Decoded, Part, decode_batch};
 pub use command::{Address, Command};
-pub use dead_letter::{DeadLetter, DeadReason};
+pub use dead_letter::{DeadLetter, DeadReason, OfPart, Origin, sift};
 pub use digest::{Digest, InvalidDigest};
 pub use effect::{DefinitionRef, Direction, EffectId, InvalidId, SagaId, StepRef};
-pub use envelope::{BATCH_CONTENT_TYPE, CONTENT_TYPE, DecodeError, Envelope, decode_batch};
+pub use envelope::{BATCH_CONTENT_TYPE, CONTENT_TYPE, DecodeError, Envelope};
 pub use event::Event;
 pub use json::Json;
 pub use limits::{
-    BATCH_COUNT_MAX, COMMAND_BYTES_MAX, DATA_DEPTH_MAX, DEAD_BODY_BYTES_MAX, DEAD_HEADER_BYTES_MAX,
-    ENVELOPE_BYTES_MAX,
+    BATCH_COUNT_MAX, COMMAND_BYTES_MAX, DATA_DEPTH_MAX, DEAD_BODY_BYTES_MAX, DEAD_ELEMENTS_MAX,
+    DEAD_HEADER_BYTES_MAX, ENVELOPE_BYTES_MAX,
 };
 pub use names::{DEFAULT_PREFIX, FENCE, Names, ORCHESTRATOR, Stream, header};
 pub use reply::{Cause, Outcome, Reply};

@@ -89,7 +89,7 @@ pub(crate) async fn take(
     for delivery in deliveries {
         let read = inbound::read(&runner.core, names, &delivery, answer(&delivery));
         tasks.extend(read.tasks);
-        letters.extend(read.dead.map(|(dead, parcel)| runner.post.dead(&dead, parcel)));
+        letters.extend(read.dead.into_iter().map(|(dead, parcel)| runner.post.dead(&dead, parcel)));
         if let Some(parcel) = read.empty {
             parcel.answered();
         }

@@ -40,7 +40,8 @@ async fn ls(api: &Api, list: &DeadLetterList, output: &mut Output) -> anyhow::Re
     }
     let items = page["dead_letters"].as_array().context("the answer has no dead letters")?;
     let row = |letter: &Value| {
-        let place = format!("{} {}", text(letter, "/stream"), text(letter, "/stream_seq"));
+        let element = letter["element"].as_u64().map(|number| format!("#{number}")).unwrap_or_default();
+        let place = format!("{} {}{element}", text(letter, "/stream"), text(letter, "/stream_seq"));
         ["/number", "/state", "/code", "/participant", "/subject"]
             .iter()
             .map(|pointer| text(letter, pointer))
@@ -70,6 +71,7 @@ async fn show(api: &Api, number: i64, json: bool, output: &mut Output) -> anyhow
         ("subject", "/subject"),
         ("stream", "/stream"),
         ("sequence", "/stream_seq"),
+        ("element", "/element"),
         ("bytes", "/body_bytes"),
         ("kept", "/body_kept_bytes"),
         ("digest", "/body_digest"),

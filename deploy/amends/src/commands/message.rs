@@ -126,8 +126,8 @@ fn rows_of(stream: Stream, message: &StoredMessage, saga: Option<SagaId>) -> Vec
             "outcome": envelope.and_then(|it| it.data.get("outcome")),
         })
     };
-    let elements: Vec<Envelope> =
-        decode_batch(&message.body).unwrap_or_default().into_iter().filter_map(Result::ok).collect();
+    let elements = decode_batch(&message.body).unwrap_or_default().into_iter();
+    let elements: Vec<Envelope> = elements.filter_map(|decoded| decoded.envelope.ok()).collect();
     match saga {
         None if elements.is_empty() => vec![row(None)],
         None => elements.iter().map(|it| row(Some(it))).collect(),
@@ -190,7 +190,7 @@ async fn redrive(broker: &Broker, command: &Redrive, output: &mut Output) -> any
 /// What the commands of a message ask for.
 fn effects(message: &StoredMessage) -> Vec<String> {
     let elements = decode_batch(&message.body).unwrap_or_default();
-    elements.into_iter().filter_map(|element| element.ok()?.effectid).collect()
+    elements.into_iter().filter_map(|decoded| decoded.envelope.ok()?.effectid).collect()
 }
 
 /// The first reply about one of these effects, from a sequence on.

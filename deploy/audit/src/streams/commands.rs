@@ -7,12 +7,10 @@
 //! Invariant: a consumer that was created anew may have begun after what lies below its floor; only
 //! commands that came after its creation are held against it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use amends_broker::{Broker, StoredMessage};
-use amends_contract::{
-    Command, DeadLetter, EffectId, Outcome, SagaId, Stream, Timestamp, Token, decode_batch,
-};
+use amends_contract::{Command, EffectId, Outcome, Part, SagaId, Stream, Timestamp, Token, decode_batch};
 use amends_engine::{Input, Saga};
 use amends_store::DeadLetterFilter;
 
@@ -26,6 +24,7 @@ const LINES_COUNT: u32 = 1_000;
 /// A command in the stream.
 struct Stored {
     seq: u64,
+    part: Part,
     stored_at: Timestamp,
     command: Command,
 }
@@ -35,8 +34,21 @@ struct Stored {
 pub(super) struct Suspect {
     pub(super) effect: EffectId,
     pub(super) seq: u64,
+    /// Which element of a batch it was.
+    pub(super) element: Option<u32>,
     pub(super) participant: Token,
 }
+
+impl Suspect {
+    /// Whether a dead letter is about its command, or about the whole batch that brought it.
+    fn was_set_aside(&self, letters: &BTreeSet<SetAside>) -> bool {
+        let of = |element| (self.participant.clone(), self.seq, element);
+        letters.contains(&of(None)) || letters.contains(&of(self.element))
+    }
+}
+
+/// Who has set aside which message of the stream of commands, and which element of it.
+type SetAside = (Token, u64, Option<u32>);
 
 /// All of them, up to a limit: of a whole inbox that is gone the first some thousand tell enough.
 pub(super) struct Suspects {
@@ -56,7 +68,7 @@ impl Suspects {
             return Ok(Vec::new());
         }
         let letters = letters(sources).await?;
-        suspects.retain(|_, suspect| !letters.contains(&(suspect.participant.clone(), suspect.seq)));
+        suspects.retain(|_, suspect| !suspect.was_set_aside(&letters));
         // With its saga went the journal that would tell.
         let sagas: Vec<SagaId> = suspects.keys().map(|effect| effect.saga).collect();
         let deleted = sources.store.deleted_among(&sagas).await?;
@@ -183,7 +195,8 @@ async fn acknowledged(
             let effect = &stored.command.effect;
             if !rows.contains_key(&effect.to_string()) {
                 let (effect, participant) = (effect.clone(), participant.clone());
-                suspects.add(Suspect { effect, seq: stored.seq, participant });
+                let Stored { seq, part, .. } = *stored;
+                suspects.add(Suspect { effect, seq, element: part.element(), participant });
             }
         }
     }
@@ -213,23 +226,23 @@ fn sum(expectations: &Expectations, report: &mut Report) {
 
 /// The commands in a message; what nobody can read is a dead letter.
 fn read(message: &StoredMessage) -> Vec<Stored> {
-    let elements = match amends_contract::Envelope::decode(&message.body) {
-        Ok(one) => vec![Ok(one)],
-        Err(_) => decode_batch(&message.body).unwrap_or_default(),
-    };
-    let commands = elements.into_iter().filter_map(|element| Command::from_envelope(element.ok()?).ok());
-    commands.map(|command| Stored { seq: message.seq, stored_at: message.stored_at, command }).collect()
+    let (seq, stored_at) = (message.seq, message.stored_at);
+    let commands = decode_batch(&message.body).unwrap_or_default().into_iter().filter_map(|decoded| {
+        let command = Command::from_envelope(decoded.envelope.ok()?).ok()?;
+        Some(Stored { seq, part: decoded.part, stored_at, command })
+    });
+    commands.collect()
 }
 
-/// Who has set aside which message of the stream of commands. Few: poison.
-async fn letters(sources: &Opened) -> Result<std::collections::BTreeSet<(Token, u64)>, Error> {
+/// What was set aside. Little: poison.
+async fn letters(sources: &Opened) -> Result<BTreeSet<SetAside>, Error> {
     const LETTERS_COUNT: u32 = 20;
     let all = DeadLetterFilter::default();
-    let (mut found, mut cursor) = (std::collections::BTreeSet::new(), None);
+    let (mut found, mut cursor) = (BTreeSet::new(), None);
     loop {
         let page = sources.store.dead_letters(&all, cursor, LETTERS_COUNT).await?;
         let letters = page.rows.into_iter().filter_map(|row| row.letter.ok());
-        found.extend(letters.map(|DeadLetter { participant, stream_seq, .. }| (participant, stream_seq)));
+        found.extend(letters.map(|letter| (letter.participant, letter.stream_seq, letter.element)));
         cursor = page.next;
         if cursor.is_none() {
             return Ok(found);

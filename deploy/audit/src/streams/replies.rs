@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use amends_broker::{Broker, StoredMessage};
 use amends_contract::{
-    EffectId, Envelope, ORCHESTRATOR, Outcome, Reply, SagaId, Stream, Timestamp, Token, decode_batch,
+    EffectId, Envelope, ORCHESTRATOR, Outcome, Part, Reply, SagaId, Stream, Timestamp, Token, decode_batch,
 };
 
 use super::commands::{Suspect, Suspects, is_journalled};
@@ -148,14 +148,13 @@ fn is_recorded(stored: &Stored, recorded: Option<&[u8]>) -> bool {
 
 /// The replies in a message; what nobody can read is a dead letter.
 fn read(message: &StoredMessage) -> Vec<Stored> {
-    if let Ok(reply) = Envelope::decode(&message.body).and_then(Reply::from_envelope) {
-        let (seq, stored_at) = (message.seq, message.stored_at);
-        return vec![Stored { seq, stored_at, reply, body: Some(message.body.to_vec()) }];
-    }
-    let elements = decode_batch(&message.body).unwrap_or_default();
-    let replies = elements.into_iter().filter_map(|element| Reply::from_envelope(element.ok()?).ok());
     let (seq, stored_at) = (message.seq, message.stored_at);
-    replies.map(|reply| Stored { seq, stored_at, reply, body: None }).collect()
+    let replies = decode_batch(&message.body).unwrap_or_default().into_iter().filter_map(|decoded| {
+        let reply = Reply::from_envelope(decoded.envelope.ok()?).ok()?;
+        let body = (decoded.part == Part::WHOLE).then(|| message.body.to_vec());
+        Some(Stored { seq, stored_at, reply, body })
+    });
+    replies.collect()
 }
 
 impl Suspects {
@@ -166,7 +165,7 @@ impl Suspects {
 
     /// What is left has neither row nor reply; a dead letter or the saga's journal may still explain it.
     async fn tell(self, sources: &Opened, report: &mut Report) -> Result<(), Error> {
-        for Suspect { effect, seq, participant } in self.unexplained(sources).await? {
+        for Suspect { effect, seq, participant, .. } in self.unexplained(sources).await? {
             let what =
                 format!("{effect} was acknowledged, and {participant} has neither row nor reply of it");
             let look = format!("message {seq} of the stream of commands, the inbox of {participant}");

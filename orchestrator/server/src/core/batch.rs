@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use amends_contract::{DeadReason, SagaId, Timestamp};
+use amends_contract::{SagaId, Timestamp};
 use amends_crash as crash;
 use amends_engine::Saga;
 use amends_store::{CommitResult, Committed, ErrorKind, Store, Write};
@@ -19,14 +19,14 @@ use tokio::sync::{Notify, mpsc};
 
 use super::children;
 use super::config::LoopsConfig;
-use super::dead_letters::DeadLetters;
+use super::dead_letters::{Dead, DeadLetters};
 use super::decide::{Decided, decide, poison, started};
 use super::definitions::Definitions;
 use super::events::{Written, remembered_max};
 use super::publish::Publication;
 use super::recent::Recent;
 use super::settled::Settled;
-use super::work::{Receipt, Task, Work};
+use super::work::{Task, Work};
 use super::{CoreError, OperateError, Started};
 
 /// Milliseconds after which a reply comes again that cannot be decided for want of its definition.
@@ -58,7 +58,7 @@ pub(crate) struct Batches {
 struct Made {
     pending: Vec<Pending>,
     publication: Publication,
-    dead: Vec<(Arc<Receipt>, DeadReason)>,
+    dead: Vec<Dead>,
 }
 
 impl Made {
@@ -282,7 +282,7 @@ impl Batches {
         &mut self,
         pending: Vec<Pending>,
         publication: &mut Publication,
-        dead: &mut Vec<(Arc<Receipt>, DeadReason)>,
+        dead: &mut Vec<Dead>,
     ) -> Vec<Work> {
         let mut again = Vec::new();
         // Halves of a batch that a single row spoils; the last one out is the next one tried.
@@ -454,7 +454,7 @@ fn missed(task: Task, publication: &mut Publication) {
 }
 
 /// Finishes what needs no commit.
-fn finish(decided: Decided, publication: &mut Publication, dead: &mut Vec<(Arc<Receipt>, DeadReason)>) {
+fn finish(decided: Decided, publication: &mut Publication, dead: &mut Vec<Dead>) {
     match decided {
         Decided::Write { .. } => unreachable!("a write is committed, not finished"),
         Decided::Nothing { work, saga, commands } => {
@@ -472,8 +472,8 @@ fn finish(decided: Decided, publication: &mut Publication, dead: &mut Vec<(Arc<R
             }
         }
         Decided::Unroutable { work, reason } => {
-            if let Task::Reply { receipt, .. } = work.task {
-                dead.push((receipt, reason));
+            if let Task::Reply { receipt, part, .. } = work.task {
+                dead.push(Dead { receipt, part, reason });
             }
         }
         Decided::Later { work } => {

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use amends_broker::{Ack, Broker, ConsumerSpec, Delivery, Outgoing, PublishError, Publisher, Start};
 use amends_contract::{
-    CONTENT_TYPE, DeadLetter, DeadReason, DecodeError, Envelope, Names, ORCHESTRATOR, Stream, Token,
+    CONTENT_TYPE, DeadLetter, DeadReason, DecodeError, Envelope, Names, ORCHESTRATOR, Origin, Part, Stream,
+    Token,
 };
 use amends_store::Store;
 use metrics::counter;
@@ -17,6 +18,16 @@ use super::work::Receipt;
 
 /// Milliseconds after which a message is tried again whose dead letter the broker did not take.
 const RETRY_MS: u64 = 5_000;
+
+/// A message that nobody can read or route.
+pub(crate) struct Dead {
+    /// Of the delivery that brought it.
+    pub(crate) receipt: Arc<Receipt>,
+    /// Where in the delivery it stands.
+    pub(crate) part: Part,
+    /// Why.
+    pub(crate) reason: DeadReason,
+}
 
 /// Where dead letters go.
 #[derive(Clone)]
@@ -34,11 +45,11 @@ impl DeadLetters {
     }
 
     /// Publishes a dead letter for each, then acknowledges the original.
-    pub(crate) async fn set_aside(&self, dead: Vec<(Arc<Receipt>, DeadReason)>) {
+    pub(crate) async fn set_aside(&self, dead: Vec<Dead>) {
         let mut waiting: Vec<(Arc<Receipt>, DeadLetter)> = dead
             .into_iter()
-            .map(|(receipt, reason)| {
-                let letter = self.letter(receipt.delivery(), reason);
+            .map(|Dead { receipt, part, reason }| {
+                let letter = letter(receipt.delivery(), part, self.stream.clone(), reason);
                 (receipt, letter)
             })
             .collect();
@@ -78,18 +89,6 @@ impl DeadLetters {
                 smaller
             }
         }
-    }
-
-    fn letter(&self, delivery: &Delivery, reason: DeadReason) -> DeadLetter {
-        DeadLetter::new(
-            orchestrator(),
-            delivery.stored_at,
-            reason,
-            (self.stream.clone(), delivery.stream_seq),
-            delivery.subject.clone(),
-            delivery.headers(),
-            &delivery.body,
-        )
     }
 
     fn outgoing(&self, letter: &DeadLetter) -> Outgoing {
@@ -140,19 +139,23 @@ pub(crate) async fn copy(broker: Broker, store: Store, batch_count_max: usize, s
 
 /// A dead letter, or one about a dead letter that cannot itself be read.
 fn read(delivery: &Delivery, broker: &Broker) -> DeadLetter {
-    Envelope::decode(&delivery.body).and_then(DeadLetter::from_envelope).unwrap_or_else(
-        |error: DecodeError| {
-            DeadLetter::new(
-                orchestrator(),
-                delivery.stored_at,
-                DeadReason::from(&error),
-                (broker.names().stream(Stream::Dead), delivery.stream_seq),
-                delivery.subject.clone(),
-                delivery.headers(),
-                &delivery.body,
-            )
-        },
-    )
+    let dead = Envelope::decode(&delivery.body).and_then(DeadLetter::from_envelope);
+    dead.unwrap_or_else(|error: DecodeError| {
+        let stream = broker.names().stream(Stream::Dead);
+        letter(delivery, Part::WHOLE, stream, DeadReason::from(&error))
+    })
+}
+
+fn letter(delivery: &Delivery, part: Part, stream: String, reason: DeadReason) -> DeadLetter {
+    let origin = Origin {
+        subject: delivery.subject.clone(),
+        stream,
+        stream_seq: delivery.stream_seq,
+        headers: delivery.headers(),
+        body: &delivery.body,
+        part,
+    };
+    DeadLetter::new(orchestrator(), delivery.stored_at, reason, origin)
 }
 
 #[cfg(test)]
@@ -161,11 +164,17 @@ mod tests {
 
     #[test]
     fn a_letter_that_no_broker_takes_whole_gets_smaller_until_nothing_can_be_left_out() {
-        let (stream, subject) = (("S".to_owned(), 7), "s".to_owned());
-        let headers = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
+        let origin = Origin {
+            subject: "s".to_owned(),
+            stream: "S".to_owned(),
+            stream_seq: 7,
+            headers: BTreeMap::from([("a".to_owned(), "b".to_owned())]),
+            body: b"garbage",
+            part: Part::WHOLE,
+        };
         let reason = DeadReason { code: "not-json".to_owned(), message: "it is none".to_owned() };
         let at = amends_contract::Timestamp::from_unix_ms(0);
-        let whole = DeadLetter::new(orchestrator(), at, reason, stream, subject, headers, b"garbage");
+        let whole = DeadLetter::new(orchestrator(), at, reason, origin);
         let headless = smaller(whole.clone()).unwrap();
         assert!(headless.headers.is_empty() && headless.body().unwrap() == b"garbage");
         let empty = smaller(headless).unwrap();

@@ -144,7 +144,7 @@ fn of_saga(id: &str, stream: Stream, message: &StoredMessage) -> Vec<SagaMessage
     let of_it = |envelope: &Envelope| envelope.sagaid.as_deref() == Some(id);
     elements
         .into_iter()
-        .filter_map(Result::ok)
+        .filter_map(|decoded| decoded.envelope.ok())
         .filter(of_it)
         .map(|envelope| SagaMessage {
             stream,

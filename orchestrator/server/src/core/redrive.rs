@@ -4,7 +4,7 @@
 //! sent, and what came of it afterwards.
 
 use amends_broker::{Ack, Error as BrokerError, Outgoing};
-use amends_contract::{BATCH_CONTENT_TYPE, CONTENT_TYPE, DeadLetter, Digest, Stream, header};
+use amends_contract::{BATCH_CONTENT_TYPE, CONTENT_TYPE, DeadLetter, Digest, Stream, decode_batch, header};
 use amends_store::{DeadLetterRow, Error};
 use metrics::counter;
 
@@ -102,10 +102,8 @@ impl Core {
             Some(stream) => self.broker.message(stream, letter.stream_seq).await,
             None => Ok(None),
         };
-        match original {
-            Ok(Some(original)) if Digest::of(&original.body) == letter.body_digest => {
-                Ok(original.body.into())
-            }
+        match original.map(|original| part(&original?.body, letter.element)) {
+            Ok(Some(body)) if Digest::of(&body) == letter.body_digest => Ok(body),
             Ok(_) => Err(RedriveError::Refused(format!(
                 "only the first {kept_bytes} of its {} bytes were kept, and {} does not hold it under {} any more: \
                  let its sender send it again",
@@ -115,4 +113,14 @@ impl Core {
             Err(error) => Err(RedriveError::NotSent(error.to_string())),
         }
     }
+}
+
+/// All of a body, or this element of the batch that it is.
+fn part(body: &[u8], element: Option<u32>) -> Option<Vec<u8>> {
+    if element.is_none() {
+        return Some(body.to_vec());
+    }
+    let elements = decode_batch(body).unwrap_or_default();
+    let found = elements.into_iter().find(|decoded| decoded.part.element() == element)?;
+    Some(found.part.of(body).to_vec())
 }

@@ -6,13 +6,13 @@
 use std::sync::Arc;
 
 use amends_broker::{Broker, ConsumerSpec, Delivery, Start};
-use amends_contract::{DeadReason, Envelope, ORCHESTRATOR, Reply, Stream, decode_batch};
+use amends_contract::{DeadReason, Envelope, ORCHESTRATOR, OfPart, Reply, Stream, sift};
 use metrics::counter;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::Admission;
-use super::dead_letters::DeadLetters;
+use super::dead_letters::{Dead, DeadLetters};
 use super::pulse::Pulse;
 use super::work::{Receipt, Task, Work};
 
@@ -65,32 +65,20 @@ impl Replies {
 }
 
 /// The replies in a delivery, and what cannot be read of it.
-fn read(delivery: Delivery, broker: &Broker) -> (Vec<Work>, Vec<(Arc<Receipt>, DeadReason)>) {
-    let elements = match decode_batch(&delivery.body) {
-        Ok(elements) => elements,
-        Err(error) => return (Vec::new(), vec![(Receipt::new(delivery, 1), DeadReason::from(&error))]),
-    };
-    if elements.is_empty() {
+fn read(delivery: Delivery, broker: &Broker) -> (Vec<Work>, Vec<Dead>) {
+    let subject_type = broker.names().message_type(&delivery.subject);
+    let (replies, reasons) = sift(&delivery.body, |envelope, _| route(envelope, subject_type));
+    if replies.is_empty() && reasons.is_empty() {
         delivery.ack(); // an empty batch says nothing
         return (Vec::new(), Vec::new());
     }
-    let subject_type = broker.names().message_type(&delivery.subject).map(str::to_owned);
-    let receipt = Receipt::new(delivery, elements.len());
-    let mut works = Vec::with_capacity(elements.len());
-    let mut dead = Vec::new();
-    for element in elements {
-        match element
-            .map_err(|error| DeadReason::from(&error))
-            .and_then(|envelope| route(envelope, subject_type.as_deref()))
-        {
-            Ok(reply) => works.push(Work::new(
-                reply.effect.saga,
-                Task::Reply { reply: Box::new(reply), receipt: Arc::clone(&receipt) },
-            )),
-            Err(reason) => dead.push((Arc::clone(&receipt), reason)),
-        }
-    }
-    (works, dead)
+    let receipt = Receipt::new(delivery, replies.len() + reasons.len());
+    let work = |(part, reply): OfPart<Reply>| {
+        let (saga, receipt) = (reply.effect.saga, Arc::clone(&receipt));
+        Work::new(saga, Task::Reply { reply: Box::new(reply), receipt, part })
+    };
+    let dead = |(part, reason)| Dead { receipt: Arc::clone(&receipt), part, reason };
+    (replies.into_iter().map(work).collect(), reasons.into_iter().map(dead).collect())
 }
 
 fn route(envelope: Envelope, subject_type: Option<&str>) -> Result<Reply, DeadReason> {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amends_broker::{Broker, ConsumerSpec, Delivery, Start as From};
-use amends_contract::{DeadReason, Digest, Envelope, ORCHESTRATOR, SagaId, Stream, Token, decode_batch};
+use amends_contract::{DeadReason, Digest, Envelope, ORCHESTRATOR, Part, SagaId, Stream, Token, sift};
 use amends_definition::{ExpressionError, SagaScope, Scope, StartsOn};
 use amends_store::IdempotencyKey;
 use futures::future::join_all;
@@ -23,7 +23,7 @@ use tokio::time::{MissedTickBehavior, sleep};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::dead_letters::DeadLetters;
+use super::dead_letters::{Dead, DeadLetters};
 use super::work::Receipt;
 use super::{Core, CoreError, Loaded, Start};
 
@@ -43,10 +43,14 @@ pub(crate) struct Starts {
     pub(crate) batch_count_max: usize,
 }
 
-/// An event, and what acknowledges it.
-type Received = (Envelope, Arc<Receipt>);
-/// What is to be set aside, and why.
-type Dead = (Arc<Receipt>, DeadReason);
+/// An event.
+struct Received {
+    event: Envelope,
+    /// Of the delivery that brought it.
+    receipt: Arc<Receipt>,
+    /// Where in the delivery it stands.
+    part: Part,
+}
 
 /// A definition, by name, and the event that starts its sagas.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -112,19 +116,19 @@ impl Starts {
         });
         while let Some(deliveries) = consumer.next(&stop).await {
             let (events, mut dead) = self.read(deliveries);
-            let starts = join_all(events.iter().map(|(event, _)| self.start(&wish, event)));
+            let starts = join_all(events.iter().map(|received| self.start(&wish, &received.event)));
             // What is under way at the shutdown is not acknowledged; the key sees to it that it is not lost or
             // done twice.
             let Some(results) = stop.run_until_cancelled(starts).await else { return };
             let mut must_wait = false;
-            for ((_, receipt), result) in events.into_iter().zip(results) {
+            for (Received { receipt, part, .. }, result) in events.into_iter().zip(results) {
                 match result {
                     Ok(()) => receipt.done(),
                     Err(Trouble::Again) => {
                         must_wait = true;
                         receipt.again_after(AGAIN_MS);
                     }
-                    Err(Trouble::Dead(reason)) => dead.push((receipt, reason)),
+                    Err(Trouble::Dead(reason)) => dead.push(Dead { receipt, part, reason }),
                 }
             }
             dead_letters.set_aside(dead).await;
@@ -139,29 +143,17 @@ impl Starts {
     fn read(&self, deliveries: Vec<Delivery>) -> (Vec<Received>, Vec<Dead>) {
         let (mut events, mut dead) = (Vec::new(), Vec::new());
         for delivery in deliveries {
-            let elements = match decode_batch(&delivery.body) {
-                Ok(elements) if elements.is_empty() => {
-                    delivery.ack(); // an empty batch says nothing
-                    continue;
-                }
-                Ok(elements) => elements,
-                Err(error) => {
-                    dead.push((Receipt::new(delivery, 1), DeadReason::from(&error)));
-                    continue;
-                }
-            };
-            let expected = self.broker.names().message_type(&delivery.subject).map(str::to_owned);
-            let receipt = Receipt::new(delivery, elements.len());
-            for element in elements {
-                let receipt = Arc::clone(&receipt);
-                match element.map_err(|error| DeadReason::from(&error)) {
-                    Ok(event) if expected.as_ref() == Some(&event.message_type) => {
-                        events.push((event, receipt));
-                    }
-                    Ok(event) => dead.push((receipt, unroutable(&event, expected.as_deref()))),
-                    Err(reason) => dead.push((receipt, reason)),
-                }
+            let expected = self.broker.names().message_type(&delivery.subject);
+            let (found, reasons) = sift(&delivery.body, |event, _| routed(event, expected));
+            if found.is_empty() && reasons.is_empty() {
+                delivery.ack(); // an empty batch says nothing
+                continue;
             }
+            let receipt = Receipt::new(delivery, found.len() + reasons.len());
+            let received = |(part, event)| Received { event, receipt: Arc::clone(&receipt), part };
+            events.extend(found.into_iter().map(received));
+            let set_aside = |(part, reason)| Dead { receipt: Arc::clone(&receipt), part, reason };
+            dead.extend(reasons.into_iter().map(set_aside));
         }
         (events, dead)
     }
@@ -240,10 +232,14 @@ fn input(
     })
 }
 
-fn unroutable(event: &Envelope, expected: Option<&str>) -> DeadReason {
+/// The event, if it came on a subject for its type.
+fn routed(event: Envelope, expected: Option<&str>) -> Result<Envelope, DeadReason> {
+    if expected == Some(event.message_type.as_str()) {
+        return Ok(event);
+    }
     let message =
         format!("type {:?} came on a subject for {:?}", event.message_type, expected.unwrap_or_default());
-    DeadReason { code: "unroutable".to_owned(), message }
+    Err(DeadReason { code: "unroutable".to_owned(), message })
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use amends_broker::Delivery;
-use amends_contract::{Reply, SagaId, StepRef};
+use amends_contract::{Part, Reply, SagaId, StepRef};
 use amends_definition::Definition;
 use amends_engine::{Begin, Input, ReplyInput, Saga};
 use amends_planted::{Bug, planted};
@@ -44,6 +44,8 @@ pub(crate) enum Task {
     Reply {
         reply: Box<Reply>,
         receipt: Arc<Receipt>,
+        /// Where in the delivery it stands.
+        part: Part,
     },
     /// What a saga says to the one of which it is a step. The timers ask for it again if it gets lost.
     Child(Box<ReplyInput>),

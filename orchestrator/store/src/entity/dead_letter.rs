@@ -14,6 +14,7 @@ pub struct Model {
     pub subject: String,
     pub stream: String,
     pub stream_seq: i64,
+    pub element: Option<i64>,
     pub headers: String,
     pub body_base64: String,
     pub body_bytes: i64,

@@ -14,6 +14,7 @@ mod m0009_retention;
 mod m0010_participants;
 mod m0011_ended;
 mod m0012_folded;
+mod m0013_elements;
 
 use std::time::Duration;
 
@@ -42,6 +43,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0010_participants::Migration),
             Box::new(m0011_ended::Migration),
             Box::new(m0012_folded::Migration),
+            Box::new(m0013_elements::Migration),
         ]
     }
 }

@@ -1,8 +1,9 @@
 //! What is wrong with a message is said by name.
 
 use amends_contract::{
-    BATCH_COUNT_MAX, Command, DEAD_BODY_BYTES_MAX, DeadLetter, DeadReason, DecodeError, ENVELOPE_BYTES_MAX,
-    EffectId, Envelope, Event, Reply, SagaId, Token, decode_batch,
+    BATCH_COUNT_MAX, Command, DEAD_BODY_BYTES_MAX, DeadLetter, DeadReason, DecodeError, Decoded,
+    ENVELOPE_BYTES_MAX, EffectId, Envelope, Event, OfPart, Origin, Part, Reply, SagaId, Token, decode_batch,
+    sift,
 };
 use serde_json::{Value, json};
 
@@ -35,7 +36,11 @@ fn garbage() {
         assert_eq!(Envelope::decode(body).unwrap_err().code(), "not-json", "{body:?}");
     }
     let deep = format!("{}1{}", "[".repeat(10_000), "]".repeat(10_000));
-    assert_eq!(decode_batch(deep.as_bytes()).unwrap_err().code(), "not-json");
+    assert_eq!(
+        decode_batch(deep.as_bytes()).unwrap()[0].envelope.as_ref().unwrap_err().code(),
+        "not-an-envelope"
+    );
+    assert_eq!(decode_batch(b"[{}, {").unwrap_err().code(), "not-json");
     for body in ["{}", "1", "\"x\"", "null", r#"{"specversion":1}"#] {
         assert_eq!(Envelope::decode(body.as_bytes()).unwrap_err().code(), "not-an-envelope", "{body}");
     }
@@ -53,7 +58,10 @@ fn versions() {
     let strange = json!({ "specversion": "2.0", "id": 7 });
     assert_eq!(Envelope::decode(strange.to_string().as_bytes()).unwrap_err().code(), "unknown-version");
     let batch = json!([strange]).to_string();
-    assert_eq!(decode_batch(batch.as_bytes()).unwrap()[0].as_ref().unwrap_err().code(), "unknown-version");
+    assert_eq!(
+        decode_batch(batch.as_bytes()).unwrap()[0].envelope.as_ref().unwrap_err().code(),
+        "unknown-version"
+    );
 }
 
 #[test]
@@ -109,11 +117,52 @@ fn an_action_does_not_undo() {
 #[test]
 fn one_bad_element_spoils_no_batch() {
     let good = serde_json::to_value(samples::action().to_envelope()).unwrap();
-    let body = json!([good, 17, good]).to_string();
+    let body = format!(" [ {good} , 17,\n{good}]");
     let read = decode_batch(body.as_bytes()).unwrap();
-    let kinds: Vec<_> =
-        read.iter().map(|element| element.as_ref().map_or_else(DecodeError::code, |_| "good")).collect();
-    assert_eq!(kinds, ["good", "not-an-envelope", "good"]);
+    let kind = |decoded: &Decoded| decoded.envelope.as_ref().map_or_else(DecodeError::code, |_| "good");
+    assert_eq!(read.iter().map(kind).collect::<Vec<_>>(), ["good", "not-an-envelope", "good"]);
+    let (good, numbers) = (good.to_string(), read.iter().map(|decoded| decoded.part.element()));
+    assert!(numbers.eq([Some(0), Some(1), Some(2)]));
+    let texts = read.iter().map(|decoded| decoded.part.of(body.as_bytes()));
+    assert!(texts.eq([good.as_bytes(), b"17", good.as_bytes()]));
+}
+
+#[test]
+fn elements_are_set_aside_each_for_itself_and_crumbs_together() {
+    let refuse = |_: Envelope, text: &[u8]| {
+        let message = String::from_utf8_lossy(text).into_owned();
+        Err::<(), _>(DeadReason { code: "unknown-command".to_owned(), message })
+    };
+    let good = serde_json::to_value(samples::action().to_envelope()).unwrap().to_string();
+    let body = format!("[1,{good},null]");
+    let (read, dead) = sift(body.as_bytes(), refuse);
+    assert!(read.is_empty());
+    let letter = |(part, reason): OfPart<DeadReason>| {
+        let headers =
+            [("content-type".to_owned(), "x".to_owned()), ("traceparent".to_owned(), "y".to_owned())];
+        let (subject, stream) = ("s".to_owned(), "AMENDS_CMD".to_owned());
+        let origin =
+            Origin { subject, stream, stream_seq: 7, headers: headers.into(), body: body.as_bytes(), part };
+        DeadLetter::new(samples::token("inventory"), samples::AT.parse().unwrap(), reason, origin)
+    };
+    let letters: Vec<DeadLetter> = dead.into_iter().map(letter).collect();
+    let ids: Vec<String> = letters.iter().map(DeadLetter::id).collect();
+    assert_eq!(ids, ["inventory/AMENDS_CMD/7/0", "inventory/AMENDS_CMD/7/1", "inventory/AMENDS_CMD/7/2"]);
+    let codes: Vec<&str> = letters.iter().map(|letter| letter.reason.code.as_str()).collect();
+    assert_eq!(codes, ["not-an-envelope", "unknown-command", "not-an-envelope"]);
+    let bodies: Vec<Vec<u8>> = letters.iter().map(|letter| letter.body().unwrap()).collect();
+    assert_eq!(bodies, [b"1", good.as_bytes(), b"null"]);
+    assert!(letters.iter().all(|letter| letter.headers.keys().eq(["traceparent"])));
+    for letter in letters {
+        let read = Envelope::decode(&letter.to_envelope().encode()).and_then(DeadLetter::from_envelope);
+        assert_eq!(read, Ok(letter));
+    }
+
+    let crumbs = format!("[{}]", vec!["0"; amends_contract::DEAD_ELEMENTS_MAX + 1].join(","));
+    let (_, dead) = sift(crumbs.as_bytes(), refuse);
+    let [(part, reason)] = dead.as_slice() else { panic!("{} letters", dead.len()) };
+    assert_eq!((part, reason.code.as_str()), (&Part::WHOLE, "not-an-envelope"));
+    assert!(reason.message.contains("64 more"), "{}", reason.message);
 }
 
 /// Serde reads structs out of lists, too; CloudEvents does not.
@@ -123,7 +172,10 @@ fn lists_are_no_objects() {
     let body = positional.to_string();
     assert_eq!(Envelope::decode(body.as_bytes()).unwrap_err().code(), "not-an-envelope");
     let body = json!([positional]).to_string();
-    assert_eq!(decode_batch(body.as_bytes()).unwrap()[0].as_ref().unwrap_err().code(), "not-an-envelope");
+    assert_eq!(
+        decode_batch(body.as_bytes()).unwrap()[0].envelope.as_ref().unwrap_err().code(),
+        "not-an-envelope"
+    );
     let mut reply = samples::reply(amends_contract::Outcome::Pending).to_envelope();
     reply.data = json!(["pending"]).into();
     assert_eq!(Reply::from_envelope(reply).unwrap_err().code(), "invalid-attribute");
@@ -183,10 +235,14 @@ fn a_dead_letter_can_be_sent_and_read_whatever_the_message_was() {
         samples::token("inventory"),
         samples::AT.parse().unwrap(),
         DeadReason { code: nasty.clone(), message: nasty.clone() },
-        ("AMENDS_CMD".into(), u64::MAX),
-        nasty.clone(),
-        headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
-        &vec![0xff; ENVELOPE_BYTES_MAX],
+        Origin {
+            subject: nasty.clone(),
+            stream: "AMENDS_CMD".into(),
+            stream_seq: u64::MAX,
+            headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            body: &vec![0xff; ENVELOPE_BYTES_MAX],
+            part: Part::WHOLE,
+        },
     );
     let body = letter.to_envelope().encode();
     let read = DeadLetter::from_envelope(Envelope::decode(&body).unwrap()).unwrap();

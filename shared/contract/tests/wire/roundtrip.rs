@@ -122,7 +122,7 @@ proptest! {
             commands.iter().map(|c| serde_json::to_value(c.to_envelope()).unwrap()).collect();
         let body = serde_json::to_vec(&elements).unwrap();
         let read: Vec<Command> = decode_batch(&body).unwrap().into_iter()
-            .map(|envelope| Command::from_envelope(envelope.unwrap()).unwrap()).collect();
+            .map(|decoded| Command::from_envelope(decoded.envelope.unwrap()).unwrap()).collect();
         prop_assert_eq!(read, commands);
     }
 

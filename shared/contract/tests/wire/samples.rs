@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use amends_contract::{
-    Address, Cause, Command, DeadLetter, DeadReason, EffectId, Event, Outcome, Reply, Token,
+    Address, Cause, Command, DeadLetter, DeadReason, EffectId, Event, Origin, Outcome, Part, Reply, Token,
 };
 use serde_json::json;
 
@@ -98,9 +98,13 @@ pub(crate) fn dead_letter() -> DeadLetter {
         token("inventory"),
         AT.parse().unwrap(),
         DeadReason { code: "not-json".into(), message: "the body is not JSON".into() },
-        ("AMENDS_CMD".into(), 4712),
-        "amends.cmd.inventory.reserve-stock".into(),
-        BTreeMap::from([("Nats-Msg-Id".into(), "x".into())]),
-        b"garbage",
+        Origin {
+            subject: "amends.cmd.inventory.reserve-stock".into(),
+            stream: "AMENDS_CMD".into(),
+            stream_seq: 4712,
+            headers: BTreeMap::from([("Nats-Msg-Id".into(), "x".into())]),
+            body: b"garbage",
+            part: Part::WHOLE,
+        },
     )
 }

@@ -1,6 +1,6 @@
 //! What cannot be read or routed is set aside with its reason, and its neighbours are handled.
 
-use amends_contract::{DeadLetter, Digest, Envelope};
+use amends_contract::{BATCH_CONTENT_TYPE, DeadLetter, Digest, Envelope};
 use serde_json::{Value, json};
 
 use super::service::{TestDb, action, done};
@@ -8,6 +8,7 @@ use crate::testing::Bench;
 
 on_both_databases!(
     garbage_is_set_aside_and_its_neighbours_are_handled,
+    of_a_batch_only_what_cannot_be_read_is_set_aside,
     a_dead_letter_keeps_all_that_fits,
     a_dead_letter_is_published_before_its_message_is_acknowledged,
     a_dead_letter_too_large_for_the_broker_is_cut,
@@ -71,6 +72,27 @@ async fn garbage_is_set_aside_and_its_neighbours_are_handled(db: TestDb) {
     let expected: Vec<_> = cases.iter().map(|(code, ..)| *code).collect();
     assert_eq!(codes, expected);
     assert!(letters.iter().all(|letter| !letter.reason.message.is_empty()));
+}
+
+/// Sending one again sends no neighbour again.
+async fn of_a_batch_only_what_cannot_be_read_is_set_aside(db: TestDb) {
+    let bench = db.bench().await;
+    let [first, second] = [1, 2].map(|number| action(number, json!({})).to_envelope().encode());
+    let newer = with(|value| value["specversion"] = json!("2.0"));
+    let body = [b"[".as_slice(), &first, b",17,", &second, b", ", &newer, b"]"].concat();
+    let delivery = bench.raw(SUBJECT, &body).with_header("Content-Type", BATCH_CONTENT_TYPE);
+    bench.deliver(vec![delivery]).await;
+    bench.broker.until("it is acknowledged", |broker| broker.is_acked(1).then_some(())).await;
+    assert_eq!(done(bench.db()).await.len(), 2);
+    let letters = dead_letters(&bench);
+    let found: Vec<_> = letters
+        .iter()
+        .map(|letter| (letter.element, letter.reason.code.as_str(), letter.body().unwrap()))
+        .collect();
+    let expected =
+        [(Some(1), "not-an-envelope", b"17".to_vec()), (Some(3), "unknown-version", newer.clone())];
+    assert_eq!(found, expected);
+    assert!(letters.iter().all(|letter| letter.headers.is_empty()));
 }
 
 async fn a_dead_letter_keeps_all_that_fits(db: TestDb) {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use amends_contract::{
-    Command, DEAD_BODY_BYTES_MAX, DeadLetter, DeadReason, DecodeError, ENVELOPE_BYTES_MAX, Envelope, Event,
-    Reply, Token, decode_batch,
+    Command, DEAD_BODY_BYTES_MAX, DeadLetter, DeadReason, DecodeError, Decoded, ENVELOPE_BYTES_MAX, Envelope,
+    Event, Origin, Part, Reply, Token, decode_batch,
 };
 use amends_fuzz::{Edited, Json, Text, target};
 use bolero::TypeGenerator;
@@ -93,7 +93,11 @@ fn a_batch_with_anything_in_it() {
         read(body.as_bytes());
         // Each element stands or falls alone: the neighbours of the stranger are read as they are without it.
         if let Ok(found) = decode_batch(body.as_bytes()) {
-            let mut found: Vec<_> = found.into_iter().map(meaning).collect();
+            let texts: Vec<_> = found.iter().map(|decoded| decoded.part.of(body.as_bytes())).collect();
+            let mut found: Vec<_> = found.iter().map(|decoded| meaning(decoded.envelope.clone())).collect();
+            for (text, found) in texts.into_iter().zip(&found) {
+                assert_eq!(&meaning(Envelope::decode(text)), found);
+            }
             drop(found.remove(messages.len() / 2));
             let alone =
                 messages.iter().map(|odd| meaning(Envelope::decode(odd.message().to_string().as_bytes())));
@@ -124,8 +128,8 @@ fn headers_and_subjects_of_a_dead_letter() {
 fn read(body: &[u8]) {
     match decode_batch(body) {
         Err(error) => refused(&error, body),
-        Ok(messages) => messages.into_iter().for_each(|message| match message {
-            Err(error) => refused(&error, body),
+        Ok(messages) => messages.into_iter().for_each(|Decoded { part, envelope }| match envelope {
+            Err(error) => refused(&error, part.of(body)),
             Ok(envelope) => understood(&envelope),
         }),
     }
@@ -145,8 +149,9 @@ fn refused(error: &DecodeError, body: &[u8]) {
 fn set_aside(reason: DeadReason, subject: String, headers: BTreeMap<String, String>, body: &[u8]) {
     let participant = Token::new("inventory").unwrap();
     let at = "2026-11-21T08:02:49.123Z".parse().unwrap();
-    let letter =
-        DeadLetter::new(participant, at, reason, ("AMENDS_CMD".to_owned(), 1), subject, headers, body);
+    let stream = "AMENDS_CMD".to_owned();
+    let origin = Origin { subject, stream, stream_seq: 1, headers, body, part: Part::WHOLE };
+    let letter = DeadLetter::new(participant, at, reason, origin);
     let encoded = letter.to_envelope().encode();
     assert!(encoded.len() <= ENVELOPE_BYTES_MAX);
     let read = DeadLetter::from_envelope(Envelope::decode(&encoded).unwrap()).unwrap();

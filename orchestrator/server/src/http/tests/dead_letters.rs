@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use amends_contract::{DeadLetter, DeadReason, Timestamp, Token};
+use amends_contract::{DeadLetter, DeadReason, Origin, Part, Timestamp, Token};
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
@@ -14,15 +14,16 @@ use super::world::World;
 async fn set_aside(world: &World, bodies: &[&[u8]]) -> Vec<i64> {
     let letter = |(number, body): (u64, &&[u8])| {
         let reason = DeadReason { code: "not-json".to_owned(), message: "it is no JSON".to_owned() };
-        DeadLetter::new(
-            Token::new("inventory").unwrap(),
-            Timestamp::from_unix_ms(1_700_000_000_000),
-            reason,
-            ("AMENDS_CMD".to_owned(), number),
-            "amends.cmd.inventory.reserve-stock".to_owned(),
-            BTreeMap::from([("traceparent".to_owned(), "00-x".to_owned())]),
+        let origin = Origin {
+            subject: "amends.cmd.inventory.reserve-stock".to_owned(),
+            stream: "AMENDS_CMD".to_owned(),
+            stream_seq: number,
+            headers: BTreeMap::from([("traceparent".to_owned(), "00-x".to_owned())]),
             body,
-        )
+            part: Part::WHOLE,
+        };
+        let at = Timestamp::from_unix_ms(1_700_000_000_000);
+        DeadLetter::new(Token::new("inventory").unwrap(), at, reason, origin)
     };
     let letters: Vec<DeadLetter> = (1..).zip(bodies).map(letter).collect();
     world.core.store().insert_dead_letters(&letters).await.unwrap();

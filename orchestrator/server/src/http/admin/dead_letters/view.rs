@@ -57,6 +57,9 @@ pub(in super::super) struct Letter {
     stream: String,
     /// Its sequence there.
     stream_seq: u64,
+    /// Which element of a batch it was, from 0; none when it is a whole body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    element: Option<u32>,
     /// Its headers.
     headers: BTreeMap<String, String>,
     /// The beginning of its body, as far as it is text.
@@ -125,6 +128,7 @@ impl Letter {
             subject: letter.subject,
             stream: letter.stream,
             stream_seq: letter.stream_seq,
+            element: letter.element,
             headers: letter.headers,
             body_bytes: letter.body_bytes,
             body_digest: letter.body_digest,
