@@ -118,15 +118,51 @@ async fn an_event_is_redriven_once_its_saga_takes_it() {
     assert!(text(&shown).contains(&event.to_string()), "the body, byte for byte: {}", text(&shown));
 }
 
+/// A command that is larger than may be.
+fn large() -> String {
+    format!(
+        r#"{{"specversion":"1.0","id":"x","source":"x","type":"x","time":"2026-11-21T08:02:49Z","data":"{}"}}"#,
+        "x".repeat(900_000)
+    )
+}
+
+#[tokio::test]
+async fn of_a_batch_one_element_is_redriven_alone() {
+    let _turn = alone().await;
+    let system = System::start(None).await;
+    let mut wire = Wire::connect(&system.broker.url());
+    let large = large();
+    let seq = wire.publish(COMMAND, format!("[17, {large}]").as_bytes());
+    let first = letters(&system, "too-large", 1).await.remove(0);
+    assert_eq!((&first["element"], &first["body_bytes"]), (&json!(1), &json!(large.len())));
+    assert_eq!(letters(&system, "not-an-envelope", 1).await[0]["element"], 0);
+    let listed = text(&operate(&system, &["dead-letter", "ls"]));
+    assert!(listed.contains(&format!("\tAMENDS_CMD {seq}#1\t")), "{listed}");
+
+    // More of it than a letter keeps is still in its stream. It goes out without its neighbour.
+    let redriven = operate(&system, &["dead-letter", "redrive", &number(&first), "--reason", "whole"]);
+    assert_eq!(redriven.status.code(), Some(0), "{}", text(&redriven));
+    let again = letters(&system, "too-large", 2).await.remove(0);
+    assert_eq!(
+        (&again["element"], &again["body_digest"], &again["body_bytes"]),
+        (&Value::Null, &first["body_digest"], &first["body_bytes"])
+    );
+    letters(&system, "not-an-envelope", 1).await;
+
+    // Replies are set aside likewise.
+    wire.publish("amends.reply.inventory", b"[true]");
+    let reply = letters(&system, "not-an-envelope", 2).await.remove(0);
+    let shown = operate(&system, &["dead-letter", "show", &number(&reply)]);
+    assert!(text(&shown).contains("element    0\n"), "{}", text(&shown));
+    assert_eq!((&reply["participant"], &reply["body_preview"]), (&json!("orchestrator"), &json!("true")));
+}
+
 #[tokio::test]
 async fn a_cut_letter_is_redriven_whole_or_not_at_all() {
     let _turn = alone().await;
     let system = System::start(None).await;
     let mut wire = Wire::connect(&system.broker.url());
-    let large = format!(
-        r#"{{"specversion":"1.0","id":"x","source":"x","type":"x","time":"2026-11-21T08:02:49Z","data":"{}"}}"#,
-        "x".repeat(900_000)
-    );
+    let large = large();
     wire.publish(COMMAND, large.as_bytes());
     wire.publish(COMMAND, b"this is no JSON");
     let first = letters(&system, "too-large", 1).await.remove(0);
