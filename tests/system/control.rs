@@ -195,6 +195,23 @@ async fn messages_are_found_shown_and_sent_again() {
     let subject = "amends.cmd.inventory.reserve-stock";
     let published = operate(&system, &["message", "publish", subject, "--file", &file.display().to_string()]);
     assert_eq!(published.status.code(), Some(0), "{}", text(&published));
+
+    // Of a batch one element.
+    std::fs::write(&file, [b"[", body.as_slice(), b", ", &body, b"]"].concat())
+        .expect("a file can be written");
+    let published = operate(&system, &["message", "publish", subject, "--file", &file.display().to_string()]);
+    let seq = text(&published).split_whitespace().last().expect("a sequence").to_owned();
+    let element = format!("{seq}#1");
+    let lines = text(&operate(&system, &["message", "ls", "--stream", "cmd", "--from", &seq]));
+    assert!(lines.contains(&format!("cmd\t{element}\t")), "{lines}");
+    let redriven = operate(&system, &["message", "redrive", "cmd", &element, "--wait", "60", "--json"]);
+    let redriven: Value =
+        serde_json::from_slice(&redriven.stdout).unwrap_or_else(|_| panic!("{}", text(&redriven)));
+    assert_eq!(redriven["reply"]["effectid"], command["effectid"], "{redriven:#}");
+    let again = operate(&system, &["message", "show", "cmd", &redriven["stream_seq"].to_string(), "--body"]);
+    assert_eq!(again.stdout, body, "byte for byte, without its neighbour");
+    let missing = operate(&system, &["message", "redrive", "cmd", &format!("{seq}#2")]);
+    assert!(text(&missing).contains("is a batch of the elements #0 to #1"), "{}", text(&missing));
     idle(&system).await;
     audit(&system, &orders).await;
 

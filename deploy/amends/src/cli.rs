@@ -20,7 +20,7 @@ pub(crate) use act::{Abandon, DefinitionList, Edit, PauseDefinition, Settle, Sig
 pub(crate) use audit::{Audit, Book};
 pub(crate) use doctor::{Doctor, Examined};
 pub(crate) use letters::{DeadLetter, DeadLetterCommand, DeadLetterList, WhyLetter};
-pub(crate) use messages::{Message, MessageList, Redrive};
+pub(crate) use messages::{Message, MessageList, Place, Redrive};
 pub(crate) use participants::{Participant, ParticipantCommand, WhyParticipant};
 
 /// Variables that begin like settings and are flags of single commands.

@@ -18,8 +18,8 @@ pub(crate) enum Message {
     Show {
         /// cmd, reply, event or dead
         stream: StreamName,
-        /// Its sequence in the stream
-        seq: u64,
+        /// Its sequence in the stream; 4711#1 for an element of a batch, counted from 0
+        place: Place,
         /// As JSON
         #[arg(long, conflicts_with = "body")]
         json: bool,
@@ -74,14 +74,33 @@ pub(crate) struct MessageList {
 pub(crate) struct Redrive {
     /// cmd, reply, event or dead
     pub(crate) stream: StreamName,
-    /// Its sequence in the stream
-    pub(crate) seq: u64,
+    /// Its sequence in the stream; 4711#1 for an element of a batch, counted from 0
+    pub(crate) place: Place,
     /// Of a command: wait so many seconds for its reply and show it; exit 1 if none comes
     #[arg(long, value_name = "SECONDS")]
     pub(crate) wait: Option<u64>,
     /// As JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// A stored message, or one element of the batch that it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) seq: u64,
+    pub(crate) element: Option<u32>,
+}
+
+impl FromStr for Place {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (seq, element) = text.split_once('#').map_or((text, None), |(seq, rest)| (seq, Some(rest)));
+        let place =
+            || Some(Self { seq: seq.parse().ok()?, element: element.map(str::parse).transpose().ok()? });
+        place().ok_or_else(|| {
+            "a sequence is expected, such as 4711, or 4711#1 for an element of a batch".to_owned()
+        })
+    }
 }
 
 /// A stream by its short name.
@@ -95,5 +114,19 @@ impl FromStr for StreamName {
         let short = text.rsplit('_').next().unwrap_or(text).to_ascii_lowercase();
         let found = Stream::ALL.into_iter().find(|stream| stream.token() == short);
         found.map(Self).ok_or_else(|| "there are the streams cmd, reply, event and dead".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_a_sequence_and_perhaps_an_element() {
+        assert_eq!("4711".parse(), Ok(Place { seq: 4711, element: None }));
+        assert_eq!("4711#0".parse(), Ok(Place { seq: 4711, element: Some(0) }));
+        for wrong in ["", "#1", "4711#", "4711#x", "4711#1#2", "-1"] {
+            assert!(wrong.parse::<Place>().unwrap_err().contains("4711#1"), "{wrong}");
+        }
     }
 }

@@ -6,7 +6,8 @@ use std::{fs, io::Read as _, path::Path, time::Duration};
 
 use amends_broker::{Ack, Broker, Outgoing, ProblemKind, Scan, ScanFrom, StoredMessage};
 use amends_contract::{
-    BATCH_CONTENT_TYPE, CONTENT_TYPE, Envelope, SagaId, Stream, Timestamp, decode_batch, header,
+    BATCH_CONTENT_TYPE, CONTENT_TYPE, Decoded, Envelope, Part, SagaId, Stream, Timestamp, decode_batch,
+    header,
 };
 use anyhow::{Context, bail};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
-    cli::{Message, MessageList, Redrive, Settings},
+    cli::{Message, MessageList, Place, Redrive, Settings},
     config,
     output::{Output, say},
 };
@@ -35,8 +36,8 @@ pub(super) async fn run(command: &Message, settings: &Settings, output: &mut Out
     }
     let done = match command {
         Message::Ls(list) => ls(&broker, list, output).await.map(|()| true),
-        Message::Show { stream, seq, json, body } => {
-            let message = stored(&broker, stream.0, *seq).await?;
+        Message::Show { stream, place, json, body } => {
+            let message = stored(&broker, stream.0, *place).await?;
             show(&message, (*json, *body), output).map(|()| true)
         }
         Message::Redrive(command) => redrive(&broker, command, output).await,
@@ -97,8 +98,13 @@ async fn ls(broker: &Broker, list: &MessageList, output: &mut Output) -> anyhow:
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    let names = ["stream", "stream_seq", "stored_at", "subject", "id", "outcome", "bytes"];
-    let rows: Vec<_> = rows.iter().map(|row| names.iter().map(|name| cell(row, name)).collect()).collect();
+    let line = |row: &Value| {
+        let element = row["element"].as_u64().map(|element| format!("#{element}")).unwrap_or_default();
+        let place = [cell(row, "stream"), cell(row, "stream_seq") + &element];
+        let names = ["stored_at", "subject", "id", "outcome", "bytes"];
+        place.into_iter().chain(names.map(|name| cell(row, name))).collect()
+    };
+    let rows: Vec<_> = rows.iter().map(line).collect();
     Ok(output.table(&["STREAM", "SEQ", "STORED", "SUBJECT", "ID", "OUTCOME", "BYTES"], &rows)?)
 }
 
@@ -113,27 +119,30 @@ fn rows_of(stream: Stream, message: &StoredMessage, saga: Option<SagaId>) -> Vec
     if saga.as_ref().is_some_and(|id| !message.body.windows(id.len()).any(|part| part == id.as_bytes())) {
         return Vec::new();
     }
-    let row = |envelope: Option<&Envelope>| {
+    let row = |part: Part, envelope: Option<&Envelope>| {
         json!({
             "stream": stream.token(),
             "stream_seq": message.seq,
+            "element": part.element(),
             "stored_at": message.stored_at,
             "subject": message.subject,
-            "bytes": message.body.len(),
+            "bytes": part.of(&message.body).len(),
             "id": envelope.map(|it| &it.id),
             "saga": envelope.and_then(|it| it.sagaid.as_ref()),
             "effect": envelope.and_then(|it| it.effectid.as_ref()),
             "outcome": envelope.and_then(|it| it.data.get("outcome")),
         })
     };
-    let elements = decode_batch(&message.body).unwrap_or_default().into_iter();
-    let elements: Vec<Envelope> = elements.filter_map(|decoded| decoded.envelope.ok()).collect();
+    let elements = decode_batch(&message.body).unwrap_or_default();
     match saga {
-        None if elements.is_empty() => vec![row(None)],
-        None => elements.iter().map(|it| row(Some(it))).collect(),
-        Some(id) => {
-            elements.iter().filter(|it| it.sagaid.as_ref() == Some(&id)).map(|it| row(Some(it))).collect()
-        }
+        None if elements.is_empty() => vec![row(Part::WHOLE, None)],
+        None => elements.iter().map(|it| row(it.part, it.envelope.as_ref().ok())).collect(),
+        Some(id) => elements
+            .iter()
+            .filter_map(|it| Some((it.part, it.envelope.as_ref().ok()?)))
+            .filter(|(_, envelope)| envelope.sagaid.as_ref() == Some(&id))
+            .map(|(part, envelope)| row(part, Some(envelope)))
+            .collect(),
     }
 }
 
@@ -161,7 +170,7 @@ fn show(message: &StoredMessage, (json, body): (bool, bool), output: &mut Output
 }
 
 async fn redrive(broker: &Broker, command: &Redrive, output: &mut Output) -> anyhow::Result<bool> {
-    let message = stored(broker, command.stream.0, command.seq).await?;
+    let message = stored(broker, command.stream.0, command.place).await?;
     let effects = effects(&message);
     if command.wait.is_some() && (command.stream.0 != Stream::Command || effects.is_empty()) {
         bail!("only a command that can be read is replied to: leave --wait out");
@@ -173,12 +182,12 @@ async fn redrive(broker: &Broker, command: &Redrive, output: &mut Output) -> any
         None => None,
     };
     if command.json {
-        let reply = reply.as_ref().map(|reply| serde_json::from_slice::<Value>(&reply.body).ok());
+        let reply = reply.as_ref().map(|reply| serde_json::from_slice::<Value>(reply).ok());
         output.json(&json!({ "subject": message.subject, "stream_seq": seq, "reply": reply }))?;
     } else {
         output.line(format_args!("{} {seq}", message.subject))?;
         if let Some(reply) = &reply {
-            output.line(String::from_utf8_lossy(&reply.body))?;
+            output.line(String::from_utf8_lossy(reply))?;
         }
     }
     if command.wait.is_some() && reply.is_none() {
@@ -193,13 +202,23 @@ fn effects(message: &StoredMessage) -> Vec<String> {
     elements.into_iter().filter_map(|decoded| decoded.envelope.ok()?.effectid).collect()
 }
 
+/// The text of the first message in it that is about one of these effects.
+fn about<'a>(message: &'a StoredMessage, effects: &[String]) -> Option<&'a [u8]> {
+    let elements = decode_batch(&message.body).unwrap_or_default();
+    let is_about = |it: &Decoded| {
+        let envelope = it.envelope.as_ref().ok();
+        envelope.and_then(|it| it.effectid.as_ref()).is_some_and(|effect| effects.contains(effect))
+    };
+    elements.into_iter().find(is_about).map(|it| it.part.of(&message.body))
+}
+
 /// The first reply about one of these effects, from a sequence on.
 async fn reply(
     broker: &Broker,
     effects: &[String],
     mut from: u64,
     patience: Duration,
-) -> anyhow::Result<Option<StoredMessage>> {
+) -> anyhow::Result<Option<Vec<u8>>> {
     let deadline = Instant::now() + patience;
     loop {
         let mut found = None;
@@ -213,9 +232,7 @@ async fn reply(
         broker
             .scan(&scan, |message| {
                 from = message.seq + 1;
-                if self::effects(&message).iter().any(|effect| effects.contains(effect)) {
-                    found = Some(message);
-                }
+                found = about(&message, effects).map(<[u8]>::to_vec);
                 found.is_none()
             })
             .await?;
@@ -226,10 +243,23 @@ async fn reply(
     }
 }
 
-async fn stored(broker: &Broker, stream: Stream, seq: u64) -> anyhow::Result<StoredMessage> {
-    let name = broker.names().stream(stream);
+async fn stored(broker: &Broker, stream: Stream, place: Place) -> anyhow::Result<StoredMessage> {
+    let (name, Place { seq, element }) = (broker.names().stream(stream), place);
     let message = broker.message(stream, seq).await?;
-    message.with_context(|| format!("{name} holds no message {seq}: it may be too old, or never was"))
+    let message =
+        message.with_context(|| format!("{name} holds no message {seq}: it may be too old, or never was"))?;
+    let Some(element) = element else { return Ok(message) };
+    let elements = decode_batch(&message.body).unwrap_or_default();
+    let found = elements.iter().find(|it| it.part.element() == Some(element));
+    let part =
+        found.map(|it| it.part).with_context(|| match elements.last().map(|it| it.part.element()) {
+            Some(Some(last)) => format!("message {seq} of {name} is a batch of the elements #0 to #{last}"),
+            _ => format!("message {seq} of {name} is no batch: leave #{element} out"),
+        })?;
+    // The content type is the batch's.
+    let headers = message.headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case(header::CONTENT_TYPE));
+    let (headers, body) = (headers.cloned().collect(), message.body.slice_ref(part.of(&message.body)));
+    Ok(StoredMessage { headers, body, ..message })
 }
 
 /// Without a message id: the broker would take it for a duplicate and drop it.

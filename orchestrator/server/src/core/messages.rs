@@ -33,6 +33,8 @@ pub struct SagaMessage {
     pub stream: Stream,
     /// Its sequence there.
     pub stream_seq: u64,
+    /// Which element of a batch it is; `None` when it travelled alone.
+    pub element: Option<u32>,
     /// When it was stored, by the broker's clock.
     pub stored_at: Timestamp,
     /// Its subject.
@@ -141,14 +143,14 @@ impl SagaMessages {
 fn of_saga(id: &str, stream: Stream, message: &StoredMessage) -> Vec<SagaMessage> {
     let mentions = message.body.windows(id.len()).any(|part| part == id.as_bytes());
     let elements = if mentions { decode_batch(&message.body).unwrap_or_default() } else { Vec::new() };
-    let of_it = |envelope: &Envelope| envelope.sagaid.as_deref() == Some(id);
     elements
         .into_iter()
-        .filter_map(|decoded| decoded.envelope.ok())
-        .filter(of_it)
-        .map(|envelope| SagaMessage {
+        .filter_map(|decoded| Some((decoded.part, decoded.envelope.ok()?)))
+        .filter(|(_, envelope)| envelope.sagaid.as_deref() == Some(id))
+        .map(|(part, envelope)| SagaMessage {
             stream,
             stream_seq: message.seq,
+            element: part.element(),
             stored_at: message.stored_at,
             subject: message.subject.clone(),
             envelope,

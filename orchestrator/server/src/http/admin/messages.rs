@@ -31,6 +31,9 @@ pub(super) struct MessageView {
     stream: String,
     /// Its sequence there.
     stream_seq: u64,
+    /// Which element of a batch it is, from 0; none when it travelled alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    element: Option<u32>,
     /// When the broker stored it.
     #[schema(value_type = String, format = DateTime)]
     stored_at: Timestamp,
@@ -79,11 +82,12 @@ pub(super) async fn list(
 
 impl MessageView {
     fn new(app: &App, message: SagaMessage) -> Self {
-        let SagaMessage { stream, stream_seq, stored_at, subject, envelope, deliveries } = message;
+        let SagaMessage { stream, stream_seq, element, stored_at, subject, envelope, deliveries } = message;
         Self {
             kind: if stream == Stream::Command { "command" } else { "reply" },
             stream: app.core.names().stream(stream),
             stream_seq,
+            element,
             stored_at,
             subject,
             outcome: outcome_of(&envelope).map(str::to_owned),
