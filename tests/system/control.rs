@@ -196,22 +196,7 @@ async fn messages_are_found_shown_and_sent_again() {
     let published = operate(&system, &["message", "publish", subject, "--file", &file.display().to_string()]);
     assert_eq!(published.status.code(), Some(0), "{}", text(&published));
 
-    // Of a batch one element.
-    std::fs::write(&file, [b"[", body.as_slice(), b", ", &body, b"]"].concat())
-        .expect("a file can be written");
-    let published = operate(&system, &["message", "publish", subject, "--file", &file.display().to_string()]);
-    let seq = text(&published).split_whitespace().last().expect("a sequence").to_owned();
-    let element = format!("{seq}#1");
-    let lines = text(&operate(&system, &["message", "ls", "--stream", "cmd", "--from", &seq]));
-    assert!(lines.contains(&format!("cmd\t{element}\t")), "{lines}");
-    let redriven = operate(&system, &["message", "redrive", "cmd", &element, "--wait", "60", "--json"]);
-    let redriven: Value =
-        serde_json::from_slice(&redriven.stdout).unwrap_or_else(|_| panic!("{}", text(&redriven)));
-    assert_eq!(redriven["reply"]["effectid"], command["effectid"], "{redriven:#}");
-    let again = operate(&system, &["message", "show", "cmd", &redriven["stream_seq"].to_string(), "--body"]);
-    assert_eq!(again.stdout, body, "byte for byte, without its neighbour");
-    let missing = operate(&system, &["message", "redrive", "cmd", &format!("{seq}#2")]);
-    assert!(text(&missing).contains("is a batch of the elements #0 to #1"), "{}", text(&missing));
+    one_of_a_batch_is_sent_again(&system, &body);
     idle(&system).await;
     audit(&system, &orders).await;
 
@@ -229,6 +214,26 @@ async fn messages_are_found_shown_and_sent_again() {
     system.start_service("orchestrator");
     system.ready("orchestrator").await;
     assert_eq!(python(&system, "silence")["silent"], true);
+}
+
+/// A batch of one command twice: the second is found, and sent again without its neighbour.
+fn one_of_a_batch_is_sent_again(system: &System, command: &[u8]) {
+    let file = system.folder().join("batch.json");
+    std::fs::write(&file, [b"[", command, b", ", command, b"]"].concat()).expect("a file can be written");
+    let (subject, file) = ("amends.cmd.inventory.reserve-stock", file.display().to_string());
+    let published = text(&operate(system, &["message", "publish", subject, "--file", &file]));
+    let seq = published.split_whitespace().last().expect("a sequence");
+    let second = format!("{seq}#1");
+    let lines = text(&operate(system, &["message", "ls", "--stream", "cmd", "--from", seq]));
+    assert!(lines.contains(&format!("cmd\t{second}\t")), "{lines}");
+    let redriven = operate(system, &["message", "redrive", "cmd", &second, "--wait", "60", "--json"]);
+    let redriven: Value =
+        serde_json::from_slice(&redriven.stdout).unwrap_or_else(|_| panic!("{}", text(&redriven)));
+    assert_eq!(redriven["reply"]["data"]["outcome"], "succeeded", "{redriven:#}");
+    let again = operate(system, &["message", "show", "cmd", &redriven["stream_seq"].to_string(), "--body"]);
+    assert_eq!(again.stdout, command, "byte for byte");
+    let missing = operate(system, &["message", "redrive", "cmd", &format!("{seq}#2")]);
+    assert!(text(&missing).contains("is a batch of the elements #0 to #1"), "{}", text(&missing));
 }
 
 /// The `nats` CLI: `NATS_CLI`, or the one on PATH.
