@@ -31,7 +31,7 @@ pub fn corpus(message_type: &str) -> Vec<(Vec<u8>, &'static str)> {
         envelope[name] = value;
         envelope.to_string().into_bytes()
     };
-    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let deep = format!(r#"{{"data":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
     // The broker counts headers and body; there are no headers.
     let rest = MAX_PAYLOAD - good.to_string().len() - 100;
     let large = with("data", json!({ "outcome": "pending", "x": "x".repeat(rest) }));
