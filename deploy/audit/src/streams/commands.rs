@@ -269,3 +269,23 @@ pub(super) async fn is_journalled(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_letter_of_one_element_explains_no_other() {
+        let inventory = Token::new("inventory").unwrap();
+        let effect: EffectId = "0198c1f0-6f3a-7cc1-b7a5-3f4e8d2a9c10/reserve-stock/do/1".parse().unwrap();
+        let suspect =
+            |element| Suspect { effect: effect.clone(), seq: 7, element, participant: inventory.clone() };
+        let explained = |letter, element| {
+            suspect(element).was_set_aside(&BTreeSet::from([(inventory.clone(), 7, letter)]))
+        };
+        assert!(explained(Some(1), Some(1)) && !explained(Some(1), Some(2)));
+        assert!(!explained(Some(1), None) && explained(None, None));
+        assert!(explained(None, Some(2)), "the whole batch was set aside");
+        assert!(!suspect(None).was_set_aside(&BTreeSet::from([(inventory.clone(), 8, None)])));
+    }
+}
