@@ -23,6 +23,8 @@ const STORED: u64 = 100_000;
 const STORED_MANY: u64 = 2_000_000;
 /// Commands or replies in one message, where they are bundled.
 const BUNDLE: usize = 64;
+/// Servers of a cluster, and copies of each stream in it.
+const COPIES: usize = 3;
 /// Sagas that are under way while the orchestrator starts.
 const OPEN: u64 = 100_000;
 
@@ -101,7 +103,7 @@ impl Setting {
 
 impl Loop {
     pub(crate) fn name(&self) -> String {
-        let Layout { kind, database, orchestrators, bundle } = self.layout;
+        let Layout { kind, database, orchestrators, copies, bundle } = self.layout;
         let pace = match self.pace {
             Pace::Closed(in_flight) => format!("closed-{in_flight}"),
             Pace::Open(per_second) => format!("open-{per_second}"),
@@ -109,6 +111,9 @@ impl Loop {
         let mut name = format!("{}/{}/{}/{pace}", word(kind), word(database), word(self.way));
         if orchestrators > 1 {
             name.push_str(&format!("/orchestrators-{orchestrators}"));
+        }
+        if copies > 1 {
+            name.push_str(&format!("/nats-{copies}"));
         }
         if bundle > 1 {
             name.push_str(&format!("/bundle-{bundle}"));
@@ -166,6 +171,8 @@ pub(crate) fn usual(share: Share) -> Vec<Setting> {
         let layout = Layout { orchestrators, ..Layout::books(Database::Postgres) };
         settings.push(share.closed(layout, Way::Subject, 500));
     }
+    let copied = Layout { copies: COPIES, ..Layout::books(Database::Sqlite) };
+    settings.extend([1, 500].map(|in_flight| share.closed(copied, Way::Subject, in_flight)));
     for in_flight in [1, 64, 500] {
         settings.push(share.closed(Layout::books(Database::Sqlite), Way::Rest, in_flight));
     }
@@ -204,5 +211,6 @@ fn names_tell_settings_apart() {
     assert_eq!(names.len(), all.len());
     assert!(names.contains("books/sqlite/subject/closed-500"), "{names:?}");
     assert!(names.contains("floor/postgres/each/closed-1"), "{names:?}");
+    assert!(names.contains("books/sqlite/subject/closed-1/nats-3"), "{names:?}");
     assert!(names.contains("books/sqlite/subject/closed-500/stored-2000000"), "{names:?}");
 }

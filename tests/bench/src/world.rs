@@ -63,6 +63,8 @@ pub(crate) struct Layout {
     pub(crate) kind: Kind,
     pub(crate) database: Database,
     pub(crate) orchestrators: usize,
+    /// Each stream has a copy on each of so many nats-servers: one, or the three of a cluster.
+    pub(crate) copies: usize,
     /// Most commands or replies that travel as one message.
     pub(crate) bundle: usize,
 }
@@ -70,7 +72,7 @@ pub(crate) struct Layout {
 impl Layout {
     /// The benchmark's own participants, and as much else as there is by default.
     pub(crate) const fn books(database: Database) -> Self {
-        Self { kind: Kind::Books, database, orchestrators: 1, bundle: 1 }
+        Self { kind: Kind::Books, database, orchestrators: 1, copies: 1, bundle: 1 }
     }
 
     /// The same with the product's participants.
@@ -111,7 +113,10 @@ impl World {
     /// A world in which only the broker and the database server run.
     pub(crate) async fn prepare(layout: Layout, places: &Places) -> anyhow::Result<Self> {
         let cluster = (layout.database == Database::Postgres).then(Cluster::start_durable);
-        let mut system = System::prepared(cluster.as_ref(), &places.data);
+        let mut system = match layout.copies {
+            1 => System::prepared(cluster.as_ref(), &places.data),
+            _ => System::prepared_on_three(cluster.as_ref(), &places.data),
+        };
         for (name, value) in DEVIATIONS {
             system.set(name, value);
         }
@@ -160,13 +165,14 @@ impl World {
         let database = self.system.setting(&format!("AMENDS_{section}__DATABASE__URL")).to_owned();
         let listen = self.system.setting(&format!("AMENDS_{section}__HTTP__LISTEN")).to_owned();
         let (broker, log) = (self.system.broker.url(), self.system.setting("AMENDS_LOG__FILTER").to_owned());
-        let bundle = self.layout.bundle.to_string();
+        let (bundle, copies) = (self.layout.bundle.to_string(), self.layout.copies.to_string());
         let options = [
             ("--nats", &broker),
             ("--database-url", &database),
             ("--listen", &listen),
             ("--log", &log),
             ("--bundle", &bundle),
+            ("--copies", &copies),
         ];
         let options = options.iter().flat_map(|(name, value)| [*name, value.as_str()]);
         let arguments: Vec<_> = ["participant", who.name()].into_iter().chain(options).collect();
@@ -222,7 +228,10 @@ impl World {
             watched.push(Watched { name: name.to_owned(), part, pid, commits });
         }
         let alone = |name: &str, part, pid| Watched { name: name.to_owned(), part, pid, commits: None };
-        watched.push(alone("nats-server", Part::Broker, self.system.broker.process().pid()));
+        for server in self.system.broker.servers() {
+            let pid = server.process().pid();
+            watched.push(alone(server.name(), Part::Broker, pid));
+        }
         if let Some(cluster) = &mut self.cluster {
             watched.push(alone("postgres", Part::Database, cluster.process().pid()));
         }

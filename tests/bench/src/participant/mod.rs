@@ -47,6 +47,9 @@ pub struct Arguments {
     /// Most replies in one message.
     #[arg(long, default_value_t = 1)]
     bundle: usize,
+    /// Copies of each stream.
+    #[arg(long, default_value_t = 1)]
+    copies: usize,
 }
 
 impl Who {
@@ -85,7 +88,7 @@ impl Who {
 /// # Errors
 /// When it cannot start.
 pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let Arguments { who, nats, database_url, listen, log, bundle } = arguments;
+    let Arguments { who, nats, database_url, listen, log, bundle, copies } = arguments;
     telemetry::init(&LogConfig { filter: log, ..LogConfig::default() })?;
     // The first call starts the recording.
     let _ = Metrics::of_process();
@@ -95,11 +98,12 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     who.participant().migrate(&db).await?;
     let http_config = HttpConfig { listen, ..HttpConfig::default() };
     let listener = http::bind(&http_config).await.context("--listen")?;
-    let config = amends_broker::Config {
+    let mut config = amends_broker::Config {
         url: nats.as_str().into(),
         bundle_count_max: bundle,
         ..amends_broker::Config::default()
     };
+    config.streams.replicas = copies;
     let broker = Broker::connect(&config, who.name()).await?;
     let health = Health::new(who.name(), &stop);
     health.add("broker", {
