@@ -29,9 +29,10 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    /// Connects to `nats://host:port`.
-    pub(crate) async fn connect(url: &str) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(url.trim_start_matches("nats://")).await.context("the broker")?;
+    /// Connects to `nats://host:port`, of several that are separated by commas to the first.
+    pub(crate) async fn connect(urls: &str) -> anyhow::Result<Self> {
+        let first = urls.split(',').next().unwrap_or_default();
+        let stream = TcpStream::connect(first.trim_start_matches("nats://")).await.context("the broker")?;
         stream.set_nodelay(true)?;
         let start = Token::new("start")?;
         let inbox = format!("_INBOX.amends-bench-{}", std::process::id());
