@@ -8,9 +8,10 @@
 use std::path::{Path, PathBuf};
 
 use amends_broker::Broker;
-use amends_contract::Timestamp;
-use amends_tests::{Cluster, REPLICAS, SERVICES, System};
+use amends_contract::{Stream, Timestamp};
+use amends_tests::{Cluster, REPLICAS, SERVICES, System, eventually};
 use serde::Serialize;
+use serde_json::json;
 
 use crate::{
     door::{Address, Door, Rest, Subject},
@@ -143,11 +144,24 @@ impl World {
         for name in &services {
             self.system.ready(name).await;
         }
+        self.streams_are_there().await;
         if self.layout.kind == Kind::Shop {
             for index in 0..SKUS {
                 self.system.restock(&Orders::sku(index), STOCK).await;
             }
         }
+    }
+
+    /// Services are ready without them: in a cluster they are made some seconds later, and what is sent before that is
+    /// sent again later still.
+    async fn streams_are_there(&self) {
+        let names = Stream::ALL.map(|stream| self.broker.names().stream(stream));
+        let is_there = |name: &String| {
+            let info = self.system.broker.ask(&format!("STREAM.INFO.{name}"), &json!({}));
+            info.is_some_and(|info| info["state"].is_object())
+        };
+        let all = async || names.iter().all(is_there).then_some(());
+        eventually("the streams are there", all, async || self.system.dump().await).await;
     }
 
     /// What is there already does not count.
