@@ -17,6 +17,7 @@ mod config;
 mod dead_letters;
 mod decide;
 mod definitions;
+mod ending;
 mod events;
 mod messages;
 mod participant_pauses;
