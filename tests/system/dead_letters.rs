@@ -149,9 +149,16 @@ async fn of_a_batch_one_element_is_redriven_alone() {
     );
     letters(&system, "not-an-envelope", 1).await;
 
+    // Alone it would be another message than it was.
+    wire.publish(COMMAND, b"[[17]]");
+    let list = letters(&system, "not-an-envelope", 2).await.remove(0);
+    let refused = operate(&system, &["dead-letter", "redrive", &number(&list), "--reason", "look"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused).contains("it is a list within a batch"), "{}", text(&refused));
+
     // Replies are set aside likewise.
     wire.publish("amends.reply.inventory", b"[true]");
-    let reply = letters(&system, "not-an-envelope", 2).await.remove(0);
+    let reply = letters(&system, "not-an-envelope", 3).await.remove(0);
     let shown = operate(&system, &["dead-letter", "show", &number(&reply)]);
     assert!(text(&shown).contains("element    0\n"), "{}", text(&shown));
     assert_eq!((&reply["participant"], &reply["body_preview"]), (&json!("orchestrator"), &json!("true")));

@@ -2,7 +2,8 @@
 //!
 //! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md#4-json-batch-format>
 //!
-//! Invariant: an element is read as the same text alone would be, and its part of the body is that text.
+//! Invariant: an element that is an object is read as the same text alone would be, and its part of the body is that
+//! text. (What is no JSON as a whole has no elements.)
 
 use serde_json::value::RawValue;
 
@@ -39,10 +40,13 @@ impl Part {
         self.0.map(|element| element.number)
     }
 
-    /// Its text in the body that it was found in.
+    /// Its text in the body that it was found in; nothing in a body that is shorter.
     #[must_use]
     pub fn of(self, body: &[u8]) -> &[u8] {
-        self.0.and_then(|element| body.get(element.start..element.end)).unwrap_or(body)
+        match self.0 {
+            None => body,
+            Some(Element { start, end, .. }) => body.get(start..end).unwrap_or_default(),
+        }
     }
 }
 

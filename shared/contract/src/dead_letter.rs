@@ -48,7 +48,7 @@ pub struct DeadLetter {
     /// Which element of a batch it was, from 0; `None` when the letter is about a whole body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub element: Option<u32>,
-    /// Its headers, without a batch's content type where it is one element; of several values under one name the first, and in all at most
+    /// Its headers (of an element only its trace, for the others are the batch's); of several values under one name the first, and in all at most
     /// [`DEAD_HEADER_BYTES_MAX`].
     pub headers: BTreeMap<String, String>,
     /// The body (or its beginning, see `body_bytes`) in base64.
@@ -101,7 +101,7 @@ pub fn sift<T>(
     if reasons.len() > DEAD_ELEMENTS_MAX {
         let more = reasons.len() - 1;
         reasons.truncate(1);
-        for (part, reason) in &mut reasons {
+        if let [(part, reason)] = reasons.as_mut_slice() {
             *part = Part::WHOLE;
             reason.message = format!("{} (and {more} more of the batch)", reason.message);
         }
@@ -117,7 +117,7 @@ impl DeadLetter {
         let Origin { subject, stream, stream_seq, mut headers, body, part } = origin;
         let body = part.of(body);
         if part.element().is_some() {
-            headers.retain(|name, _| !name.eq_ignore_ascii_case(header::CONTENT_TYPE));
+            headers.retain(|name, _| name.eq_ignore_ascii_case(header::TRACEPARENT));
         }
         Self {
             participant,

@@ -21,8 +21,8 @@ pub const DEAD_HEADER_BYTES_MAX: usize = 16 * 1024;
 /// beginning and its digest; base64 makes 4/3 of it, which still fits `max_payload`.
 pub const DEAD_BODY_BYTES_MAX: usize = 512 * 1024;
 
-/// Elements of one batch that are set aside each for itself, at most. Of a body of tiny pieces of garbage each piece
-/// would become a message many times its size; such a body is set aside whole.
+/// Unreadable elements of one batch that are set aside each for itself, at most. Of a body of tiny pieces of garbage each
+/// piece would become a message many times its size; such a body is set aside whole.
 pub const DEAD_ELEMENTS_MAX: usize = 64;
 
 /// How deep `data` may be nested. JSON parsers give up somewhere (ours at 128), and what a participant

@@ -38,7 +38,7 @@ pub(super) async fn run(command: &Message, settings: &Settings, output: &mut Out
         Message::Ls(list) => ls(&broker, list, output).await.map(|()| true),
         Message::Show { stream, place, json, body } => {
             let message = stored(&broker, stream.0, *place).await?;
-            show(&message, (*json, *body), output).map(|()| true)
+            show(&message, place.element, (*json, *body), output).map(|()| true)
         }
         Message::Redrive(command) => redrive(&broker, command, output).await,
         Message::Publish { subject, file, json } => {
@@ -146,7 +146,12 @@ fn rows_of(stream: Stream, message: &StoredMessage, saga: Option<SagaId>) -> Vec
     }
 }
 
-fn show(message: &StoredMessage, (json, body): (bool, bool), output: &mut Output) -> anyhow::Result<()> {
+fn show(
+    message: &StoredMessage,
+    element: Option<u32>,
+    (json, body): (bool, bool),
+    output: &mut Output,
+) -> anyhow::Result<()> {
     if body {
         return Ok(output.bytes(&message.body)?);
     }
@@ -154,6 +159,7 @@ fn show(message: &StoredMessage, (json, body): (bool, bool), output: &mut Output
         return Ok(output.json(&json!({
             "subject": message.subject,
             "stream_seq": message.seq,
+            "element": element,
             "stored_at": message.stored_at,
             "headers": message.headers,
             "body_base64": BASE64.encode(&message.body),
@@ -162,6 +168,9 @@ fn show(message: &StoredMessage, (json, body): (bool, bool), output: &mut Output
     }
     output.line(format_args!("{:<11}{}", "subject", message.subject))?;
     output.line(format_args!("{:<11}{}", "sequence", message.seq))?;
+    if let Some(element) = element {
+        output.line(format_args!("{:<11}{element}", "element"))?;
+    }
     output.line(format_args!("{:<11}{}", "stored", message.stored_at))?;
     for (name, value) in &message.headers {
         output.line(format_args!("{:<11}{name}: {value}", "header"))?;
@@ -171,6 +180,9 @@ fn show(message: &StoredMessage, (json, body): (bool, bool), output: &mut Output
 
 async fn redrive(broker: &Broker, command: &Redrive, output: &mut Output) -> anyhow::Result<bool> {
     let message = stored(broker, command.stream.0, command.place).await?;
+    if command.place.element.is_some() && message.body.starts_with(b"[") {
+        bail!("it is a list within a batch: alone it would be read as a batch");
+    }
     let effects = effects(&message);
     if command.wait.is_some() && (command.stream.0 != Stream::Command || effects.is_empty()) {
         bail!("only a command that can be read is replied to: leave --wait out");
@@ -251,13 +263,13 @@ async fn stored(broker: &Broker, stream: Stream, place: Place) -> anyhow::Result
     let Some(element) = element else { return Ok(message) };
     let elements = decode_batch(&message.body).unwrap_or_default();
     let found = elements.iter().find(|it| it.part.element() == Some(element));
-    let part =
-        found.map(|it| it.part).with_context(|| match elements.last().map(|it| it.part.element()) {
-            Some(Some(last)) => format!("message {seq} of {name} is a batch of the elements #0 to #{last}"),
-            _ => format!("message {seq} of {name} is no batch: leave #{element} out"),
-        })?;
-    // The content type is the batch's.
-    let headers = message.headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case(header::CONTENT_TYPE));
+    let last = elements.last().and_then(|it| it.part.element());
+    let part = found.map(|it| it.part).with_context(|| match last {
+        Some(last) => format!("message {seq} of {name} is a batch of the elements #0 to #{last}"),
+        None => format!("message {seq} of {name} has no elements: leave #{element} out"),
+    })?;
+    // The others are the batch's.
+    let headers = message.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(header::TRACEPARENT));
     let (headers, body) = (headers.cloned().collect(), message.body.slice_ref(part.of(&message.body)));
     Ok(StoredMessage { headers, body, ..message })
 }

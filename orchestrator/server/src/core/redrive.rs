@@ -77,10 +77,15 @@ impl Core {
             let why = format!("its subject {:?} belongs to none of our streams", letter.subject);
             return Err(RedriveError::Refused(why));
         }
+        let body = self.body(letter).await?;
+        if letter.element.is_some() && body.starts_with(b"[") {
+            let why = "it is a list within a batch: alone it would be read as a batch".to_owned();
+            return Err(RedriveError::Refused(why));
+        }
         let is_batch = letter.headers.get(header::CONTENT_TYPE).is_some_and(|it| it == BATCH_CONTENT_TYPE);
         Ok(Outgoing {
             subject: letter.subject.clone(),
-            body: self.body(letter).await?.into(),
+            body: body.into(),
             message_id: None,
             content_type: if is_batch { BATCH_CONTENT_TYPE } else { CONTENT_TYPE },
             traceparent: letter.headers.get(header::TRACEPARENT).cloned(),

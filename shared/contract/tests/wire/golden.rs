@@ -2,7 +2,7 @@
 //!
 //! `UPDATE_GOLDEN=1 cargo test -p amends-contract` writes the files anew.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use amends_contract::{Command, DeadLetter, Envelope, Event, Reply};
 
@@ -50,6 +50,9 @@ fn events_and_dead_letters() {
     let event = samples::event();
     assert_eq!(event.encode(), event.to_envelope().encode());
     assert_eq!(Event::from_envelope(check("event", &event.to_envelope())).unwrap(), event);
+    let element = DeadLetter { element: Some(3), headers: BTreeMap::new(), ..samples::dead_letter() };
+    let read = check("dead-letter-element", &element.to_envelope());
+    assert_eq!(DeadLetter::from_envelope(read).unwrap(), element);
     let letter = samples::dead_letter();
     let read = DeadLetter::from_envelope(check("dead-letter", &letter.to_envelope())).unwrap();
     assert_eq!(read, letter);
