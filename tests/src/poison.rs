@@ -31,7 +31,8 @@ pub fn corpus(message_type: &str) -> Vec<(Vec<u8>, &'static str)> {
         envelope[name] = value;
         envelope.to_string().into_bytes()
     };
-    let deep = format!(r#"{{"data":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+    let lists = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let deep = format!(r#"{{"data":{lists}}}"#);
     // The broker counts headers and body; there are no headers.
     let rest = MAX_PAYLOAD - good.to_string().len() - 100;
     let large = with("data", json!({ "outcome": "pending", "x": "x".repeat(rest) }));
@@ -40,6 +41,8 @@ pub fn corpus(message_type: &str) -> Vec<(Vec<u8>, &'static str)> {
         (vec![0xff; 100], "not-json"),
         (Vec::new(), "not-json"),
         (deep.into_bytes(), "not-json"),
+        // A batch of one element, which is a list.
+        (lists.into_bytes(), "not-an-envelope"),
         (b"{}".to_vec(), "not-an-envelope"),
         (b"42".to_vec(), "not-an-envelope"),
         (with("specversion", json!("2.0")), "unknown-version"),

@@ -16,7 +16,7 @@ use std::{
     },
 };
 
-use amends_contract::{Timestamp, header};
+use amends_contract::{Origin, Part, Timestamp, header};
 use async_nats::{HeaderMap, HeaderValue, Message, Subject, jetstream::AckKind};
 use bytes::Bytes;
 use metrics::{Counter, counter};
@@ -53,6 +53,19 @@ impl Delivery {
             delivered: 1,
             stored_at: Timestamp::from_unix_ms(0),
             answers: None,
+        }
+    }
+
+    /// Where a part of it was found, for who sets it aside; `stream` is the one that it lies in.
+    #[must_use]
+    pub fn origin(&self, stream: String, part: Part) -> Origin<'_> {
+        Origin {
+            subject: self.subject.clone(),
+            stream,
+            stream_seq: self.stream_seq,
+            headers: self.headers(),
+            body: &self.body,
+            part,
         }
     }
 

@@ -7,7 +7,7 @@
 
 use serde_json::value::RawValue;
 
-use crate::envelope::{first_byte, shortened};
+use crate::envelope::shortened;
 use crate::{BATCH_COUNT_MAX, DecodeError, ENVELOPE_BYTES_MAX, Envelope};
 
 /// A message that was looked for in a body.
@@ -50,12 +50,18 @@ impl Part {
     }
 }
 
-/// Reads a message or a batch of them: a body that begins with `[` is a batch.
+/// Whether a body is a batch: it begins with `[`.
+#[must_use]
+pub fn is_batch(body: &[u8]) -> bool {
+    body.trim_ascii_start().starts_with(b"[")
+}
+
+/// Reads a message or a batch of them.
 ///
 /// # Errors
 /// [`DecodeError`] when the body as a whole cannot be read.
 pub fn decode_batch(body: &[u8]) -> Result<Vec<Decoded>, DecodeError> {
-    if first_byte(body) != Some(b'[') {
+    if !is_batch(body) {
         return Envelope::decode(body)
             .map(|envelope| vec![Decoded { part: Part::WHOLE, envelope: Ok(envelope) }]);
     }

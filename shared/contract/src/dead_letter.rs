@@ -48,8 +48,8 @@ pub struct DeadLetter {
     /// Which element of a batch it was, from 0; `None` when the letter is about a whole body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub element: Option<u32>,
-    /// Its headers (of an element only its trace, for the others are the batch's); of several values under one name the first, and in all at most
-    /// [`DEAD_HEADER_BYTES_MAX`].
+    /// Its headers (of an element only the trace, for the others are the batch's); of several values under one
+    /// name the first, and in all at most [`DEAD_HEADER_BYTES_MAX`].
     pub headers: BTreeMap<String, String>,
     /// The body (or its beginning, see `body_bytes`) in base64.
     pub body_base64: String,

@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{DATA_DEPTH_MAX, ENVELOPE_BYTES_MAX, Json, Timestamp};
+use crate::{DATA_DEPTH_MAX, ENVELOPE_BYTES_MAX, Json, Timestamp, is_batch};
 
 /// Media type of one message.
 pub const CONTENT_TYPE: &str = "application/cloudevents+json";
@@ -158,7 +158,7 @@ impl Envelope {
         if body.len() > ENVELOPE_BYTES_MAX {
             return Err(DecodeError::TooLarge { found: body.len() });
         }
-        if first_byte(body) == Some(b'[') {
+        if is_batch(body) {
             // Serde would take a list of values for the attributes in their order.
             let why = "a batch stands where one message is expected";
             return Err(DecodeError::NotAnEnvelope(why.to_owned()));
@@ -235,10 +235,6 @@ pub(crate) fn cut(text: &str) -> String {
         Some((end, _)) => format!("{}...", &text[..end]),
         None => text.to_owned(),
     }
-}
-
-pub(crate) fn first_byte(body: &[u8]) -> Option<u8> {
-    body.iter().copied().find(|byte| !byte.is_ascii_whitespace())
 }
 
 /// Whether a message may contain a NUL, which JSON has to escape, or more levels than can be. Most do not, at a glance.

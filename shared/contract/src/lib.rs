@@ -23,7 +23,7 @@ mod reply;
 mod time;
 mod token;
 
-pub use batch::{Decoded, Part, decode_batch};
+pub use batch::{Decoded, Part, decode_batch, is_batch};
 pub use command::{Address, Command};
 pub use dead_letter::{DeadLetter, DeadReason, OfPart, Origin, sift};
 pub use digest::{Digest, InvalidDigest};

@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use amends_broker::Delivery;
 use amends_contract::{
-    COMMAND_BYTES_MAX, Cause, Command, DeadLetter, DeadReason, Envelope, Names, OfPart, Origin, Stream,
-    Token, sift,
+    COMMAND_BYTES_MAX, Cause, Command, DeadLetter, DeadReason, Envelope, Names, OfPart, Stream, Token, sift,
 };
 use metrics::counter;
 
@@ -61,14 +60,7 @@ fn dead_letter(
         reason = reason.message,
         "set aside"
     );
-    let origin = Origin {
-        subject: delivery.subject.clone(),
-        stream: names.stream(Stream::Command),
-        stream_seq: delivery.stream_seq,
-        headers: delivery.headers(),
-        body: &delivery.body,
-        part,
-    };
+    let origin = delivery.origin(names.stream(Stream::Command), part);
     DeadLetter::new(name.clone(), delivery.stored_at, reason, origin)
 }
 

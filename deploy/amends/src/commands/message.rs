@@ -7,7 +7,7 @@ use std::{fs, io::Read as _, path::Path, time::Duration};
 use amends_broker::{Ack, Broker, Outgoing, ProblemKind, Scan, ScanFrom, StoredMessage};
 use amends_contract::{
     BATCH_CONTENT_TYPE, CONTENT_TYPE, Decoded, Envelope, Part, SagaId, Stream, Timestamp, decode_batch,
-    header,
+    header, is_batch,
 };
 use anyhow::{Context, bail};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
@@ -180,7 +180,7 @@ fn show(
 
 async fn redrive(broker: &Broker, command: &Redrive, output: &mut Output) -> anyhow::Result<bool> {
     let message = stored(broker, command.stream.0, command.place).await?;
-    if command.place.element.is_some() && message.body.starts_with(b"[") {
+    if command.place.element.is_some() && is_batch(&message.body) {
         bail!("it is a list within a batch: alone it would be read as a batch");
     }
     let effects = effects(&message);
@@ -285,7 +285,7 @@ async fn publish(
         |name: &str| headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str());
     let is_batch = match header(header::CONTENT_TYPE) {
         Some(content_type) => content_type == BATCH_CONTENT_TYPE,
-        None => body.trim_ascii_start().starts_with(b"["),
+        None => is_batch(&body),
     };
     let message = Outgoing {
         subject: subject.to_owned(),

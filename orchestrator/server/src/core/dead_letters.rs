@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use amends_broker::{Ack, Broker, ConsumerSpec, Delivery, Outgoing, PublishError, Publisher, Start};
 use amends_contract::{
-    CONTENT_TYPE, DeadLetter, DeadReason, DecodeError, Envelope, Names, ORCHESTRATOR, Origin, Part, Stream,
-    Token,
+    CONTENT_TYPE, DeadLetter, DeadReason, DecodeError, Envelope, Names, ORCHESTRATOR, Part, Stream, Token,
 };
 use amends_store::Store;
 use metrics::counter;
@@ -147,19 +146,13 @@ fn read(delivery: &Delivery, broker: &Broker) -> DeadLetter {
 }
 
 fn letter(delivery: &Delivery, part: Part, stream: String, reason: DeadReason) -> DeadLetter {
-    let origin = Origin {
-        subject: delivery.subject.clone(),
-        stream,
-        stream_seq: delivery.stream_seq,
-        headers: delivery.headers(),
-        body: &delivery.body,
-        part,
-    };
-    DeadLetter::new(orchestrator(), delivery.stored_at, reason, origin)
+    DeadLetter::new(orchestrator(), delivery.stored_at, reason, delivery.origin(stream, part))
 }
 
 #[cfg(test)]
 mod tests {
+    use amends_contract::Origin;
+
     use super::*;
 
     #[test]

@@ -4,7 +4,9 @@
 //! sent, and what came of it afterwards.
 
 use amends_broker::{Ack, Error as BrokerError, Outgoing};
-use amends_contract::{BATCH_CONTENT_TYPE, CONTENT_TYPE, DeadLetter, Digest, Stream, decode_batch, header};
+use amends_contract::{
+    BATCH_CONTENT_TYPE, CONTENT_TYPE, DeadLetter, Digest, Stream, decode_batch, header, is_batch,
+};
 use amends_store::{DeadLetterRow, Error};
 use metrics::counter;
 
@@ -78,7 +80,7 @@ impl Core {
             return Err(RedriveError::Refused(why));
         }
         let body = self.body(letter).await?;
-        if letter.element.is_some() && body.starts_with(b"[") {
+        if letter.element.is_some() && is_batch(&body) {
             let why = "it is a list within a batch: alone it would be read as a batch".to_owned();
             return Err(RedriveError::Refused(why));
         }
