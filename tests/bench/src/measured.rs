@@ -38,7 +38,7 @@ pub(crate) struct Measured {
 
 /// What the floor prints.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Floor {
+pub(crate) struct Printed {
     sagas: u64,
     seconds: f64,
     per_second: f64,
@@ -104,7 +104,7 @@ impl Measured {
     #[expect(clippy::cast_precision_loss, reason = "counts of minutes fit")]
     pub(crate) fn of_floor(
         name: &str,
-        floor: Floor,
+        floor: Printed,
         all_sagas: u64,
         broker_ms: u64,
         database_ms: Option<u64>,
@@ -125,7 +125,7 @@ impl Measured {
             (TOTAL.to_owned(), rounded(floor.cpu_ms_per_saga + beside)),
         ]);
         by_process.extend(database_ms.map(|ms| ("postgres".to_owned(), per_saga(ms))));
-        let Floor { p50_ms, p95_ms, p99_ms, .. } = floor;
+        let Printed { p50_ms, p95_ms, p99_ms, .. } = floor;
         Self {
             name: name.to_owned(),
             sagas: floor.sagas,

@@ -53,6 +53,26 @@ pub(crate) enum Acks {
     Batch,
 }
 
+/// What of the product's data the floor carries, besides its own; each carries what those before it do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Laden {
+    Nothing,
+    Messages,
+    Events,
+    Rows,
+}
+
+/// The floor.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Floor {
+    pub(crate) database: Database,
+    pub(crate) acks: Acks,
+    pub(crate) laden: Laden,
+    pub(crate) in_flight: usize,
+    pub(crate) amount: Amount,
+}
+
 /// A load on a world.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Loop {
@@ -68,7 +88,7 @@ pub(crate) struct Loop {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Setting {
     /// The smallest honest pipeline.
-    Floor { database: Database, acks: Acks, in_flight: usize, amount: Amount },
+    Floor(Floor),
     /// A load, and what it costs.
     Loop(Loop),
     /// Twice as many orders as can be served.
@@ -90,14 +110,23 @@ impl Setting {
     /// Its name.
     pub(crate) fn name(&self) -> String {
         match self {
-            Self::Floor { database, acks, in_flight, .. } => {
-                format!("floor/{}/{}/closed-{in_flight}", word(database), word(acks))
-            }
+            Self::Floor(of) => of.name(),
             Self::Loop(of) => of.name(),
             Self::Overload { database, .. } => format!("overload/{}/rest", word(database)),
             Self::Idle { database, .. } => format!("idle/{}", word(database)),
             Self::Opening { database, open } => format!("opening/{}/open-{open}", word(database)),
         }
+    }
+}
+
+impl Floor {
+    pub(crate) fn name(&self) -> String {
+        let Self { database, acks, laden, in_flight, .. } = self;
+        let mut name = format!("floor/{}/{}/closed-{in_flight}", word(database), word(acks));
+        if *laden != Laden::Nothing {
+            name.push_str(&format!("/{}", word(laden)));
+        }
+        name
     }
 }
 
@@ -137,7 +166,8 @@ impl Share {
     }
 
     fn floor(self, database: Database, acks: Acks, in_flight: usize) -> Setting {
-        Setting::Floor { database, acks, in_flight, amount: self.amount(in_flight) }
+        let (laden, amount) = (Laden::Nothing, self.amount(in_flight));
+        Setting::Floor(Floor { database, acks, laden, in_flight, amount })
     }
 
     fn closed(self, layout: Layout, way: Way, in_flight: usize) -> Setting {
@@ -166,6 +196,10 @@ pub(crate) fn usual(share: Share) -> Vec<Setting> {
         settings.push(share.closed(bundled, Way::Subject, 500));
         let many = share.of(STORED);
         settings.push(share.stored(Layout::books(database), Way::Subject, 500, many));
+    }
+    for laden in [Laden::Messages, Laden::Events, Laden::Rows] {
+        let (database, acks, amount) = (Database::Sqlite, Acks::Each, share.amount(500));
+        settings.push(Setting::Floor(Floor { database, acks, laden, in_flight: 500, amount }));
     }
     for orchestrators in [2, 3] {
         let layout = Layout { orchestrators, ..Layout::books(Database::Postgres) };
@@ -199,7 +233,7 @@ pub(crate) fn long(share: Share) -> Vec<Setting> {
 }
 
 /// How serde writes it.
-fn word(value: impl Serialize) -> String {
+pub(crate) fn word(value: impl Serialize) -> String {
     serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
@@ -211,6 +245,7 @@ fn names_tell_settings_apart() {
     assert_eq!(names.len(), all.len());
     assert!(names.contains("books/sqlite/subject/closed-500"), "{names:?}");
     assert!(names.contains("floor/postgres/each/closed-1"), "{names:?}");
+    assert!(names.contains("floor/sqlite/each/closed-500/rows"), "{names:?}");
     assert!(names.contains("books/sqlite/subject/closed-1/nats-3"), "{names:?}");
     assert!(names.contains("books/sqlite/subject/closed-500/stored-2000000"), "{names:?}");
 }

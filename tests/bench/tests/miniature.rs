@@ -8,16 +8,23 @@ use std::{
     process::Command,
 };
 
-use amends_bench::run::{Places, miniature};
+use amends_bench::run::{Places, laden_miniature, miniature};
 use amends_tests::{Cluster, NatsServer};
 
 #[tokio::test]
 async fn twenty_orders_are_measured_and_their_books_balance() -> anyhow::Result<()> {
-    let places =
-        Places { program: PathBuf::from(env!("CARGO_BIN_EXE_amends-bench")), data: std::env::temp_dir() };
-    let wrong = miniature(&places).await?;
+    let wrong = miniature(&places()).await?;
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())
+}
+
+#[tokio::test]
+async fn the_floor_carries_what_the_product_does_and_its_books_balance() -> anyhow::Result<()> {
+    laden_miniature(&places()).await
+}
+
+fn places() -> Places {
+    Places { program: PathBuf::from(env!("CARGO_BIN_EXE_amends-bench")), data: std::env::temp_dir() }
 }
 
 #[test]

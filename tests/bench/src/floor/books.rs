@@ -12,6 +12,7 @@ use async_nats::{
 
 use super::{
     CONSUMERS,
+    laden::Laden,
     saga::{DECLINED_ONE_IN, Participant},
     store::Store,
 };
@@ -36,18 +37,9 @@ impl Expected {
     }
 }
 
-pub(super) async fn orchestrator(store: &mut Store, expected: Expected) -> anyhow::Result<()> {
-    let checks = [
-        ("SELECT count(*) FROM saga WHERE status = 'completed' AND version = 5", expected.completed),
-        ("SELECT count(*) FROM saga WHERE status = 'compensated' AND version = 5", expected.compensated),
-        ("SELECT count(*) FROM saga", expected.all()),
-        (
-            "SELECT count(*) FROM log JOIN saga ON saga.id = log.saga_id WHERE seq BETWEEN 1 AND 5",
-            5 * expected.all(),
-        ),
-        ("SELECT count(*) FROM log", 5 * expected.all()),
-    ];
-    hold("orchestrator", store, &checks).await
+pub(super) async fn orchestrator(store: &mut Store, expected: Expected, laden: Laden) -> anyhow::Result<()> {
+    let Expected { completed, compensated } = expected;
+    hold("orchestrator", store, &laden.books(completed, compensated)).await
 }
 
 pub(super) async fn participant(
@@ -89,8 +81,8 @@ async fn hold(who: &str, store: &mut Store, checks: &[(&'static str, i64)]) -> a
     Ok(())
 }
 
-/// Four commands and four replies of each saga, all of them acknowledged.
-pub(super) async fn broker(client: &Client, expected: Expected) -> anyhow::Result<()> {
+/// Four commands and four replies of each saga, all of them acknowledged; and its events, if there are any.
+pub(super) async fn broker(client: &Client, expected: Expected, laden: Laden) -> anyhow::Result<()> {
     let context = jetstream::new(client.clone());
     let (mut stored, mut open) = (0, usize::MAX);
     let since = Instant::now();
@@ -107,7 +99,7 @@ pub(super) async fn broker(client: &Client, expected: Expected) -> anyhow::Resul
         }
     }
     ensure!(open == 0, "{open} messages are not acknowledged");
-    let all = 8 * expected.all();
+    let all = laden.messages() * expected.all();
     ensure!(i64::try_from(stored)? == all, "the streams have {stored} messages instead of {all}");
     Ok(())
 }

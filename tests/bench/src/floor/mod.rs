@@ -4,9 +4,11 @@
 //! their own. It keeps what the product promises of a single message (committed before it is published,
 //! published before it is acknowledged, each effect once, all of it on the disk) and nothing else.
 //!
-//! Invariant: it stands on nothing of the product, and is never made slower to look better.
+//! Invariant: it stands on nothing of the product, and is never made slower to look better. What it is laden with, if
+//! somebody asks for that, is a measurement of its own.
 
 mod books;
+mod laden;
 mod meter;
 mod orchestrator;
 mod participant;
@@ -32,6 +34,7 @@ use tokio::{runtime, sync::watch, task};
 
 use self::{
     books::Expected,
+    laden::Laden,
     meter::{Counters, Meter},
     orchestrator::Orchestrator,
     pipe::{Sink, Source},
@@ -79,6 +82,12 @@ pub(crate) struct Arguments {
     /// A PostgreSQL database of its own, over a Unix socket: `postgres:///NAME?host=/FOLDER&user=..`.
     #[arg(long, required_if_eq("database", "postgres"))]
     pub(crate) database_url: Option<String>,
+    /// What it carries besides its own, of what the product does.
+    #[arg(long, value_enum, default_value = "nothing")]
+    pub(crate) laden: Laden,
+    /// A SQLite file with the product's tables (`amends migrate orchestrator`), for its rows.
+    #[arg(long, required_if_eq("laden", "rows"))]
+    pub(crate) tables: Option<PathBuf>,
     /// An empty folder for the SQLite files.
     #[arg(long)]
     pub(crate) folder: PathBuf,
@@ -104,7 +113,8 @@ pub(crate) struct Report {
     pub(crate) peak_rss_kib: u64,
 }
 
-const STREAMS: [(&str, &str); 2] = [("FLOOR_CMD", "floor.cmd.>"), ("FLOOR_REPLY", "floor.reply.>")];
+const STREAMS: [(&str, &str); 3] =
+    [("FLOOR_CMD", "floor.cmd.>"), ("FLOOR_REPLY", "floor.reply.>"), ("FLOOR_EVENT", "floor.event.>")];
 /// Stream, durable and filter of each component.
 const CONSUMERS: [(&str, &str, &str); 4] = [
     ("FLOOR_REPLY", ORCHESTRATOR, participant::REPLIES),
@@ -140,6 +150,10 @@ struct Setup {
 /// # Errors
 /// When the broker or a database fails, or the books do not balance.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Report> {
+    anyhow::ensure!(
+        arguments.laden < Laden::Rows || arguments.database == Database::Sqlite,
+        "the product's rows are carried on SQLite only: take --database sqlite, or --laden events"
+    );
     let setup = Arc::new(Setup {
         arguments: arguments.clone(),
         expected: Expected::of(arguments.warm_up + arguments.sagas),
@@ -169,7 +183,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Report> {
             stop.send(true).ok();
         }
     }
-    runtime.block_on(books::broker(&client, setup.expected))?;
+    runtime.block_on(books::broker(&client, setup.expected, arguments.laden))?;
     report.context("the orchestrator has ended without figures")
 }
 
@@ -199,7 +213,7 @@ async fn live(
         None => {
             let running = Orchestrator::new(arguments, &mut store).run(setup, source, sink);
             let (latencies, meter) = task::unconstrained(running).await?;
-            books::orchestrator(&mut store, setup.expected).await?;
+            books::orchestrator(&mut store, setup.expected, arguments.laden).await?;
             Ok(Some((latencies, meter)))
         }
         Some(participant) => {

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::{
     Arguments, Setup,
+    laden::Laden,
     meter::{Meter, now_ms},
     pipe::{Sink, Source},
     saga::{Body, Outcome, Saga, Step, json},
@@ -105,7 +106,7 @@ impl<'a> Orchestrator<'a> {
         let id = Uuid::now_v7();
         let saga = Saga::start(self.started);
         self.started += 1;
-        batch.decided(id, &saga, "start", None)?;
+        batch.decided(id, &saga, "start", None, self.arguments.laden)?;
         self.sagas.insert(id, saga);
         Ok(())
     }
@@ -117,7 +118,7 @@ impl<'a> Orchestrator<'a> {
         if let Some(saga) = self.sagas.get_mut(&reply.sagaid)
             && saga.take(reply.sagastep, outcome)
         {
-            batch.decided(reply.sagaid, saga, reply.id, reply.outcome)?;
+            batch.decided(reply.sagaid, saga, reply.id, reply.outcome, self.arguments.laden)?;
             if saga.step.is_none() {
                 batch.settled.push(saga.began);
                 self.sagas.remove(&reply.sagaid);
@@ -129,29 +130,32 @@ impl<'a> Orchestrator<'a> {
 }
 
 impl Batch {
-    /// Adds the row of a saga, the entry of its log, and the command that it sends next.
+    /// Adds the row of a saga, the entry of its log, and what it sends next.
     fn decided(
         &mut self,
-        id: Uuid,
+        sagaid: Uuid,
         saga: &Saga,
         input: &str,
         outcome: Option<Outcome>,
+        laden: Laden,
     ) -> anyhow::Result<()> {
         let (version, status, at) = (saga.version, saga.status, now_ms());
         let entry = json(&Entry { at, input, outcome, sends: saga.step, status })?;
-        self.rows.push(SagaRow { id, version, status, state: json(saga)?, entry, at });
+        self.rows.push(SagaRow { id: sagaid, version, status, state: json(saga)?, entry, at });
+        let source = "orchestrator";
+        let message = |id: &str, sagastep, load| {
+            let (specversion, time, data) = ("1.0", at, saga.order);
+            json(&Body { specversion, id, source, sagaid, sagastep, time, outcome: None, data, load })
+        };
         if let Some(step) = saga.step {
-            let command = Body {
-                specversion: "1.0",
-                id: &format!("{id}/{}/do/1", step.name()),
-                source: "orchestrator",
-                sagaid: id,
-                sagastep: step,
-                time: at,
-                outcome: None,
-                data: saga.order,
-            };
-            self.outputs.push((step.subject(), json(&command)?.into()));
+            let command = message(&format!("{sagaid}/{}/do/1", step.name()), step, laden.command())?;
+            self.outputs.push((step.subject(), command.into()));
+        }
+        if let Some(load) = laden.event()
+            && (version == 1 || saga.step.is_none())
+        {
+            let event = message(&format!("{sagaid}/{version}/{status}"), Step::ReserveStock, load)?;
+            self.outputs.push(("floor.event.order", event.into()));
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use super::{
     Setup,
+    laden::Laden,
     meter::now_ms,
     pipe::{Sink, Source},
     saga::{Body, Outcome, Participant, decide, json},
@@ -32,7 +33,7 @@ pub(super) async fn run(
         };
         let (mut rows, mut sources) = (Vec::new(), Vec::new());
         for message in messages {
-            rows.push(effect(participant, &message.payload)?);
+            rows.push(effect(participant, &message.payload, setup.arguments.laden)?);
             sources.push(message.reply.context("a message without a way to acknowledge it")?);
         }
         if rows.is_empty() {
@@ -46,12 +47,12 @@ pub(super) async fn run(
 }
 
 /// The effect of a command, and the reply to it.
-fn effect(participant: Participant, body: &[u8]) -> anyhow::Result<EffectRow> {
+fn effect(participant: Participant, body: &[u8], laden: Laden) -> anyhow::Result<EffectRow> {
     let command: Body<'_> = serde_json::from_slice(body)?;
     let (outcome, at) = (decide(&command), now_ms());
     let id = format!("{}/reply", command.id);
     let (source, time) = (participant.name(), at);
-    let reply = Body { id: &id, source, time, outcome: Some(outcome), ..command };
+    let reply = Body { id: &id, source, time, outcome: Some(outcome), load: laden.reply(), ..command };
     // The last part is the number of the sending: all sendings have one effect.
     let (effect, _) = command.id.rsplit_once('/').context("a command's id ends with its number")?;
     Ok(EffectRow {

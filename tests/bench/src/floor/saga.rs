@@ -100,6 +100,9 @@ pub(super) struct Body<'a> {
     pub(super) outcome: Option<Outcome>,
     #[serde(borrow)]
     pub(super) data: Order<'a>,
+    /// What it carries besides.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub(super) load: &'a str,
 }
 
 /// A running saga as the orchestrator holds it; its row says the same.

@@ -5,15 +5,20 @@
 use std::{path::Path, sync::mpsc, thread};
 
 use anyhow::{Context, ensure};
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use tokio::sync::oneshot;
 
-use super::store::{EffectRow, SagaRow};
+use super::{
+    laden,
+    store::{EffectRow, SagaRow},
+};
 
-const SCHEMA: &str = "
+const PRAGMAS: &str = "
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
     PRAGMA wal_autocheckpoint = 4000;
+";
+const SCHEMA: &str = "
     CREATE TABLE saga (id BLOB PRIMARY KEY, version INTEGER NOT NULL, status TEXT NOT NULL,
         state BLOB NOT NULL, updated_at INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE log (saga_id BLOB NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL, entry BLOB NOT NULL,
@@ -35,21 +40,38 @@ type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 /// A way to the thread that writes.
 pub(super) struct Sqlite {
     jobs: mpsc::Sender<Job>,
+    write: fn(&Transaction<'_>, &[SagaRow]) -> anyhow::Result<usize>,
 }
 
 impl Sqlite {
     pub(super) fn open(component: &str, folder: &Path) -> anyhow::Result<Self> {
         let path = folder.join(format!("floor-{component}.sqlite"));
         ensure!(!path.exists(), "{} is there already: give an empty folder", path.display());
-        let mut connection = Connection::open(&path).with_context(|| path.display().to_string())?;
-        connection.execute_batch(SCHEMA)?;
+        Self::start(component, &path, write, SCHEMA)
+    }
+
+    /// With a file in which the product's tables are.
+    pub(super) fn laden(component: &str, path: &Path) -> anyhow::Result<Self> {
+        ensure!(path.exists(), "{} is not there: `amends migrate orchestrator` makes it", path.display());
+        Self::start(component, path, laden::write, "PRAGMA cache_size = -16000")
+    }
+
+    fn start(
+        component: &str,
+        path: &Path,
+        write: fn(&Transaction<'_>, &[SagaRow]) -> anyhow::Result<usize>,
+        first: &str,
+    ) -> anyhow::Result<Self> {
+        let mut connection = Connection::open(path).with_context(|| path.display().to_string())?;
+        connection.execute_batch(PRAGMAS)?;
+        connection.execute_batch(first)?;
         let (jobs, queue) = mpsc::channel::<Job>();
         thread::Builder::new().name(format!("{component}-db")).spawn(move || {
             while let Ok(job) = queue.recv() {
                 job(&mut connection);
             }
         })?;
-        Ok(Self { jobs })
+        Ok(Self { jobs, write })
     }
 
     async fn run<T: Send + 'static>(
@@ -65,20 +87,10 @@ impl Sqlite {
     }
 
     pub(super) async fn commit_sagas(&self, rows: Vec<SagaRow>) -> anyhow::Result<usize> {
+        let write = self.write;
         self.run(move |connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let mut won = 0;
-            {
-                let mut saga = transaction.prepare_cached(SAGA)?;
-                let mut log = transaction.prepare_cached(LOG)?;
-                for row in rows {
-                    let id = row.id.as_bytes();
-                    if saga.execute(params![id, row.version, row.status, row.state, row.at])? == 1 {
-                        log.execute(params![id, row.version, row.at, row.entry])?;
-                        won += 1;
-                    }
-                }
-            }
+            let won = write(&transaction, &rows)?;
             transaction.commit()?;
             Ok(won)
         })
@@ -110,4 +122,18 @@ impl Sqlite {
     pub(super) async fn count(&self, query: &'static str) -> anyhow::Result<i64> {
         self.run(move |connection| Ok(connection.query_row(query, [], |row| row.get(0))?)).await
     }
+}
+
+/// Writes sagas and the entries of their logs; gives how many were of the version before.
+fn write(transaction: &Transaction<'_>, rows: &[SagaRow]) -> anyhow::Result<usize> {
+    let (mut saga, mut log) = (transaction.prepare_cached(SAGA)?, transaction.prepare_cached(LOG)?);
+    let mut won = 0;
+    for row in rows {
+        let id = row.id.as_bytes();
+        if saga.execute(params![id, row.version, row.status, row.state, row.at])? == 1 {
+            log.execute(params![id, row.version, row.at, row.entry])?;
+            won += 1;
+        }
+    }
+    Ok(won)
 }

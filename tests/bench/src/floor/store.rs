@@ -6,7 +6,7 @@ use anyhow::Context;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::{Arguments, Database, postgres::Postgres, sqlite::Sqlite};
+use super::{Arguments, Database, ORCHESTRATOR, laden::Laden, postgres::Postgres, sqlite::Sqlite};
 
 /// A saga's new state, and the entry of its log that tells why.
 pub(super) struct SagaRow {
@@ -39,7 +39,12 @@ impl Store {
     /// Makes it.
     pub(super) async fn open(component: &'static str, arguments: &Arguments) -> anyhow::Result<Self> {
         Ok(match arguments.database {
-            Database::Sqlite => Self::Sqlite(Sqlite::open(component, &arguments.folder)?),
+            Database::Sqlite => Self::Sqlite(match &arguments.tables {
+                Some(path) if component == ORCHESTRATOR && arguments.laden == Laden::Rows => {
+                    Sqlite::laden(component, path)?
+                }
+                _ => Sqlite::open(component, &arguments.folder)?,
+            }),
             Database::Postgres => {
                 let url = arguments.database_url.as_deref().context("--database-url is missing")?;
                 Self::Postgres(Postgres::open(component, url).await?)
